@@ -1,0 +1,3 @@
+//! Over-the-air firmware update for embedded Rust.
+#![no_std]
+#![forbid(unsafe_code)]

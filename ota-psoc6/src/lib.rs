@@ -1,0 +1,2 @@
+//! PSoC 62 flash layouts.
+#![no_std]

@@ -1,0 +1,2 @@
+//! PSoC 64 flash layouts.
+#![no_std]
