@@ -92,12 +92,22 @@ struct Next {
     sequence: u32,
 }
 
-impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
-    /// A journal in `region` of `flash`. Nothing is read yet.
+impl<F: NorFlash> FlashJournal<F> {
+    /// A journal in `region` of `flash` with the default buffer, for write sizes up to 512. Nothing is read yet.
     ///
     /// # Errors
     /// [`RegionError`] when the region does not fit the driver or the buffer.
     pub fn new(flash: F, region: JournalRegion) -> Result<Self, RegionError> {
+        Self::with_buffer(flash, region)
+    }
+}
+
+impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
+    /// A journal in `region` of `flash` with a buffer of `BUFFER` bytes. Nothing is read yet.
+    ///
+    /// # Errors
+    /// [`RegionError`] when the region does not fit the driver or the buffer.
+    pub fn with_buffer(flash: F, region: JournalRegion) -> Result<Self, RegionError> {
         const {
             assert!(
                 (RECORD_SIZE as usize).next_multiple_of(F::WRITE_SIZE) <= BUFFER,
@@ -105,7 +115,8 @@ impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
             );
         }
         let layout = region.layout();
-        let divides = |size: usize, of: u32| u32::try_from(size).is_ok_and(|size| size > 0 && of.is_multiple_of(size));
+        let divides =
+            |size: usize, of: u32| u32::try_from(size).is_ok_and(|size| size > 0 && of.is_multiple_of(size));
         if !divides(F::READ_SIZE, layout.write_size) || !divides(F::WRITE_SIZE, layout.write_size) {
             return Err(RegionError::Driver);
         }
@@ -250,7 +261,9 @@ mod tests {
 
     #[test]
     fn sequence_numbers_wrap() {
-        for (a, b, newer) in [(2, 1, true), (1, 2, false), (1, 1, false), (0, u32::MAX, true), (u32::MAX, 0, false)] {
+        for (a, b, newer) in
+            [(2, 1, true), (1, 2, false), (1, 1, false), (0, u32::MAX, true), (u32::MAX, 0, false)]
+        {
             assert_eq!(is_newer(a, b), newer, "{a} {b}");
         }
     }

@@ -67,7 +67,9 @@ fn full_record() {
     assert_eq!(full().encode(0x0102_0304), FULL);
     assert_eq!(Record::decode(&FULL), Some((full(), 0x0102_0304)));
     assert_eq!(full().job_id(), "AFR_OTA-0a1b2c3d");
-    assert!(full().is_held(1791) && full().is_held(1792) && !full().is_held(1793) && full().is_held(1792 + 255));
+    assert!(
+        full().is_held(1791) && full().is_held(1792) && !full().is_held(1793) && full().is_held(1792 + 255)
+    );
 }
 
 /// Nothing but the head, the sequence number 1 and the CRC.
@@ -103,7 +105,9 @@ fn phases() {
 /// The flags are two bits, and a version number of 0 is not "none".
 #[test]
 fn flags() {
-    for (started, version_number, byte) in [(false, None, 0), (true, None, 1), (false, Some(0), 2), (true, Some(7), 3)] {
+    for (started, version_number, byte) in
+        [(false, None, 0), (true, None, 1), (false, Some(0), 2), (true, Some(7), 3)]
+    {
         let record = Record { started, version_number, ..Record::default() };
         let bytes = record.encode(1);
         assert_eq!(bytes[6], byte);

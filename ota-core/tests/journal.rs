@@ -71,13 +71,14 @@ impl<const WRITE: usize, const ERASE: usize, const BUFFER: usize> Device<WRITE, 
             Kind::RowRewrite => (Reprogram::Allowed, true),
         };
         let start = SECTORS_BEFORE * sector_size;
-        let layout = JournalLayout { start, sector_count, sector_size, write_size, erased, reprogram, rewrite };
+        let layout =
+            JournalLayout { start, sector_count, sector_size, write_size, erased, reprogram, rewrite };
         let region = JournalRegion::new(layout).unwrap();
         Self { flash: VecFlash::blank(config).unwrap(), region, newest: 0, last: 0, restarts: 0 }
     }
 
     fn journal(&mut self) -> FlashJournal<&mut VecFlash<WRITE, ERASE>, BUFFER> {
-        FlashJournal::new(&mut self.flash, self.region).unwrap()
+        FlashJournal::with_buffer(&mut self.flash, self.region).unwrap()
     }
 
     fn expected(number: u32) -> Option<Record> {
@@ -119,21 +120,30 @@ impl<const WRITE: usize, const ERASE: usize, const BUFFER: usize> Device<WRITE, 
         let layout = self.region.layout();
         let range = layout.start..layout.start + layout.sector_size * layout.sector_count;
         let worst = self.flash.max_erases_per_sector(range.clone());
-        assert!(worst <= self.region.erases_per_sector(self.last, self.restarts), "{context}: {worst} erases");
+        assert!(
+            worst <= self.region.erases_per_sector(self.last, self.restarts),
+            "{context}: {worst} erases"
+        );
         for outside in [0..range.start, range.end..self.flash.memory().len() as u32] {
             let Range { start, end } = outside;
-            let blank = self.flash.memory()[start as usize..end as usize].iter().all(|&byte| byte == layout.erased);
+            let blank =
+                self.flash.memory()[start as usize..end as usize].iter().all(|&byte| byte == layout.erased);
             assert!(blank, "{context}: written outside of the region");
         }
     }
 }
 
 /// Every cut of every operation, in runs that go round the ring more than twice; the number of operations is counted.
-fn cut_everywhere<const WRITE: usize, const ERASE: usize, const BUFFER: usize>(count: u32, erased: u8, kind: Kind) {
+fn cut_everywhere<const WRITE: usize, const ERASE: usize, const BUFFER: usize>(
+    count: u32,
+    erased: u8,
+    kind: Kind,
+) {
     // Many appends a life, and lives so short that sectors fill over several of them.
     for appends_per_life in [u32::MAX, 3, 1] {
         for when in TEARS {
-            let wanted = Device::<WRITE, ERASE, BUFFER>::new(count, erased, kind).region.record_count() * 2 + 3;
+            let wanted =
+                Device::<WRITE, ERASE, BUFFER>::new(count, erased, kind).region.record_count() * 2 + 3;
             let mut operation = 0;
             loop {
                 let mut device = Device::<WRITE, ERASE, BUFFER>::new(count, erased, kind);
@@ -203,7 +213,11 @@ fn rows_smaller_than_a_record() {
 }
 
 /// A few hundred appends with a cut in every other life, drawn from a seed.
-fn many_cuts<const WRITE: usize, const ERASE: usize, const BUFFER: usize>(count: u32, erased: u8, kind: Kind) {
+fn many_cuts<const WRITE: usize, const ERASE: usize, const BUFFER: usize>(
+    count: u32,
+    erased: u8,
+    kind: Kind,
+) {
     for seed in 1..=20u64 {
         let mut state = seed;
         let mut draw = |below: u32| {
@@ -327,7 +341,7 @@ fn a_region_that_does_not_fit_the_driver_is_refused() {
     };
     let open = |layout: JournalLayout| {
         let flash = VecFlash::<16, 0x1000>::blank(config).unwrap();
-        FlashJournal::<_, 512>::new(flash, JournalRegion::new(layout).unwrap()).map(|_| ())
+        FlashJournal::new(flash, JournalRegion::new(layout).unwrap()).map(|_| ())
     };
     assert_eq!(open(layout), Ok(()));
     assert_eq!(open(JournalLayout { write_size: 32, ..layout }), Ok(()));

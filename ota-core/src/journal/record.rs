@@ -371,7 +371,9 @@ mod tests {
         let mut record = Record { front: 10, ..Record::default() };
         record.window[0] = 0b10;
         record.window[31] = 0x80;
-        for (block, held) in [(0, true), (9, true), (10, false), (11, true), (12, false), (264, false), (265, true)] {
+        for (block, held) in
+            [(0, true), (9, true), (10, false), (11, true), (12, false), (264, false), (265, true)]
+        {
             assert_eq!(record.is_held(block), held, "block {block}");
         }
         assert!(!record.is_held(266) && !record.is_held(u32::MAX));

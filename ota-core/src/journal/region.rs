@@ -279,8 +279,14 @@ mod tests {
     #[test]
     fn wear_formula() {
         let nor = JournalRegion::new(NOR).unwrap();
-        for (appends, restarts, erases) in [(0, 0, 0), (1, 0, 1), (22, 0, 1), (23, 0, 2), (44, 0, 2), (45, 3, 6)] {
-            assert_eq!(nor.erases_per_sector(appends, restarts), erases, "{appends} appends, {restarts} restarts");
+        for (appends, restarts, erases) in
+            [(0, 0, 0), (1, 0, 1), (22, 0, 1), (23, 0, 2), (44, 0, 2), (45, 3, 6)]
+        {
+            assert_eq!(
+                nor.erases_per_sector(appends, restarts),
+                erases,
+                "{appends} appends, {restarts} restarts"
+            );
         }
         assert_eq!(JournalRegion::new(ROWS).unwrap().erases_per_sector(100, 0), 50);
     }

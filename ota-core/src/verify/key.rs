@@ -10,8 +10,8 @@ use super::VerifyError;
 /// SubjectPublicKeyInfo of an uncompressed P-256 point up to the point itself: id-ecPublicKey, prime256v1, BIT STRING
 /// of 66 bytes with no unused bits (RFC 5480 section 2).
 const SPKI_PREFIX: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
-    0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
 /// Length of an uncompressed P-256 point: `04 || X || Y`.
@@ -86,7 +86,11 @@ impl<'a> PublicKey<'a> {
     }
 
     /// Does `signature` (DER, nothing before or after it) sign `digest` with this key?
-    pub(super) fn verifies(&self, digest: &[u8; 32], signature: &Signature) -> bool {
+    pub(super) fn verifies(&self, digest: &[u8; 32], signature: &[u8]) -> bool {
+        Signature::from_der(signature).is_ok_and(|signature| self.verifies_signature(digest, &signature))
+    }
+
+    fn verifies_signature(&self, digest: &[u8; 32], signature: &Signature) -> bool {
         self.verifying_key().is_ok_and(|key| key.verify_prehash(digest, signature).is_ok())
     }
 
@@ -130,7 +134,7 @@ impl Scheme for EcdsaP256<'_> {
     /// `signature` is the DER `ECDSA-Sig-Value` as AWS Signer makes it, 8 to 72 bytes, with nothing behind it.
     fn check(&self, digest: &[u8; 32], signature: &[u8]) -> Result<(), VerifyError> {
         let signature = Signature::from_der(signature).map_err(|_| VerifyError::SignatureFormat)?;
-        if self.keys.iter().any(|key| key.verifies(digest, &signature)) {
+        if self.keys.iter().any(|key| key.verifies_signature(digest, &signature)) {
             Ok(())
         } else {
             Err(VerifyError::BadSignature)

@@ -44,7 +44,9 @@ impl<const N: usize> Der<N> {
     pub const fn checked(pem: &str) -> Self {
         match Self::from_pem(pem) {
             Ok(der) => der,
-            Err(_) => panic!("not a PEM block (BEGIN line, base64, END line), or longer than the Der<N> that holds it"),
+            Err(_) => panic!(
+                "not a PEM block (BEGIN line, base64, END line), or longer than the Der<N> that holds it"
+            ),
         }
     }
 
@@ -66,7 +68,9 @@ impl<const N: usize> Der<N> {
 pub const fn parse_pem(pem: &str, der: &mut [u8]) -> Result<usize, VerifyError> {
     let text = pem.as_bytes();
     let Some(begin) = find(text, 0, b"-----BEGIN ") else { return Err(VerifyError::BadPem) };
-    let Some(label_end) = find(text, begin + b"-----BEGIN ".len(), b"-----") else { return Err(VerifyError::BadPem) };
+    let Some(label_end) = find(text, begin + b"-----BEGIN ".len(), b"-----") else {
+        return Err(VerifyError::BadPem);
+    };
     let body = label_end + b"-----".len();
     let Some(end) = find(text, body, b"-----END ") else { return Err(VerifyError::BadPem) };
 
@@ -108,7 +112,12 @@ pub const fn parse_pem(pem: &str, der: &mut [u8]) -> Result<usize, VerifyError> 
         }
     }
     // Whole quads, and the bits the padding stands for are zero (RFC 4648 section 3.5: one text per value).
-    if len == 0 || !char_count.is_multiple_of(4) || pad_count > 2 || bits != 0 || bit_count as usize != pad_count * 2 {
+    if len == 0
+        || !char_count.is_multiple_of(4)
+        || pad_count > 2
+        || bits != 0
+        || bit_count as usize != pad_count * 2
+    {
         return Err(VerifyError::BadPem);
     }
     Ok(len)
@@ -164,10 +173,24 @@ mod tests {
 
     #[test]
     fn bad_text_is_refused() {
-        for body in ["", "\n", "Zg=\n", "Zg\n", "Zg===\n", "Zh==\n", "Z===\n", "====\n", "Zm9v=\n", "Zg==Zg==\n", "Zm9v!\n", "Zm-v\n"] {
+        for body in [
+            "",
+            "\n",
+            "Zg=\n",
+            "Zg\n",
+            "Zg===\n",
+            "Zh==\n",
+            "Z===\n",
+            "====\n",
+            "Zm9v=\n",
+            "Zg==Zg==\n",
+            "Zm9v!\n",
+            "Zm-v\n",
+        ] {
             assert_eq!(decode(body), Err(VerifyError::BadPem), "{body:?}");
         }
-        for pem in ["", "-----BEGIN ", "-----BEGIN X", "-----BEGIN X-----\nZm9v\n", "Zm9v\n-----END X-----\n"] {
+        for pem in ["", "-----BEGIN ", "-----BEGIN X", "-----BEGIN X-----\nZm9v\n", "Zm9v\n-----END X-----\n"]
+        {
             assert_eq!(parse_pem(pem, &mut [0; 8]), Err(VerifyError::BadPem), "{pem:?}");
         }
     }
@@ -177,7 +200,10 @@ mod tests {
         assert!(decode("Zm9vYmFyZm8=\n").is_ok());
         assert_eq!(decode("Zm9vYmFyZm9v\n"), Err(VerifyError::BadPem));
         assert_eq!(Der::<2>::from_pem("-----BEGIN X-----\nZm9v\n-----END X-----"), Err(VerifyError::BadPem));
-        assert_eq!(Der::<4>::from_pem("-----BEGIN X-----\nZm9v\n-----END X-----").unwrap().as_bytes(), b"foo");
+        assert_eq!(
+            Der::<4>::from_pem("-----BEGIN X-----\nZm9v\n-----END X-----").unwrap().as_bytes(),
+            b"foo"
+        );
     }
 
     #[test]
