@@ -1,3 +1,6 @@
 //! Over-the-air firmware update for embedded Rust.
 #![no_std]
 #![forbid(unsafe_code)]
+
+pub mod bitmap;
+pub mod wire;
