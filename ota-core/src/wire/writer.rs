@@ -39,6 +39,17 @@ impl fmt::Display for EncodeError {
 
 impl core::error::Error for EncodeError {}
 
+/// Longest client token, bytes (AWS IoT API reference: Jobs and streams alike).
+pub const MAX_TOKEN_SIZE: usize = 64;
+
+/// A token of 1 to 64 bytes, or none.
+pub(crate) fn checked_token(token: Option<&str>) -> Result<Option<&str>, EncodeError> {
+    match token {
+        Some(text) if !(1..=MAX_TOKEN_SIZE).contains(&text.len()) => Err(EncodeError::Token),
+        token => Ok(token),
+    }
+}
+
 /// Appends to a buffer; remembers an overflow until [`Writer::finish`], so that callers need not check each piece.
 pub(crate) struct Writer<'b> {
     buf: &'b mut [u8],
@@ -74,6 +85,42 @@ impl<'b> Writer<'b> {
 
     pub(crate) fn str(&mut self, text: &str) {
         self.bytes(text.as_bytes());
+    }
+
+    /// A JSON string with its quotes; what must be escaped is.
+    pub(crate) fn json_string(&mut self, text: &str) {
+        self.byte(b'"');
+        for byte in text.bytes() {
+            match byte {
+                b'"' | b'\\' => self.bytes(&[b'\\', byte]),
+                0..=0x1F => {
+                    self.str("\\u00");
+                    self.hex(byte);
+                }
+                _ => self.byte(byte),
+            }
+        }
+        self.byte(b'"');
+    }
+
+    /// Two hexadecimal digits.
+    pub(crate) fn hex(&mut self, byte: u8) {
+        for nibble in [byte >> 4, byte & 0xF] {
+            self.byte(if nibble < 10 { b'0' + nibble } else { b'a' + (nibble - 10) });
+        }
+    }
+
+    /// A JSON member with a whole number. `before` is what stands before the name: an opening bracket or a comma.
+    pub(crate) fn json_number(&mut self, before: u8, name: &str, number: u64) {
+        self.json_name(before, name);
+        self.decimal(number);
+    }
+
+    /// The name of a JSON member, with what stands before it.
+    pub(crate) fn json_name(&mut self, before: u8, name: &str) {
+        self.byte(before);
+        self.json_string(name);
+        self.byte(b':');
     }
 
     /// A number in decimal digits.
