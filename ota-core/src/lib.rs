@@ -2,4 +2,6 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
 pub mod transport;
