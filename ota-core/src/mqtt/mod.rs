@@ -270,7 +270,7 @@ pub struct MqttLink<'c, 'a, Io> {
 }
 
 impl<Io: Read + Write> MqttLink<'_, '_, Io> {
-    /// Whether nothing sent is waiting for an acknowledgement.
+    /// Whether no acknowledgement is outstanding, neither the broker's nor ours.
     pub fn is_idle(&self) -> bool {
         self.connection.session().is_publish_quiescent()
     }
@@ -297,21 +297,21 @@ impl<Io: Read + Write> Control for MqttLink<'_, '_, Io> {
                 // Cannot be full: a chunk is no longer than the vector.
                 let _ = topics.push(TopicFilter::new(filter).options(options));
             }
-            let idle = self.is_idle();
-            self.connection.subscribe(&topics, &[]).await.map_err(|error| MqttError::of(error, idle))?;
+            let result = self.connection.subscribe(&topics, &[]).await;
+            result.map_err(|error| MqttError::of(error, self.is_idle()))?;
         }
         Ok(())
     }
 
     async fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos) -> Result<(), MqttError> {
         self.whole()?;
-        let idle = self.is_idle();
         self.torn = qos == Qos::AtMostOnce;
         let publication = Publication::bytes(topic, payload).qos(quality(qos));
         let result = self.connection.publish(publication).await;
         self.torn = false;
-        // The operation's handle is not kept: receivers tell by their answers what arrived.
-        result.map(|_| ()).map_err(|error| MqttError::of_publish(error, idle))
+        // The operation's handle is not kept: receivers tell by their answers what arrived. Idleness is asked for
+        // afterwards, since even a failed attempt sends the acknowledgements owed to the broker.
+        result.map(|_| ()).map_err(|error| MqttError::of_publish(error, self.is_idle()))
     }
 
     async fn receive(&mut self) -> Result<Received<'_>, MqttError> {
@@ -359,7 +359,10 @@ impl Timer for EmbassyTimer {
 
     async fn until(&mut self, at_ms: u64) {
         let at = Instant::try_from_millis(at_ms).unwrap_or(Instant::MAX);
-        embassy_time::Timer::at(at).await;
+        // An embassy timer yields once even when it is late.
+        if Instant::now() < at {
+            embassy_time::Timer::at(at).await;
+        }
     }
 }
 
