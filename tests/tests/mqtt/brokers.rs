@@ -36,26 +36,21 @@ impl Open for Tcp {
     }
 }
 
-/// Keeps its broker running.
-enum Broker {
-    Embedded { address: SocketAddr },
-    Mosquitto { address: SocketAddr, _process: Child, _folder: tempfile::TempDir },
+/// A broker that runs until this is dropped.
+struct Broker {
+    address: SocketAddr,
+    /// mosquitto and the folder of its settings; the embedded broker is a task of the test.
+    _process: Option<(Child, tempfile::TempDir)>,
 }
 
 impl Broker {
-    fn address(&self) -> SocketAddr {
-        match self {
-            Self::Embedded { address } | Self::Mosquitto { address, .. } => *address,
-        }
-    }
-
     async fn embedded() -> Option<Self> {
         let storage = StorageConfig::new().with_backend(StorageBackend::Memory);
         let config = BrokerConfig::new().with_bind_address(LOOPBACK).with_storage(storage);
         let mut broker = MqttBroker::with_config(config).await.unwrap();
         let address = broker.local_addr().unwrap();
         tokio::spawn(async move { broker.run().await });
-        Some(Self::Embedded { address })
+        Some(Self { address, _process: None })
     }
 
     /// `None`, with a notice, where mosquitto is not installed and need not be.
@@ -96,7 +91,7 @@ impl Broker {
                 if line.ends_with(" running") {
                     // The pipe has to be read on, else mosquitto stands still when it is full.
                     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                    return Some(Self::Mosquitto { address, _process: process, _folder: folder });
+                    return Some(Self { address, _process: Some((process, folder)) });
                 }
             }
         }
@@ -205,14 +200,14 @@ macro_rules! against_brokers {
             $(#[tokio::test]
             async fn $scenario() {
                 let broker = super::Broker::embedded().await.unwrap();
-                tokio::time::timeout(super::PATIENCE, super::$scenario(broker.address())).await.unwrap();
+                tokio::time::timeout(super::PATIENCE, super::$scenario(broker.address)).await.unwrap();
             })*
         }
         mod mosquitto {
             $(#[tokio::test]
             async fn $scenario() {
                 let Some(broker) = super::Broker::mosquitto().await else { return };
-                tokio::time::timeout(super::PATIENCE, super::$scenario(broker.address())).await.unwrap();
+                tokio::time::timeout(super::PATIENCE, super::$scenario(broker.address)).await.unwrap();
             })*
         }
     };

@@ -15,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 const CONNACK: &[u8] = &[0x20, 3, 0, 0, 0];
 const PIPE: usize = 16 * 1024;
+/// Far more than any limit set here, so that a wait without one fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Hands out one prepared stream per connection; lends it, as TLS over borrowed record buffers has to.
 struct Streams {
@@ -146,7 +148,6 @@ async fn what_goes_on_the_wire() {
     peer.expect(b"\x32\x09\x00\x01t\x00\x02\x00one").await;
     link.disconnect().await.unwrap();
     peer.expect(b"\xe0\x00").await;
-    drop(link);
 
     // The session is not kept (expiry 0), so nothing of the above is sent again.
     let (link, ()) = tokio::join!(client.connect(), async {
@@ -225,10 +226,11 @@ async fn a_refused_connection_tells_why_and_another_can_follow() {
 
 #[tokio::test]
 async fn an_attempt_is_bounded_and_may_fail_in_opening() {
-    let (streams, [_silent, mut peer]) = streams(PIPE);
+    let (streams, [_silent, _dropped, mut peer]) = streams(PIPE);
     client!(client, streams, quick("dev-7"));
-    assert_eq!(client.connect().await.map(|_| ()).unwrap_err(), MqttError::ConnectTimeout);
-    // Dropping an attempt is no worse than its failure.
+    let attempt = tokio::time::timeout(PATIENCE, client.connect()).await.unwrap().map(|_| ());
+    assert_eq!(attempt.unwrap_err(), MqttError::ConnectTimeout);
+    assert!(poll_once(client.connect()).await.is_none());
     connect!(client, peer);
     let error = client.connect().await.map(|_| ()).unwrap_err();
     assert_eq!(error, MqttError::Open(ErrorKind::ConnectionRefused));
@@ -317,7 +319,6 @@ async fn a_dropped_publication_never_corrupts_the_stream() {
     assert_eq!(link.receive().await.unwrap_err(), MqttError::Torn);
     assert_eq!(link.subscribe(&[("a", Qos::AtMostOnce)]).await.unwrap_err(), MqttError::Torn);
     assert_eq!(link.disconnect().await.unwrap_err(), MqttError::Torn);
-    drop(link);
     connect!(client, second);
 }
 
@@ -326,9 +327,9 @@ async fn a_peer_that_stops_reading_is_lost_in_time() {
     let (streams, [mut first, mut second]) = streams(64);
     client!(client, streams, quick("dev-7"));
     let mut link = connect!(client, first);
-    let error = link.publish("t", &[0; 100], Qos::AtMostOnce).await.unwrap_err();
+    let attempt = tokio::time::timeout(PATIENCE, link.publish("t", &[0; 100], Qos::AtMostOnce)).await;
+    let error = attempt.unwrap().unwrap_err();
     assert_eq!((error, error.kind()), (MqttError::Stream(ErrorKind::TimedOut), FailureKind::Lost));
-    drop(link);
 
     // The clock goes on while futures are dropped and repeated, each for less than the limit.
     let mut link = connect!(client, second);
@@ -411,8 +412,6 @@ async fn other_topics_go_to_the_application() {
         peer.send(&publish(topic, b"ours")).await;
         assert_eq!(link.receive().await.unwrap(), Received { topic, payload: b"ours" });
     }
-    drop(link);
-    drop(client);
     assert_eq!(heard, foreign.map(|topic| (topic.to_owned(), b"theirs".to_vec())));
 }
 
