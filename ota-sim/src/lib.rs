@@ -1,3 +1,6 @@
 //! Strict flash double, MCUboot model and AWS IoT stand-in.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
+
+#[cfg(feature = "std")]
+pub mod aws;
