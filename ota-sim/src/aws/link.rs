@@ -258,6 +258,21 @@ impl Link {
         self.inbox.pop_front()
     }
 
+    /// Runs time forward from `now_ms` to the next message, but not beyond `until_ms` and not beyond the
+    /// moment the link breaks; gives the time reached.
+    pub fn receive(&mut self, now_ms: u64, until_ms: u64) -> (u64, Option<Message>) {
+        let mut at_ms = now_ms;
+        loop {
+            if let Some(message) = self.poll(at_ms) {
+                return (at_ms, Some(message));
+            }
+            match self.next_event_ms().filter(|_| self.connected) {
+                Some(next_ms) if next_ms <= until_ms => at_ms = at_ms.max(next_ms),
+                Some(_) | None => return (if self.connected { until_ms.max(at_ms) } else { at_ms }, None),
+            }
+        }
+    }
+
     /// When something happens next: a message arrives, the link breaks, a timer of the service fires.
     /// A time that has passed means at once; `None` means that nothing will happen by itself.
     pub fn next_event_ms(&self) -> Option<u64> {

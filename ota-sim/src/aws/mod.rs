@@ -13,9 +13,9 @@
 //! let mut link = Link::new(service, "dev-7", LinkConfig::default());
 //! link.connect(0);
 //! link.publish(0, "$aws/things/dev-7/jobs/$next/get", b"{}", 1).unwrap();
-//! let at_ms = link.next_event_ms().unwrap();
-//! let answer = link.poll(at_ms).unwrap();
-//! assert_eq!(answer.topic, "$aws/things/dev-7/jobs/$next/get/accepted");
+//! let (at_ms, answer) = link.receive(0, 1_000);
+//! assert_eq!(at_ms, 2); // a millisecond each way
+//! assert_eq!(answer.unwrap().topic, "$aws/things/dev-7/jobs/$next/get/accepted");
 //! assert_eq!(link.service().job_execution("AFR_OTA-rel-12", "dev-7").unwrap().status, Status::Queued);
 //! ```
 
