@@ -4,3 +4,5 @@
 
 #[cfg(feature = "std")]
 pub mod aws;
+#[cfg(feature = "net")]
+pub mod net;

@@ -4,6 +4,8 @@ use core::ops::{Range, RangeInclusive};
 
 use super::rng::Rng;
 use super::service::Kind;
+#[cfg(feature = "net")]
+use super::service::Outgoing;
 
 /// Faults of one kind of message. Percentages are of messages; the default is a perfect network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +139,28 @@ pub(crate) fn flip(rng: &mut Rng, message: &mut [u8], kind: &Kind, target: FlipT
         }
         at -= place.len();
     }
+}
+
+/// The copies of one block message that leave, and whether each is late.
+#[cfg(feature = "net")]
+pub(crate) fn damage(
+    rng: &mut Rng,
+    rates: &FaultRates,
+    target: FlipTarget,
+    message: &Outgoing,
+) -> Vec<(bool, Outgoing)> {
+    let fate = rates.fate(rng);
+    let copy = |_| {
+        let mut copy = message.clone();
+        if fate.flipped {
+            flip(rng, &mut copy.payload, &message.kind, target);
+        }
+        if fate.truncated {
+            truncate(rng, &mut copy.payload);
+        }
+        (fate.reordered, copy)
+    };
+    (0..fate.copies).map(copy).collect()
 }
 
 /// Cuts `message` off at a random length below its own.

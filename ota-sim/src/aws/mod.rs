@@ -31,6 +31,8 @@ mod streams;
 mod topic;
 
 pub use document::{OtaFile, OtaSpec};
+#[cfg(feature = "net")]
+pub(crate) use faults::damage;
 pub use faults::{FaultRates, Faults, FlipTarget};
 pub use jobs::{Change, Execution, Origin, Status};
 pub use jobs_api::JobsError;

@@ -408,6 +408,10 @@ impl Service {
             self.foreign_topics += 1;
             return Vec::new();
         };
+        // An answer sent by a client is not a request; answering it would make a loop.
+        if matches!(operation, "data" | "description" | "rejected") {
+            return Vec::new();
+        }
         let outgoing = |answer: &str, payload: Vec<u8>, kind: Kind| Outgoing {
             thing: thing.into(),
             topic: format!("$aws/things/{thing}/streams/{id}/{answer}/{}", format.name()),
