@@ -3,3 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod flash;
+#[cfg(feature = "std")]
+pub mod aws;
+#[cfg(feature = "net")]
+pub mod net;
