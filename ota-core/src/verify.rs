@@ -282,9 +282,9 @@ pub async fn verify<I: Images, S: Scheme>(
     if image_end != header.hashed_size() {
         return Err(VerifyError::DigestIncomplete);
     }
+    let mut walk = TlvWalk::new(&header, size)?;
     let hash = hashes.image.ok_or(VerifyError::DigestIncomplete)?;
     let mut findings = Findings::default();
-    let mut walk = TlvWalk::new(&header, size)?;
     // Bounded by MAX_TLV_COUNT.
     while let Some(at) = walk.at() {
         let mut head = [0; 4];
