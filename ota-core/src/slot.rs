@@ -1,6 +1,6 @@
 //! A region over [`NorFlash`]: bounds, covering-sector erase, padded last write, read back.
 
-use core::fmt;
+use core::{fmt, ops::Range};
 
 use embedded_storage_async::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
 
@@ -231,33 +231,58 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
                     return Err(FlashError::NotErased);
                 }
                 overlay(unit, unit_at, data, at);
-                self.program(unit_at).await?;
+                self.program(unit_at, write_size).await?;
             }
             unit_at = unit_at.saturating_add(write_size);
         }
         Ok(())
     }
 
-    /// Builds the write unit at `at` from what `byte` says of each offset, in RAM, and writes it in one program.
-    pub(crate) async fn compose(&mut self, at: u32, byte: impl Fn(u32) -> u8) -> Result<(), FlashError> {
-        let write_size = self.geometry.write_size();
-        self.place(at, write_size as usize)?;
-        for (place, byte) in buffer(&mut self.unit, write_size).iter_mut().zip((at..).map(byte)) {
-            *place = byte;
+    /// Builds the write units of `range` from what `byte` says of each offset, in RAM, and writes them in one program. The
+    /// range is whole units and fits the buffer.
+    pub(crate) async fn compose(
+        &mut self,
+        range: Range<u32>,
+        byte: impl Fn(u32) -> u8,
+    ) -> Result<(), FlashError> {
+        let len = range.end.saturating_sub(range.start);
+        self.place(range.start, len as usize)?;
+        let units = self.unit.get_mut(..len as usize).ok_or(FlashError::OutOfBounds)?;
+        for (place, at) in units.iter_mut().zip(range.clone()) {
+            *place = byte(at);
         }
-        self.program(at).await
+        self.program(range.start, len).await
     }
 
-    /// Writes the unit buffer to the unit at `at` and reads it back. The buffer is kept for that; what is read goes
-    /// through a small one.
-    async fn program(&mut self, at: u32) -> Result<(), FlashError> {
-        let unit = buffer(&mut self.unit, self.geometry.write_size());
+    /// Like [`Slot::compare`], against what `byte` says.
+    pub(crate) async fn compare_with(
+        &mut self,
+        range: Range<u32>,
+        byte: impl Fn(u32) -> u8,
+    ) -> Result<Compared, FlashError> {
+        let len = range.end.saturating_sub(range.start);
+        let from = self.place(range.start, len as usize)?;
+        let units = self.unit.get_mut(..len as usize).ok_or(FlashError::OutOfBounds)?;
+        read_any(&mut self.flash, from, units).await?;
+        Ok(if units.iter().zip(range).all(|(&held, at)| held == byte(at)) {
+            Compared::Equal
+        } else if is_all(units, self.geometry.erased()) {
+            Compared::Blank
+        } else {
+            Compared::Different
+        })
+    }
+
+    /// Writes the first `len` bytes of the buffer to the units at `at` and reads them back. The buffer is kept for that;
+    /// what is read goes through a small one.
+    async fn program(&mut self, at: u32, len: u32) -> Result<(), FlashError> {
+        let units = buffer(&mut self.unit, len);
         let from = self.geometry.start().saturating_add(at);
         self.generation = self.generation.wrapping_add(1);
-        self.flash.write(from, unit).await.map_err(fault)?;
+        self.flash.write(from, units).await.map_err(fault)?;
         let mut held = [0; MAX_READ_SIZE];
         let mut next = from;
-        for wanted in unit.chunks(MAX_READ_SIZE) {
+        for wanted in units.chunks(MAX_READ_SIZE) {
             let held = buffer(&mut held, wanted.len() as u32);
             read_any(&mut self.flash, next, held).await?;
             if held != wanted {
@@ -319,12 +344,7 @@ fn is_all(bytes: &[u8], value: u8) -> bool {
 }
 
 /// The overlap of `part`, which lies at `part_at`, and `data` at `at`: the ranges of both.
-fn overlap(
-    part_len: usize,
-    part_at: u32,
-    data_len: usize,
-    at: u32,
-) -> (core::ops::Range<usize>, core::ops::Range<usize>) {
+fn overlap(part_len: usize, part_at: u32, data_len: usize, at: u32) -> (Range<usize>, Range<usize>) {
     let begin = part_at.max(at);
     let end = part_at.saturating_add(part_len as u32).min(at.saturating_add(data_len as u32)).max(begin);
     let within = |base: u32| (begin - base) as usize..(end - base) as usize;

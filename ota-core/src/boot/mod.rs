@@ -8,6 +8,14 @@ use crate::{
     verify::Verified,
 };
 
+mod request;
+mod shared;
+mod single;
+mod tuple;
+
+pub use shared::{SharedError, SharedFlash};
+pub use single::Image;
+
 /// Does an unconfirmed image run now which the next reset takes back?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revert {
@@ -56,7 +64,7 @@ pub struct ImageState {
     pub reverted: bool,
 }
 
-/// The images of a device. Implemented by `Image` for one, and by tuples of up to three for several: image `n` is
+/// The images of a device. Implemented by [`Image`] for one, and by tuples of up to three for several: image `n` is
 /// element `n`.
 ///
 /// File offsets (`at`) count from byte 0 of the image file; where that lies in the secondary is the layout's business.
