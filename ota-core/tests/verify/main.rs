@@ -1,5 +1,10 @@
 //! `verify` against images with one thing wrong each.
 
+mod builder;
+mod flash;
+mod images;
+
+use builder::{Builder, DEPENDENCY, SEC_CNT, key, point, sha256, sign};
 use embassy_futures::block_on;
 use ota_core::boot::{ImageState, Images, Withdrawn};
 use ota_core::geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout};
@@ -8,8 +13,6 @@ use ota_core::slot::{Compared, FlashError};
 use ota_core::trailer::Pending;
 use ota_core::verify::{Digest, EcdsaP256, PublicKey, Rules, Scheme, Verified, VerifyError, verify};
 use ota_core::version::Version;
-use p256::ecdsa::signature::hazmat::PrehashSigner;
-use p256::ecdsa::{Signature, SigningKey};
 
 /// A secondary slot in RAM: what `verify` needs of it, which is reading.
 struct Memory {
@@ -102,134 +105,6 @@ fn layout() -> ImageLayout {
         max_sectors: 128,
     })
     .unwrap()
-}
-
-const SHA256: u16 = 0x10;
-const KEYHASH: u16 = 0x01;
-const ECDSA_SIG: u16 = 0x22;
-const SEC_CNT: u16 = 0x50;
-const DEPENDENCY: u16 = 0x40;
-
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_slice(&[seed; 32]).unwrap()
-}
-
-/// The uncompressed point of a key.
-fn point(key: &SigningKey) -> Vec<u8> {
-    key.verifying_key().to_encoded_point(false).as_bytes().to_vec()
-}
-
-fn sign(key: &SigningKey, hash: &[u8; 32]) -> Vec<u8> {
-    let signature: Signature = key.sign_prehash(hash).unwrap();
-    signature.to_der().as_bytes().to_vec()
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).into()
-}
-
-/// An image under construction: MCUboot's format written down a second time, in the other direction.
-#[derive(Clone)]
-struct Builder {
-    payload: Vec<u8>,
-    flags: u32,
-    protected: Vec<(u16, Vec<u8>)>,
-    /// Wrapped, so that a test can say where the right hash goes.
-    unprotected: Vec<Entry>,
-    /// Added to the size in the unprotected area's head.
-    size_error: i32,
-}
-
-#[derive(Clone)]
-enum Entry {
-    Hash,
-    KeyHash(SigningKey),
-    Signature(SigningKey, Padding),
-    Raw(u16, Vec<u8>),
-}
-
-#[derive(Clone, Copy)]
-enum Padding {
-    None,
-    Zeros,
-    Garbage,
-}
-
-impl Builder {
-    /// What imgtool makes, signed with `key(1)`.
-    fn new() -> Self {
-        let mut payload = vec![0xA5; 300];
-        payload[..8].copy_from_slice(&[0x00, 0x80, 0x00, 0x08, 0x01, 0x11, 0x01, 0x10]);
-        Self {
-            payload,
-            flags: 0,
-            protected: vec![],
-            unprotected: vec![Entry::Hash, Entry::KeyHash(key(1)), Entry::Signature(key(1), Padding::None)],
-            size_error: 0,
-        }
-    }
-
-    fn unprotected(self, unprotected: &[Entry]) -> Self {
-        Self { unprotected: unprotected.to_vec(), ..self }
-    }
-
-    fn protected(self, protected: &[(u16, &[u8])]) -> Self {
-        Self { protected: protected.iter().map(|(kind, bytes)| (*kind, bytes.to_vec())).collect(), ..self }
-    }
-
-    fn area(magic: u16, entries: &[(u16, Vec<u8>)], size_error: i32) -> Vec<u8> {
-        let size = 4 + entries.iter().map(|(_, bytes)| 4 + bytes.len()).sum::<usize>();
-        let mut area = magic.to_le_bytes().to_vec();
-        area.extend(((size as i32 + size_error) as u16).to_le_bytes());
-        for (kind, bytes) in entries {
-            area.extend(kind.to_le_bytes());
-            area.extend((bytes.len() as u16).to_le_bytes());
-            area.extend(bytes);
-        }
-        area
-    }
-
-    /// The file, and where the hashed part ends.
-    fn build(&self) -> (Vec<u8>, u32) {
-        let protected =
-            if self.protected.is_empty() { vec![] } else { Self::area(0x6908, &self.protected, 0) };
-        let mut file = 0x96F3_B83Du32.to_le_bytes().to_vec();
-        file.extend(0u32.to_le_bytes());
-        file.extend(64u16.to_le_bytes());
-        file.extend((protected.len() as u16).to_le_bytes());
-        file.extend((self.payload.len() as u32).to_le_bytes());
-        file.extend(self.flags.to_le_bytes());
-        file.extend([1, 2, 3, 0, 4, 0, 0, 0]);
-        file.resize(64, 0xFF);
-        file.extend(&self.payload);
-        file.extend(protected);
-        let (hash, end) = (sha256(&file), file.len() as u32);
-        let entries: Vec<_> = self
-            .unprotected
-            .iter()
-            .map(|entry| match entry {
-                Entry::Hash => (SHA256, hash.to_vec()),
-                Entry::KeyHash(key) => (KEYHASH, keyhash(key)),
-                Entry::Signature(key, padding) => {
-                    let mut signature = sign(key, &hash);
-                    match padding {
-                        Padding::None => {}
-                        Padding::Zeros => signature.extend([0; 4]),
-                        Padding::Garbage => signature.extend([0, 0, 1]),
-                    }
-                    (ECDSA_SIG, signature)
-                }
-                Entry::Raw(kind, bytes) => (*kind, bytes.clone()),
-            })
-            .collect();
-        file.extend(Self::area(0x6907, &entries, self.size_error));
-        (file, end)
-    }
-}
-
-fn keyhash(key: &SigningKey) -> Vec<u8> {
-    PublicKey::sec1(&point(key)).unwrap().spki_hash().to_vec()
 }
 
 fn digest_of(file: &[u8], image_end: u32) -> Digest {
@@ -387,153 +262,6 @@ fn a_truncated_image_is_refused() {
             "{len}: {error:?}"
         );
     }
-}
-
-#[test]
-fn images_that_cannot_boot_are_refused() {
-    for (flags, expected) in [
-        (0x10, ImageError::NonBootable),
-        (0x4, ImageError::Encrypted),
-        (0x8, ImageError::Encrypted),
-        (0x200, ImageError::Compressed),
-        (0x400, ImageError::Compressed),
-    ] {
-        let builder = Builder { flags, ..Builder::new() };
-        assert_eq!(error(&builder, None), Some(VerifyError::Image(expected)), "flags {flags:#x}");
-    }
-}
-
-#[test]
-fn the_hash_must_be_there_and_right() {
-    let wrong = Entry::Raw(SHA256, vec![0; 32]);
-    for (entries, expected) in [
-        (vec![Entry::Hash], None),
-        (vec![Entry::Hash, Entry::Hash], None),
-        (vec![], Some(VerifyError::Image(ImageError::NoHash))),
-        (vec![Entry::Raw(SHA256, vec![0; 31])], Some(VerifyError::Image(ImageError::NoHash))),
-        (vec![Entry::Raw(0x11, vec![0; 48])], Some(VerifyError::Image(ImageError::NoHash))),
-        (vec![wrong.clone()], Some(VerifyError::ImageHash)),
-        (vec![Entry::Hash, wrong.clone()], Some(VerifyError::ImageHash)),
-        (vec![wrong, Entry::Hash], Some(VerifyError::ImageHash)),
-    ] {
-        assert_eq!(error(&Builder::new().unprotected(&entries), None), expected);
-    }
-}
-
-/// KEYHASH before its signature, DER with or without zeros behind it, several pairs; unknown keys are skipped.
-#[test]
-fn image_signatures() {
-    use Entry::{Hash, KeyHash, Raw, Signature as Sig};
-    let (ours, other) = (key(1), key(2));
-    let good = |padding| Sig(key(1), padding);
-    let refused = Some(VerifyError::ImageSignature);
-    let short = Raw(KEYHASH, keyhash(&ours)[..31].to_vec());
-    for (number, (entries, expected)) in [
-        (vec![Hash, KeyHash(ours.clone()), good(Padding::None)], None),
-        (vec![Hash, KeyHash(ours.clone()), good(Padding::Zeros)], None),
-        (vec![KeyHash(ours.clone()), good(Padding::None), Hash], None),
-        (vec![Hash, KeyHash(ours.clone()), good(Padding::Garbage)], refused),
-        // No signature, no key, no key before the signature, a shortened key hash, the other way round.
-        (vec![Hash], refused),
-        (vec![Hash, KeyHash(ours.clone())], refused),
-        (vec![Hash, good(Padding::None)], refused),
-        (vec![Hash, short, good(Padding::None)], refused),
-        (vec![Hash, good(Padding::None), KeyHash(ours.clone())], refused),
-        // Another key's signature: alone, under our hash, before ours, after ours.
-        (vec![Hash, KeyHash(other.clone()), Sig(other.clone(), Padding::None)], refused),
-        (vec![Hash, KeyHash(ours.clone()), Sig(other.clone(), Padding::None)], refused),
-        (
-            vec![
-                Hash,
-                KeyHash(other.clone()),
-                Sig(other.clone(), Padding::None),
-                KeyHash(ours.clone()),
-                good(Padding::None),
-            ],
-            None,
-        ),
-        (
-            vec![
-                Hash,
-                KeyHash(ours.clone()),
-                good(Padding::None),
-                KeyHash(other.clone()),
-                Sig(other.clone(), Padding::None),
-            ],
-            None,
-        ),
-        // A key hash counts for one signature and until the next key hash.
-        (vec![Hash, KeyHash(ours.clone()), KeyHash(other.clone()), good(Padding::None)], refused),
-        (vec![Hash, KeyHash(ours.clone()), good(Padding::None), Sig(other.clone(), Padding::None)], None),
-        // A wrong one of ours is not outvoted by a right one.
-        (
-            vec![
-                Hash,
-                KeyHash(ours.clone()),
-                good(Padding::None),
-                KeyHash(ours.clone()),
-                Sig(other, Padding::None),
-            ],
-            refused,
-        ),
-        // Lengths.
-        (vec![Hash, KeyHash(ours.clone()), Raw(ECDSA_SIG, vec![])], refused),
-        (vec![Hash, KeyHash(ours.clone()), Raw(ECDSA_SIG, vec![0x30])], refused),
-        (vec![Hash, KeyHash(ours.clone()), Raw(ECDSA_SIG, vec![0x30, 0xFF])], refused),
-        (vec![Hash, KeyHash(ours.clone()), Raw(ECDSA_SIG, vec![0; 128])], refused),
-        (vec![Hash, KeyHash(ours), Raw(ECDSA_SIG, vec![0; 129])], refused),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let builder = Builder::new().unprotected(&entries);
-        assert_eq!(error(&builder, Some(1)), expected, "case {number}");
-        // Without a key the signature is the bootloader's business.
-        assert_eq!(error(&builder, None), None, "case {number}");
-    }
-}
-
-#[test]
-fn the_security_counter_is_believed_in_the_protected_area_only() {
-    let unprotected = [Entry::Hash, Entry::Raw(SEC_CNT, vec![9, 0, 0, 0])];
-    let token = check(&Builder::new().unprotected(&unprotected), None).unwrap();
-    assert_eq!(token.info().security_counter, None);
-    let both = Builder::new().unprotected(&unprotected).protected(&[(SEC_CNT, &[7, 0, 0, 1])]);
-    assert_eq!(check(&both, None).unwrap().info().security_counter, Some(0x0100_0007));
-    for entries in [
-        &[(SEC_CNT, &[7, 0, 0][..])][..],
-        &[(SEC_CNT, &[7, 0, 0, 0, 0])],
-        &[(SEC_CNT, &[7, 0, 0, 0]), (SEC_CNT, &[7, 0, 0, 0])],
-    ] {
-        let expected = Some(VerifyError::Image(ImageError::SecurityCounter));
-        assert_eq!(error(&Builder::new().protected(entries), None), expected);
-    }
-}
-
-#[test]
-fn dependencies_are_believed_in_the_protected_area_only() {
-    let bytes = vec![1, 0, 0, 0, 2, 3, 4, 0, 5, 0, 0, 0];
-    let builder = Builder::new().unprotected(&[Entry::Hash, Entry::Raw(DEPENDENCY, bytes.clone())]);
-    assert_eq!(check(&builder, None).unwrap().dependency(1), None);
-    for len in [0, 11] {
-        let builder = Builder::new().protected(&[(DEPENDENCY, &bytes[..len])]);
-        assert_eq!(error(&builder, None), Some(VerifyError::Image(ImageError::Tlv)));
-    }
-}
-
-#[test]
-fn damaged_areas_are_refused() {
-    for size_error in [-1, -4, -100, -139, 1, 3, 1000] {
-        let builder = Builder { size_error, ..Builder::new().unprotected(&[Entry::Hash]) };
-        let error = error(&builder, None);
-        assert!(matches!(error, Some(VerifyError::Image(_))), "{size_error}: {error:?}");
-    }
-    // Entries without end.
-    let many: Vec<_> = (0..=u8::MAX).map(|byte| Entry::Raw(0xA0, vec![byte])).collect();
-    assert_eq!(
-        error(&Builder::new().unprotected(&many), None),
-        Some(VerifyError::Image(ImageError::TlvCount))
-    );
 }
 
 #[test]
