@@ -201,7 +201,8 @@ impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
             Reprogram::Allowed => {
                 let mut place = self.region.after(newest);
                 // A place that is neither blank nor a record was torn: leave it.
-                while place % self.region.records_per_sector() != 0 && !self.is_blank(place).await? {
+                while !place.is_multiple_of(self.region.records_per_sector()) && !self.is_blank(place).await?
+                {
                     place = self.region.after(place);
                 }
                 Ok(place)

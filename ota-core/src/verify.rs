@@ -162,7 +162,8 @@ pub struct Rules<'a, S> {
 ///
 /// Only [`verify`] makes one. It is neither [`Clone`] nor [`Copy`]: one verification, one request to the bootloader.
 /// Any later write or erase of the slot makes it void
-/// ([`FlashError::Stale`](crate::slot::FlashError::Stale)).
+/// ([`FlashError::Stale`](crate::slot::FlashError::Stale)). It belongs to the [`Images`] value it was made from: another
+/// one over the same flash counts its own generations.
 ///
 /// ```
 /// # use ota_core::verify::Verified;
@@ -233,6 +234,7 @@ impl Verified {
     }
 
     #[cfg(test)]
+    #[allow(dead_code)] // For unit tests of modules that take a token; absent from every build of the library.
     pub(crate) fn for_tests(image: u8, info: ImageInfo, generation: u32) -> Self {
         Self { image, digest: [0; 32], info, dependencies: [None; IMAGE_COUNT], generation }
     }
@@ -282,9 +284,9 @@ pub async fn verify<I: Images, S: Scheme>(
     if image_end != header.hashed_size() {
         return Err(VerifyError::DigestIncomplete);
     }
+    let mut walk = TlvWalk::new(&header, size)?;
     let hash = hashes.image.ok_or(VerifyError::DigestIncomplete)?;
     let mut findings = Findings::default();
-    let mut walk = TlvWalk::new(&header, size)?;
     // Bounded by MAX_TLV_COUNT.
     while let Some(at) = walk.at() {
         let mut head = [0; 4];
