@@ -269,8 +269,9 @@ fn files_that_are_malformed() {
 #[test]
 fn limits_of_a_document() {
     let files = |count: usize| {
-        let files: Vec<String> =
-            (0..count).map(|id| format!(r#"{{"filesize":"4294967295","fileid":{}}}"#, 255 - id)).collect();
+        let files: Vec<String> = (0..count)
+            .map(|id| format!(r#"{{"filesize":"4294967295","fileid":{}}}"#, 255usize.saturating_sub(id)))
+            .collect();
         with_ota(&format!(r#""protocols":[],"files":[{}]"#, files.join(" , ")))
     };
     let message = files(10);
@@ -314,9 +315,7 @@ fn members_nobody_needs_and_other_signatures() {
 
 #[test]
 fn strings_with_escapes() {
-    let message = with_file(
-        r#","filepath":"\/a\"\\\u00e4\ud83d\ude00\n","sig-sha256-ecdsa":"\/\/8="}"#.trim_end_matches('}'),
-    );
+    let message = with_file(r#","filepath":"\/a\"\\\u00e4\ud83d\ude00\n","sig-sha256-ecdsa":"\/\/8=""#);
     let file = ota(&execution(&message)).file(0).unwrap();
     let path = file.path.unwrap();
     let expected = "/a\"\\ä😀\n";
