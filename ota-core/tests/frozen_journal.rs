@@ -8,7 +8,7 @@ use ota_core::journal::{JobId, Phase, RECORD_SIZE, Record};
 
 /// Every field with a value of its own.
 #[rustfmt::skip]
-const FULL: [u8; 368] = [
+const FULL: [u8; 400] = [
     // magic "OTAJ", format 1, phase 4, flags (started, version number), file index; sequence; version number
     0x4f, 0x54, 0x41, 0x4a, 0x01, 0x04, 0x03, 0x02, 0x04, 0x03, 0x02, 0x01, 0x14, 0x13, 0x12, 0x11,
     0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21, 0x02, 0x00, 0x09, 0x00, 0x00, 0x10, 0x00, 0x00,
@@ -54,6 +54,7 @@ fn full() -> Record {
         window,
         intended: [[0xA0; 32], [0xA1; 32], [0; 32]],
         reverted: count_from(0xC0),
+        reverted_job: count_from(0xE0),
         status: 0x41,
         reason: 0x42,
         detail: 0x3132_3334,
@@ -63,7 +64,7 @@ fn full() -> Record {
 
 #[test]
 fn full_record() {
-    assert_eq!(RECORD_SIZE, 368);
+    assert_eq!(RECORD_SIZE, 400);
     assert_eq!(full().encode(0x0102_0304), FULL);
     assert_eq!(Record::decode(&FULL), Some((full(), 0x0102_0304)));
     assert_eq!(full().job_id(), "AFR_OTA-0a1b2c3d");
@@ -75,7 +76,7 @@ fn full_record() {
 /// Nothing but the head, the sequence number 1 and the CRC.
 #[test]
 fn empty_record() {
-    let mut bytes = [0; 368];
+    let mut bytes = [0; 400];
     bytes[..5].copy_from_slice(b"OTAJ\x01");
     bytes[8] = 1;
     bytes[364..].copy_from_slice(&[0x84, 0xc2, 0xd6, 0x26]);

@@ -1,7 +1,7 @@
 //! One journal record: what is remembered of an update, and its bytes on flash.
 
 /// Bytes of an encoded record, without the padding to whole write units.
-pub const RECORD_SIZE: u32 = 368;
+pub const RECORD_SIZE: u32 = 400;
 
 /// [`RECORD_SIZE`] for arrays.
 pub(super) const RECORD_LEN: usize = RECORD_SIZE as usize;
@@ -43,9 +43,10 @@ mod field {
     pub(super) const WINDOW: Range<usize> = 204..236;
     pub(super) const INTENDED: [Range<usize>; super::IMAGE_COUNT] = [236..268, 268..300, 300..332];
     pub(super) const REVERTED: Range<usize> = 332..364;
-    pub(super) const CRC: Range<usize> = 364..368;
+    pub(super) const REVERTED_JOB: Range<usize> = 364..396;
+    pub(super) const CRC: Range<usize> = 396..400;
     /// What the CRC covers: everything before it.
-    pub(super) const COVERED: Range<usize> = 0..364;
+    pub(super) const COVERED: Range<usize> = 0..396;
 }
 
 /// Bits of the flags byte; the others are zero.
@@ -181,6 +182,8 @@ pub struct Record {
     pub intended: [[u8; 32]; IMAGE_COUNT],
     /// MCUboot's hash of the last image that was reverted or failed; zeros: none.
     pub reverted: [u8; 32],
+    /// `job_digest` of the job that image came with; zeros: none.
+    pub reverted_job: [u8; 32],
     /// The terminal status owed to the cloud, by the agent's numbers; 0: none.
     pub status: u8,
     /// Reason of the owed status, by the agent's numbers.
@@ -235,6 +238,7 @@ impl Record {
             bytes[place].copy_from_slice(hash);
         }
         bytes[field::REVERTED].copy_from_slice(&self.reverted);
+        bytes[field::REVERTED_JOB].copy_from_slice(&self.reverted_job);
         let crc = crc32c(&bytes[field::COVERED]);
         bytes[field::CRC].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -274,6 +278,7 @@ impl Record {
             window: hash_at(bytes, field::WINDOW)?,
             intended,
             reverted: hash_at(bytes, field::REVERTED)?,
+            reverted_job: hash_at(bytes, field::REVERTED_JOB)?,
             status: bytes[field::STATUS],
             reason: bytes[field::REASON],
             detail: u32_at(bytes, field::DETAIL)?,

@@ -26,6 +26,7 @@ pub mod json;
 pub mod rejection;
 pub mod request;
 pub mod stream;
+mod text;
 pub mod topic;
 pub mod update;
 mod writer;
