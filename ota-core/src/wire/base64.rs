@@ -18,7 +18,6 @@ const GROUP_BYTES: usize = 3;
 
 /// Why base64 was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Base64Error {
     /// A character outside the alphabet.
     Character,
