@@ -3,3 +3,9 @@
 #![forbid(unsafe_code)]
 
 pub mod flash;
+#[cfg(feature = "std")]
+pub mod image;
+pub mod mcuboot;
+mod version;
+
+pub use version::Version;
