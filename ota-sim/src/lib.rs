@@ -7,3 +7,8 @@ pub mod flash;
 pub mod aws;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod image;
+pub mod mcuboot;
+mod version;
+
+pub use version::Version;
