@@ -398,6 +398,27 @@ fn json_blocks() {
     assert_eq!((block.file_id, block.block_id, &message[block.payload]), (9, 1, &out[..]));
 }
 
+/// Every solidus escaped, then only the one at each place: the payload is the same, apart and in place.
+#[test]
+fn json_payloads_with_escapes() {
+    for size in 0..40 {
+        let bytes = payload(0xF0, size).iter().map(|byte| byte | 0xFC).collect::<Vec<u8>>();
+        let mut buf = [0; 128];
+        let len = encode_block_json(&mut buf, None, 0, 0, &bytes).unwrap();
+        let text = str::from_utf8(&buf[..len]).unwrap();
+        let mut texts = vec![text.replace('/', r"\/"), text.replace('/', r"\u002F")];
+        texts.extend(text.match_indices('/').map(|(at, _)| format!(r"{}\/{}", &text[..at], &text[at + 1..])));
+        for text in texts {
+            let mut out = vec![0; size];
+            assert_eq!(decode_block_json(text.as_bytes(), &mut out).unwrap().payload, 0..size, "{text}");
+            assert_eq!(out, bytes, "{text}");
+            let mut message = text.as_bytes().to_vec();
+            let block = decode_block_json_in_place(&mut message).unwrap();
+            assert_eq!(message[block.payload], bytes, "{text}");
+        }
+    }
+}
+
 #[test]
 fn json_blocks_that_are_refused() {
     use StreamDecodeError::*;
