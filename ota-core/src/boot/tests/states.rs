@@ -25,11 +25,14 @@ fn fine(mode: BootMode) -> Fine {
     Device::new(mode, MaxAlign::M8, NOR, NOR)
 }
 
+/// Name, whether the magic is good, fields; revert, confirmed, reverted.
+type Row = (&'static str, bool, &'static [(u32, u8)], Revert, bool, bool);
+
 /// Primary fields, then what they mean for the three trailer modes.
 #[test]
 fn primary_states() {
     #[rustfmt::skip]
-    let table: [(&str, bool, &[(u32, u8)], Revert, bool, bool); 9] = [
+    let table: [Row; 9] = [
         ("never swapped", false, &[], Revert::No, true, false),
         ("test image", true, &[(COPY_DONE, 1), (SWAP_INFO, 2)], Revert::Yes, false, false),
         ("confirmed", true, &[(COPY_DONE, 1), (SWAP_INFO, 2), (IMAGE_OK, 1)], Revert::No, true, false),
@@ -330,6 +333,7 @@ fn a_tuple_numbers_its_elements() {
 }
 
 #[test]
+#[allow(clippy::await_holding_refcell_ref)] // That is what it tests.
 fn one_device_under_two_slots() {
     use core::cell::RefCell;
     let config = FlashConfig::nor(0x1_0000, 4096, 8);
