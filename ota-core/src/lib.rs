@@ -5,6 +5,7 @@
 pub mod boot;
 pub mod geometry;
 pub mod image;
+pub mod journal;
 pub mod slot;
 pub mod trailer;
 pub mod verify;
