@@ -234,7 +234,6 @@ impl Verified {
     }
 
     #[cfg(test)]
-    #[allow(dead_code)] // For unit tests of modules that take a token; absent from every build of the library.
     pub(crate) fn for_tests(image: u8, info: ImageInfo, generation: u32) -> Self {
         Self { image, digest: [0; 32], info, dependencies: [None; IMAGE_COUNT], generation }
     }
