@@ -11,6 +11,8 @@ use crate::{
 mod request;
 mod shared;
 mod single;
+#[cfg(test)]
+mod tests;
 mod tuple;
 
 pub use shared::{SharedError, SharedFlash};
