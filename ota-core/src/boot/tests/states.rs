@@ -320,7 +320,7 @@ fn a_tuple_numbers_its_elements() {
         assert_eq!((images.generation(0), images.generation(1)), (0, 1));
         assert_eq!(images.compare(1, 0, &[5; 8]).await, Ok(Compared::Equal));
         let mut held = [0; 8];
-        images.1.secondary().read(4096, &mut held).await.unwrap();
+        images.1.secondary.read(4096, &mut held).await.unwrap();
         assert_eq!(held, [5; 8]);
         let info =
             ImageInfo { version: Version::default(), size: 0x800, hash: [0; 32], security_counter: None };
