@@ -4,7 +4,6 @@ use crate::{
     geometry::ImageLayout,
     image::ImageInfo,
     slot::{Compared, FlashError},
-    trailer::Pending,
     verify::Verified,
 };
 
@@ -15,6 +14,7 @@ mod single;
 mod tests;
 mod tuple;
 
+pub use crate::trailer::Pending;
 pub use shared::{SharedError, SharedFlash};
 pub use single::Image;
 
