@@ -4,7 +4,6 @@ use crate::{
     geometry::ImageLayout,
     image::ImageInfo,
     slot::{Compared, FlashError},
-    trailer::Pending,
     verify::Verified,
 };
 
@@ -15,6 +14,7 @@ mod single;
 mod tests;
 mod tuple;
 
+pub use crate::trailer::Pending;
 pub use shared::{SharedError, SharedFlash};
 pub use single::Image;
 
@@ -60,7 +60,8 @@ pub struct ImageState {
     pub request: Request,
     /// Whether the next reset takes the running image back.
     pub revert: Revert,
-    /// The running image is here to stay: confirmed, never swapped, or overwrite-only.
+    /// The running image is here to stay: confirmed, never swapped, or overwrite-only. With [`Revert::Unknown`]
+    /// (swap-status) it only says that `image_ok` of the primary is set.
     pub confirmed: bool,
     /// The bootloader's last swap was a revert: the running image is the old one.
     pub reverted: bool,

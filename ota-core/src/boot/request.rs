@@ -94,9 +94,11 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
 
     /// Erases a sector of the secondary and remembers it when it holds request fields.
     pub(super) async fn erase_secondary(&mut self, sector: u32) -> Result<(), FlashError> {
-        self.secondary.erase(sector).await?;
         let first = self.first_field_sector(&self.layout.secondary_trailer());
         let bit = sector.checked_sub(first).and_then(|bit| 1u32.checked_shl(bit)).unwrap_or(0);
+        // An erase that is dropped or fails half-way leaves anything behind.
+        self.fresh &= !bit;
+        self.secondary.erase(sector).await?;
         self.fresh |= bit;
         Ok(())
     }

@@ -54,16 +54,6 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         self
     }
 
-    /// The slot of the running image.
-    pub const fn primary(&mut self) -> &mut Slot<P, UNIT> {
-        &mut self.primary
-    }
-
-    /// The slot of the new image. What is written through it counts in its generation.
-    pub const fn secondary(&mut self) -> &mut Slot<S, UNIT> {
-        &mut self.secondary
-    }
-
     /// The two flash devices back.
     pub fn release(self) -> (P, S) {
         (self.primary.release(), self.secondary.release())

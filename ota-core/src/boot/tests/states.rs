@@ -290,6 +290,20 @@ fn swap_offset_clears_an_old_header_below_the_image() {
     assert_eq!(first, [0xFF; 4]);
 }
 
+/// A good magic over a set copy-done means revert to a swap-offset bootloader, so it is no test request yet.
+#[test]
+fn swap_offset_request_clears_an_old_copy_done() {
+    let mut device = fine(BootMode::SwapOffset);
+    device.poke_secondary(16, MAGIC);
+    device.poke_secondary(COPY_DONE, &[1]);
+    let (device, state) = device.run(async |image| {
+        image.request(0x800, Pending::Test).await.unwrap();
+        image.inspect(0).await.unwrap()
+    });
+    assert_eq!((state.request, state.revert), (Request::Test, Revert::No));
+    assert_eq!(device.peek_secondary(COPY_DONE), 0xFF);
+}
+
 #[test]
 fn writes_keep_out_of_the_trailer() {
     for mode in MODES {
@@ -320,7 +334,7 @@ fn a_tuple_numbers_its_elements() {
         assert_eq!((images.generation(0), images.generation(1)), (0, 1));
         assert_eq!(images.compare(1, 0, &[5; 8]).await, Ok(Compared::Equal));
         let mut held = [0; 8];
-        images.1.secondary().read(4096, &mut held).await.unwrap();
+        images.1.secondary.read(4096, &mut held).await.unwrap();
         assert_eq!(held, [5; 8]);
         let info =
             ImageInfo { version: Version::default(), size: 0x800, hash: [0; 32], security_counter: None };
