@@ -267,7 +267,10 @@ async fn a_message_that_can_never_fit_is_told_from_one_that_has_to_wait() {
         let error = link.publish("t", &[0; 1024], qos).await.unwrap_err();
         assert_eq!((error, error.kind()), (MqttError::TooLarge, FailureKind::TooLarge), "{qos:?}");
     }
+    let filter = "f".repeat(1024);
+    assert_eq!(link.subscribe(&[(&filter, Qos::AtMostOnce)]).await.unwrap_err(), MqttError::TooLarge);
     link.publish("t", &[0; 500], Qos::AtLeastOnce).await.unwrap();
+    assert_eq!(link.subscribe(&[(&filter, Qos::AtMostOnce)]).await.unwrap_err(), MqttError::Busy);
     for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         assert_eq!(link.publish("t", &[0; 600], qos).await.unwrap_err(), MqttError::Busy, "{qos:?}");
     }
