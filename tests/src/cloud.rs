@@ -132,6 +132,9 @@ impl Control for SimLink<'_> {
     async fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos) -> Result<(), Down> {
         self.cloud.powered().await;
         let qos = u8::from(qos == Qos::AtLeastOnce);
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!("{} > {topic} {}", self.cloud.clock.get(), String::from_utf8_lossy(payload));
+        }
         self.cloud.link.borrow_mut().publish(self.cloud.clock.get(), topic, payload, qos).map_err(|_| Down)
     }
 
@@ -143,7 +146,7 @@ impl Control for SimLink<'_> {
             }
             let mut link = cloud.link.borrow_mut();
             match link.poll(cloud.clock.get()) {
-                Some(message) => Poll::Ready(Ok(message)),
+                Some(message) => { if std::env::var_os("TRACE").is_some() { eprintln!("{} < {} {}", cloud.clock.get(), message.topic, String::from_utf8_lossy(&message.payload[..message.payload.len().min(300)])); } Poll::Ready(Ok(message)) }
                 None if !link.is_connected() => Poll::Ready(Err(Down)),
                 None => Poll::Pending,
             }
