@@ -1,0 +1,463 @@
+//! The cloud's side of an update as a value: things, jobs, streams; requests in, answers out.
+
+use core::ops::Range;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::document::OtaSpec;
+use super::jobs::{Clock, Execution, Origin, Queue, Status};
+use super::jobs_api::JobsError;
+use super::json::{Object, array};
+use super::rng::Rng;
+use super::streams::{Format, Request, Stream, StreamError};
+use super::topic::thing_of;
+
+/// What `$next/get` answers and `notify-next` pushes when nothing is pending; all three were seen or are plausible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyNext {
+    /// No `execution` member.
+    Absent,
+    /// `"execution":{}`
+    EmptyObject,
+    /// `"execution":null`
+    Null,
+}
+
+/// Behaviour of a [`Service`]. The default is what AWS documents.
+#[derive(Clone, Debug)]
+pub struct ServiceConfig {
+    /// Seconds since 1970 at `now_ms` = 0.
+    pub epoch_s: u64,
+    /// Where stream names come from.
+    pub seed: u64,
+    /// Answer things that were never added as if they existed and had no jobs.
+    pub any_thing: bool,
+    /// Let a device go from `IN_PROGRESS` to `REJECTED`. AWS' guide is not clear; its agents assume not.
+    pub rejected_after_start: bool,
+    /// Put the request's client token into each block.
+    pub echo_token_in_blocks: bool,
+    /// Refuse a GetStream that has a bitmap but no count, as was seen live for files under 128 KiB.
+    pub refuse_bitmap_without_count: bool,
+    /// Shape of "no job".
+    pub empty_next: EmptyNext,
+    /// Push `notify-next` also when only the status of the next execution changes (undocumented, reported).
+    pub notify_status_changes: bool,
+    /// Longest value in status details, in characters: 128 in the archived limits, 1024 in newer ones.
+    pub detail_value_max: usize,
+    /// Jobs requests a thing may send within a second; what is above is `RequestThrottled`.
+    pub requests_per_s: Option<u32>,
+    /// How long the service thinks before an answer, ms.
+    pub answer_delay_ms: u64,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self {
+            epoch_s: 1_718_000_000,
+            seed: 0,
+            any_thing: false,
+            rejected_after_start: false,
+            echo_token_in_blocks: true,
+            refuse_bitmap_without_count: false,
+            empty_next: EmptyNext::Absent,
+            notify_status_changes: false,
+            detail_value_max: 128,
+            requests_per_s: None,
+            answer_delay_ms: 0,
+        }
+    }
+}
+
+/// Whom a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// The client that asked, even without a subscription (answers of Jobs).
+    Requester,
+    /// Whoever subscribed.
+    Subscribers,
+}
+
+/// What a message is, so that faults can tell them apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An answer of Jobs, or of a stream other than a block.
+    Answer,
+    /// `notify` and `notify-next`.
+    Push,
+    /// One block of a file.
+    Block {
+        /// Where the values of `f` and `i` lie in the payload of the message.
+        ids: Range<usize>,
+        /// Where the block's own bytes lie in it.
+        payload: Range<usize>,
+    },
+}
+
+/// One message the cloud publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Whose topic it is.
+    pub thing: String,
+    /// Full topic.
+    pub topic: String,
+    /// Body.
+    pub payload: Vec<u8>,
+    /// 0 or 1.
+    pub qos: u8,
+    /// Receiver.
+    pub to: To,
+    /// Kind of message.
+    pub kind: Kind,
+    /// Not to be delivered before this time, ms.
+    pub not_before_ms: u64,
+}
+
+/// AWS IoT Jobs and streams for any number of things.
+///
+/// *Requests*: [`Service::publish`]. *Time*: [`Service::tick`] and [`Service::next_event_ms`]. *The operator's
+/// words*: `create_…`, [`Service::cancel`], [`Service::delete`], [`Service::retry`]; what they push to devices comes
+/// out of the next `publish` or `tick`. *Looking*: [`Service::job_execution`] and friends.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub(crate) config: ServiceConfig,
+    pub(crate) rng: Rng,
+    pub(crate) things: BTreeMap<String, Thing>,
+    pub(crate) documents: BTreeMap<String, String>,
+    streams: BTreeMap<String, Stream>,
+    pub(crate) pushes: Vec<Outgoing>,
+    pub(crate) reject_next: VecDeque<JobsError>,
+    foreign_topics: u64,
+}
+
+/// What the service keeps of one thing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Thing {
+    pub(crate) queue: Queue,
+    /// Times of the requests of the last second, for throttling.
+    pub(crate) recent_ms: VecDeque<u64>,
+}
+
+impl Service {
+    /// An account without things.
+    pub fn new(config: ServiceConfig) -> Self {
+        let rng = Rng::new(config.seed);
+        Self {
+            config,
+            rng,
+            things: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            pushes: Vec::new(),
+            reject_next: VecDeque::new(),
+            foreign_topics: 0,
+        }
+    }
+
+    /// The behaviour, to be changed at any time.
+    pub fn config_mut(&mut self) -> &mut ServiceConfig {
+        &mut self.config
+    }
+
+    /// Registers a thing; creating a job for it does so too.
+    pub fn add_thing(&mut self, thing: &str) {
+        self.things.entry(thing.into()).or_default();
+    }
+
+    /// Queues a job with any document. `document` must be a JSON object.
+    ///
+    /// The same id for another thing makes that thing one more target of the job, with the first document.
+    /// Returns false, and changes nothing, if the thing has this job already or the document is not JSON.
+    pub fn create_job(
+        &mut self,
+        now_ms: u64,
+        thing: &str,
+        job_id: &str,
+        document: &str,
+        in_progress_timeout_minutes: Option<u32>,
+    ) -> bool {
+        let has_it = self.job_execution(job_id, thing).is_some();
+        if has_it || serde_json::from_str::<serde_json::Map<_, _>>(document).is_err() {
+            return false;
+        }
+        let timeout_ms = in_progress_timeout_minutes.map(|minutes| u64::from(minutes) * 60_000);
+        self.documents.entry(job_id.into()).or_insert_with(|| document.into());
+        let queue = &mut self.things.entry(thing.into()).or_default().queue;
+        queue.executions.push(Execution::new(job_id, 1, now_ms, timeout_ms));
+        self.push_changes(now_ms, thing);
+        true
+    }
+
+    /// Queues an OTA job: makes the stream `AFR_OTA-<uuid>` with the files, and the `afr_ota` document.
+    ///
+    /// Returns the stream's id. A job without `MQTT` among its protocols gets no stream name.
+    pub fn create_ota_job(&mut self, now_ms: u64, thing: &str, job_id: &str, spec: &OtaSpec) -> String {
+        let stream_id = format!("AFR_OTA-{}", self.rng.uuid());
+        self.add_stream(Stream {
+            id: stream_id.clone(),
+            version: 1,
+            description: job_id.into(),
+            files: spec.files.iter().map(|file| (file.id, Arc::from(file.content.as_slice()))).collect(),
+            broken: None,
+        });
+        let named = spec.protocols.iter().any(|p| p == "MQTT").then_some(stream_id.as_str());
+        self.create_job(now_ms, thing, job_id, &spec.document(named), None);
+        stream_id
+    }
+
+    /// Adds or replaces a stream.
+    pub fn add_stream(&mut self, stream: Stream) {
+        self.streams.insert(stream.id.clone(), stream);
+    }
+
+    /// A stream, to be changed under a download.
+    pub fn stream_mut(&mut self, id: &str) -> Option<&mut Stream> {
+        self.streams.get_mut(id)
+    }
+
+    /// Cancels a job for all its things: what is queued, and with `force` also what is in progress.
+    pub fn cancel(&mut self, now_ms: u64, job_id: &str, force: bool) {
+        self.change_all(now_ms, |_, queue| {
+            for execution in &mut queue.executions {
+                let reached = match execution.status {
+                    Status::Queued => true,
+                    Status::InProgress => force,
+                    Status::Failed
+                    | Status::Succeeded
+                    | Status::Canceled
+                    | Status::TimedOut
+                    | Status::Rejected
+                    | Status::Removed => false,
+                };
+                if reached && execution.job_id == job_id {
+                    execution.enter(now_ms, Status::Canceled, Origin::Cloud);
+                }
+            }
+        });
+    }
+
+    /// Deletes a job with all executions; requests about it are `ResourceNotFound` from now on.
+    pub fn delete(&mut self, now_ms: u64, job_id: &str) {
+        self.documents.remove(job_id);
+        self.change_all(now_ms, |_, queue| queue.executions.retain(|e| e.job_id != job_id));
+    }
+
+    /// Gives a thing another attempt at a job whose last execution is over: same id, next execution number.
+    pub fn retry(&mut self, now_ms: u64, job_id: &str, thing: &str) -> bool {
+        let Some(last) = self.job_execution(job_id, thing).filter(|e| e.status.is_terminal()) else {
+            return false;
+        };
+        let next = Execution::new(job_id, last.number + 1, now_ms, last.progress_timeout_ms);
+        if let Some(thing) = self.things.get_mut(thing) {
+            thing.queue.executions.push(next);
+        }
+        self.push_changes(now_ms, thing);
+        true
+    }
+
+    /// Rejects the next `count` requests to Jobs with `error` (throttling, service failure).
+    pub fn reject_next(&mut self, count: usize, error: JobsError) {
+        self.reject_next.extend(core::iter::repeat_n(error, count));
+    }
+
+    /// The latest execution of a job by a thing.
+    pub fn job_execution(&self, job_id: &str, thing: &str) -> Option<&Execution> {
+        self.things.get(thing)?.queue.find(job_id, None)
+    }
+
+    /// All executions of a thing, oldest first.
+    pub fn executions(&self, thing: &str) -> &[Execution] {
+        self.things.get(thing).map_or(&[], |thing| &thing.queue.executions)
+    }
+
+    /// Names of all things.
+    pub fn things(&self) -> impl Iterator<Item = &str> {
+        self.things.keys().map(String::as_str)
+    }
+
+    /// Publishes seen on topics that are no request of the client's own thing; AWS would close the connection.
+    pub fn foreign_topics(&self) -> u64 {
+        self.foreign_topics
+    }
+
+    /// Takes one PUBLISH of a client that is `thing`, and gives what is published because of it.
+    pub fn publish(&mut self, now_ms: u64, thing: &str, topic: &str, payload: &[u8]) -> Vec<Outgoing> {
+        self.expire(now_ms);
+        let request = topic.strip_prefix("$aws/things/").and_then(|rest| rest.strip_prefix(thing));
+        let mut out = match request.and_then(|rest| rest.strip_prefix('/')).and_then(|r| r.split_once('/')) {
+            Some(("jobs", path)) => self.jobs_request(now_ms, thing, topic, path, payload),
+            Some(("streams", path)) => self.stream_request(now_ms, thing, path, payload),
+            Some(_) | None => {
+                self.foreign_topics += 1;
+                Vec::new()
+            }
+        };
+        debug_assert!(out.iter().all(|m| thing_of(&m.topic) == Some(thing)));
+        out.append(&mut self.pushes);
+        out
+    }
+
+    /// Runs the timers up to `now_ms` and gives what is to be pushed.
+    pub fn tick(&mut self, now_ms: u64) -> Vec<Outgoing> {
+        self.expire(now_ms);
+        core::mem::take(&mut self.pushes)
+    }
+
+    /// When [`Service::tick`] has something to do: 0 if at once, `None` if only a request can change anything.
+    pub fn next_event_ms(&self) -> Option<u64> {
+        if !self.pushes.is_empty() {
+            return Some(0);
+        }
+        let executions = self.things.values().flat_map(|thing| &thing.queue.executions);
+        executions.filter_map(Execution::deadline_ms).min()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        Clock { epoch_s: self.config.epoch_s }
+    }
+
+    fn expire(&mut self, now_ms: u64) {
+        let due = |e: &Execution| e.deadline_ms().filter(|at_ms| *at_ms <= now_ms);
+        if !self.things.values().any(|thing| thing.queue.executions.iter().any(|e| due(e).is_some())) {
+            return;
+        }
+        self.change_all(now_ms, |_, queue| {
+            for execution in &mut queue.executions {
+                if let Some(at_ms) = due(execution) {
+                    execution.enter(at_ms, Status::TimedOut, Origin::Timer);
+                }
+            }
+        });
+    }
+
+    fn change_all(&mut self, now_ms: u64, change: impl Fn(&str, &mut Queue)) {
+        for (name, thing) in &mut self.things {
+            change(name, &mut thing.queue);
+        }
+        let names: Vec<String> = self.things.keys().cloned().collect();
+        for name in names {
+            self.push_changes(now_ms, &name);
+        }
+    }
+
+    /// Pushes `notify-next` when the identity of the next execution changed, `notify` when the list of pending
+    /// executions did.
+    pub(crate) fn push_changes(&mut self, now_ms: u64, name: &str) {
+        let (clock, by_status) = (self.clock(), self.config.notify_status_changes);
+        let Some(thing) = self.things.get_mut(name) else { return };
+        let queue = &mut thing.queue;
+        let timestamp = Object::new().number("timestamp", clock.seconds(now_ms));
+
+        let pending =
+            |status| queue.pending(status).map(|e| (e.job_id.clone(), e.number)).collect::<Vec<_>>();
+        let mut listed = [pending(Status::InProgress), pending(Status::Queued)].concat();
+        listed.sort();
+        let mut bodies = Vec::new();
+        if listed != queue.told_pending {
+            let mut jobs = Object::new();
+            for status in [Status::InProgress, Status::Queued] {
+                let summaries: Vec<String> = queue.pending(status).map(|e| e.summary_json(clock)).collect();
+                if !summaries.is_empty() {
+                    jobs = jobs.raw(status.name(), &array(summaries));
+                }
+            }
+            bodies.push((
+                "notify",
+                Object::new().number("timestamp", clock.seconds(now_ms)).raw("jobs", &jobs.finish()),
+            ));
+            queue.told_pending = listed;
+        }
+
+        let next = queue.next();
+        let told = next.map(|e| (e.job_id.clone(), e.number, e.status));
+        let same = match (&told, &queue.told_next) {
+            (Some(a), Some(b)) => (&a.0, a.1) == (&b.0, b.1) && (!by_status || a.2 == b.2),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !same {
+            let body = match next {
+                Some(e) => {
+                    let document = self.documents.get(&e.job_id).map(String::as_str);
+                    timestamp.raw("execution", &e.to_json(clock, document))
+                }
+                None => self.config.empty_next.add_to(timestamp),
+            };
+            bodies.push(("notify-next", body));
+        }
+        queue.told_next = told;
+        for (last, body) in bodies {
+            self.pushes.push(Outgoing {
+                thing: name.into(),
+                topic: format!("$aws/things/{name}/jobs/{last}"),
+                payload: body.finish().into_bytes(),
+                qos: 1,
+                to: To::Subscribers,
+                kind: Kind::Push,
+                not_before_ms: now_ms,
+            });
+        }
+    }
+
+    fn stream_request(&mut self, now_ms: u64, thing: &str, path: &str, payload: &[u8]) -> Vec<Outgoing> {
+        let levels: Vec<&str> = path.split('/').collect();
+        let [id, operation, format] = levels[..] else {
+            self.foreign_topics += 1;
+            return Vec::new();
+        };
+        let Some(format) = Format::from_name(format) else {
+            self.foreign_topics += 1;
+            return Vec::new();
+        };
+        // An answer sent by a client is not a request; answering it would make a loop.
+        if matches!(operation, "data" | "description" | "rejected") {
+            return Vec::new();
+        }
+        let outgoing = |answer: &str, payload: Vec<u8>, kind: Kind| Outgoing {
+            thing: thing.into(),
+            topic: format!("$aws/things/{thing}/streams/{id}/{answer}/{}", format.name()),
+            payload,
+            qos: 0,
+            to: To::Subscribers,
+            kind,
+            not_before_ms: now_ms + self.config.answer_delay_ms,
+        };
+        let rejected = |error: StreamError, token: Option<&str>| {
+            vec![outgoing("rejected", error.encode(format, token), Kind::Answer)]
+        };
+        let request = match Request::parse(format, payload) {
+            Ok(request) => request,
+            Err(error) => return rejected(error, None),
+        };
+        let token = request.token.as_deref();
+        let Some(stream) = self.streams.get(id) else {
+            return rejected(StreamError::ResourceNotFound, token);
+        };
+        match operation {
+            "describe" => match stream.describe(format, &request) {
+                Ok(body) => vec![outgoing("description", body, Kind::Answer)],
+                Err(error) => rejected(error, token),
+            },
+            "get" if self.config.refuse_bitmap_without_count && request.lacks_count() => {
+                rejected(StreamError::InvalidRequest, token)
+            }
+            "get" => match stream.blocks(format, &request, self.config.echo_token_in_blocks) {
+                Ok(blocks) => blocks
+                    .into_iter()
+                    .map(|b| outgoing("data", b.message, Kind::Block { ids: b.ids, payload: b.payload }))
+                    .collect(),
+                Err(error) => rejected(error, token),
+            },
+            _ => rejected(StreamError::InvalidTopic, token),
+        }
+    }
+}
+
+impl EmptyNext {
+    pub(crate) fn add_to(self, object: Object) -> Object {
+        match self {
+            Self::Absent => object,
+            Self::EmptyObject => object.raw("execution", "{}"),
+            Self::Null => object.raw("execution", "null"),
+        }
+    }
+}
