@@ -134,6 +134,17 @@ fn damaged_areas_are_refused() {
     assert_eq!(damaged(place::UNPROTECTED_HEAD + place::LEN, &[0x99, 0]), Err(ImageError::TooLarge));
 }
 
+/// One to three bytes behind the last entry, at the very end: refused without a read across the limit.
+#[test]
+fn a_rest_too_short_for_an_entry_is_refused() {
+    for rest in 1..4 {
+        let mut image = UNSIGNED.to_vec();
+        image[0x32] += rest as u8;
+        image.resize(image.len() + rest, 0);
+        assert_eq!(walk(&image, image.len()), Err(ImageError::Tlv), "{rest} bytes");
+    }
+}
+
 #[test]
 fn empty_area_and_too_many_entries() {
     let mut image = UNSIGNED[..0x34].to_vec();

@@ -177,6 +177,21 @@ fn a_write_over_old_bytes_is_found() {
 }
 
 #[test]
+fn a_row_or_a_sector_that_does_not_change_is_found() {
+    let config = FlashConfig::row_rewrite(DEVICE, 8).with_erased(0xFF);
+    let geometry = Geometry::new(layout(config, 0, 0x1000)).unwrap();
+    let mut slot = Slot::new(Anding(VecFlash::<8, 8>::blank(config).unwrap()), geometry).unwrap();
+    block_on(async {
+        slot.patch(3, &[0x0F]).await.unwrap();
+        assert_eq!(slot.patch(3, &[0xF0]).await, Err(FlashError::ReadBack));
+        // The double erases to 0xFF, the layout says 0x00: what an erase leaves is not what it should.
+        let wrong = Geometry::new(SlotLayout { erased: 0, ..layout(config, 0, 0x1000) }).unwrap();
+        let mut slot = Slot::<_>::new(slot.release(), wrong).unwrap();
+        assert_eq!(slot.erase(0).await, Err(FlashError::ReadBack));
+    });
+}
+
+#[test]
 fn driver_device_and_buffer_must_fit() {
     let config = FlashConfig::nor(DEVICE, 4096, 8);
     let flash = || VecFlash::<8, 4096>::blank(config).unwrap();

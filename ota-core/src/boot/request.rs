@@ -45,8 +45,8 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         }
     }
 
-    /// An old header before a swap-offset image would make the bootloader erase the slot (`boot_validate_slot`, "image in
-    /// the wrong place"). No byte of the image lies in these sectors.
+    /// An old header in sector 0 makes a swap-offset bootloader take the upload for misplaced and erase the slot. No byte
+    /// of the image lies in these sectors.
     async fn clear_lead(&mut self) -> Result<(), FlashError> {
         for sector in self.layout.lead_sectors() {
             let mut magic = [0; 4];
