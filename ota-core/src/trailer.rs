@@ -30,7 +30,7 @@ const MAGIC_32: [u8; 16] =
     [0x20, 0x00, 0x2D, 0xE1, 0x5D, 0x29, 0x41, 0x0B, 0x8D, 0x77, 0x67, 0x9C, 0x11, 0x0F, 0x1F, 0x8A];
 
 /// Places of a slot's trailer fields, as byte offsets in the slot. Offsets depend on max-align only, never on the write
-/// size (MCUboot `bootutil_area.c`, `boot_*_off`).
+/// size (the `boot_*_off` functions of bootutil).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrailerLayout {
     slot_size: u32,

@@ -7,7 +7,7 @@
 //! reboot.
 //!
 //! [`verify`] is the only maker of a [`Verified`], and a [`Verified`] is what
-//! [`Images::set_pending`](crate::boot::Images::set_pending) asks for.
+//! [`Images::set_pending`] asks for.
 
 mod digest;
 mod key;
@@ -162,7 +162,7 @@ pub struct Rules<'a, S> {
 ///
 /// Only [`verify`] makes one. It is neither [`Clone`] nor [`Copy`]: one verification, one request to the bootloader.
 /// Any later write or erase of the slot makes it void
-/// ([`FlashError::Stale`](crate::slot::FlashError::Stale)). It belongs to the [`Images`] value it was made from: another
+/// ([`FlashError::Stale`]). It belongs to the [`Images`] value it was made from: another
 /// one over the same flash counts its own generations.
 ///
 /// ```
@@ -234,7 +234,6 @@ impl Verified {
     }
 
     #[cfg(test)]
-    #[allow(dead_code)] // For unit tests of modules that take a token; absent from every build of the library.
     pub(crate) fn for_tests(image: u8, info: ImageInfo, generation: u32) -> Self {
         Self { image, digest: [0; 32], info, dependencies: [None; IMAGE_COUNT], generation }
     }

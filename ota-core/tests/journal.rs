@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use embassy_futures::block_on;
+use embedded_storage_async::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
 use ota_core::geometry::Reprogram;
 use ota_core::journal::{
     FlashJournal, JobId, Journal, JournalLayout, JournalRegion, NoJournal, Phase, RECORD_SIZE, Record,
@@ -350,6 +351,74 @@ fn a_region_that_does_not_fit_the_driver_is_refused() {
     assert_eq!(open(JournalLayout { start: 0x7000, ..layout }), Err(RegionError::OutOfBounds));
     assert_eq!(open(JournalLayout { sector_count: 3, ..layout }), Err(RegionError::OutOfBounds));
     assert_eq!(open(JournalLayout { write_size: 1024, ..layout }), Err(RegionError::Buffer));
+}
+
+/// A driver that says "done" and sometimes has not: every `period`-th write is lost or refused.
+struct Unreliable<'a> {
+    flash: &'a mut VecFlash<16, 2048>,
+    writes: u32,
+    period: u32,
+    silent: bool,
+}
+
+impl ErrorType for Unreliable<'_> {
+    type Error = NorFlashErrorKind;
+}
+
+impl ReadNorFlash for Unreliable<'_> {
+    const READ_SIZE: usize = 1;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        ReadNorFlash::read(self.flash, offset, bytes).await.map_err(|_| NorFlashErrorKind::Other)
+    }
+
+    fn capacity(&self) -> usize {
+        ReadNorFlash::capacity(self.flash)
+    }
+}
+
+impl NorFlash for Unreliable<'_> {
+    const WRITE_SIZE: usize = 16;
+    const ERASE_SIZE: usize = 2048;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
+        NorFlash::erase(self.flash, from, to).await.map_err(|_| NorFlashErrorKind::Other)
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+        self.writes += 1;
+        if self.writes.is_multiple_of(self.period) {
+            // Half of it arrived.
+            let half = &bytes[..bytes.len() / 32 * 16];
+            NorFlash::write(self.flash, offset, half).await.map_err(|_| NorFlashErrorKind::Other)?;
+            return if self.silent { Ok(()) } else { Err(NorFlashErrorKind::Other) };
+        }
+        NorFlash::write(self.flash, offset, bytes).await.map_err(|_| NorFlashErrorKind::Other)
+    }
+}
+
+/// What flash does not hold was not appended, and the journal that said so goes on behind the bad place.
+#[test]
+fn appends_are_read_back() {
+    for (kind, silent) in [(Kind::Nor, true), (Kind::NorReprogram, true), (Kind::Nor, false)] {
+        let mut device = Device::<16, 2048, 512>::new(2, 0xFF, kind);
+        let flash = Unreliable { flash: &mut device.flash, writes: 0, period: 4, silent };
+        let mut journal = FlashJournal::new(flash, device.region).unwrap();
+        let mut newest = 0;
+        for number in 1..=30 {
+            let expected = match (number % 4 == 0, silent) {
+                (true, true) => Err(FlashError::ReadBack),
+                (true, false) => Err(FlashError::Driver),
+                (false, true | false) => Ok(()),
+            };
+            assert_eq!(block_on(journal.append(&record(number))), expected, "{kind:?}, append {number}");
+            newest = if expected.is_ok() { number } else { newest };
+            if number % 5 == 0 {
+                assert_eq!(block_on(journal.load()), Ok(Some(record(newest))), "{kind:?}, append {number}");
+            }
+        }
+        assert_eq!(device.flash.strict_violations(), 0, "{kind:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod flash;
 pub mod aws;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "std")]
 pub mod image;
 pub mod mcuboot;
 mod version;

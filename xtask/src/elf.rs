@@ -45,3 +45,46 @@ pub(crate) fn symbol_sizes(program: &[u8], prefix: &str) -> anyhow::Result<Vec<(
     found.sort();
     Ok(found)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::hint::black_box;
+
+    use super::*;
+
+    // SAFETY: no symbol of any library has a space in its name.
+    #[unsafe(export_name = "sizeof a zeroed array")]
+    static ZEROED: [u8; 12345] = [0; 12345];
+    // SAFETY: as above.
+    #[unsafe(export_name = "sizeof a filled array")]
+    static FILLED: [u8; 4321] = [7; 4321];
+
+    /// This test's own program is an ELF file as good as any.
+    fn this_program() -> Vec<u8> {
+        black_box((&ZEROED, &FILLED));
+        std::fs::read("/proc/self/exe").expect("the running program can be read")
+    }
+
+    #[test]
+    fn symbols_are_found_by_prefix_with_their_sizes() {
+        let sizes = symbol_sizes(&this_program(), "sizeof ").expect("an ELF file");
+        assert_eq!(sizes, [("a filled array".to_owned(), 4321), ("a zeroed array".to_owned(), 12345)]);
+    }
+
+    #[test]
+    fn sections_are_counted_by_kind() {
+        let program = this_program();
+        let found = footprint(&program).expect("an ELF file");
+        assert!(found.text > 100_000 && found.data > 0 && found.bss > 0, "{found:?}");
+        // Debug information and symbols are in the file, have no address and are not loaded.
+        let file = object::File::parse(program.as_slice()).expect("an ELF file");
+        let unloaded: u64 = file.sections().filter(|one| one.address() == 0).map(|one| one.size()).sum();
+        assert!(unloaded > 0 && found.text + found.data + unloaded <= program.len() as u64, "{found:?}");
+    }
+
+    #[test]
+    fn something_else_is_an_error() {
+        assert!(footprint(b"not a program").is_err());
+        assert!(symbol_sizes(&[], "").is_err());
+    }
+}

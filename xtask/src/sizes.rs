@@ -19,8 +19,18 @@ use crate::{
 pub(crate) const PROBE_MANIFEST: &str = "xtask/size-probe/Cargo.toml";
 
 /// What is measured: a name and the probe's features. To add a probe, add a line.
-const PROBES: &[(&str, &[&str])] =
-    &[("SHA-256", &["sha256"]), ("SHA-256 + P-256 verify", &["sha256", "p256"])];
+const PROBES: &[(&str, &[&str])] = &[
+    ("crate sha2 alone", &["sha256"]),
+    ("crates sha2 and p256 alone", &["sha256", "p256"]),
+    ("wire", &["wire"]),
+    ("block path (CBOR, bitmap, slot)", &["block"]),
+    ("verify", &["verify"]),
+    ("verify + boot", &["boot"]),
+    ("journal", &["journal"]),
+    ("wire + block + boot + journal", &["wire", "block", "boot", "journal"]),
+    ("mqtt", &["mqtt"]),
+    ("all of these", &["wire", "block", "boot", "journal", "mqtt"]),
+];
 
 /// The program that holds one static per measured type or future, see `xtask/size-probe/src/ram.rs`.
 const RAM_FEATURE: &str = "ram";

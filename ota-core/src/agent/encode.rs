@@ -58,8 +58,8 @@ impl Agent<'_> {
         let wanted: &[(Topic<'_>, Qos)] = match subscription {
             Subscription::Jobs => &[
                 (Topic::NotifyNext, Qos::AtLeastOnce),
-                (Topic::DescribeAnswers("+"), Qos::AtLeastOnce),
-                (Topic::UpdateAnswers("+"), Qos::AtLeastOnce),
+                (Topic::AnyDescribeAnswers, Qos::AtLeastOnce),
+                (Topic::AnyUpdateAnswers, Qos::AtLeastOnce),
             ],
             Subscription::Stream => {
                 &[(Topic::StreamData(stream, format), Qos::AtMostOnce), (Topic::StreamRejected(stream, format), Qos::AtMostOnce)]

@@ -4,15 +4,17 @@ use crate::{
     geometry::ImageLayout,
     image::ImageInfo,
     slot::{Compared, FlashError},
-    trailer::Pending,
     verify::Verified,
 };
 
 mod request;
 mod shared;
 mod single;
+#[cfg(test)]
+mod tests;
 mod tuple;
 
+pub use crate::trailer::Pending;
 pub use shared::{SharedError, SharedFlash};
 pub use single::Image;
 
@@ -58,7 +60,8 @@ pub struct ImageState {
     pub request: Request,
     /// Whether the next reset takes the running image back.
     pub revert: Revert,
-    /// The running image is here to stay: confirmed, never swapped, or overwrite-only.
+    /// The running image is here to stay: confirmed, never swapped, or overwrite-only. With [`Revert::Unknown`]
+    /// (swap-status) it only says that `image_ok` of the primary is set.
     pub confirmed: bool,
     /// The bootloader's last swap was a revert: the running image is the old one.
     pub reverted: bool,

@@ -18,7 +18,7 @@ use super::{
     single::{image_info, trailer_of},
 };
 use crate::{
-    geometry::BootMode,
+    geometry::{BootMode, Reprogram},
     image::HEADER_MAGIC,
     slot::{Compared, FlashError, Slot},
     trailer::{FLAG_SET, Flag, Magic, Pending, Trailer, TrailerLayout},
@@ -45,8 +45,8 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         }
     }
 
-    /// An old header before a swap-offset image would make the bootloader erase the slot (`boot_validate_slot`, "image in
-    /// the wrong place"). No byte of the image lies in these sectors.
+    /// An old header in sector 0 makes a swap-offset bootloader take the upload for misplaced and erase the slot. No byte
+    /// of the image lies in these sectors.
     async fn clear_lead(&mut self) -> Result<(), FlashError> {
         for sector in self.layout.lead_sectors() {
             let mut magic = [0; 4];
@@ -65,24 +65,72 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         pending: Pending,
         image_end: u32,
     ) -> Result<(), FlashError> {
-        let erased = self.secondary.geometry().erased();
+        let geometry = *self.secondary.geometry();
+        let mode = self.layout.mode();
         let number = self.number;
-        let byte = |at| layout.request_byte(pending, number, erased, at);
-        // A test request becomes a permanent one by its `image_ok` alone: the table does not read `swap_info`, and no
-        // moment without a request is needed.
-        if is_pending(self.layout.mode(), state, Pending::Test)
-            && pending == Pending::Permanent
-            && !self.secondary.geometry().rewrite()
+        let byte = |at| layout.request_byte(pending, number, geometry.erased(), at);
+        let upgrades = is_pending(mode, state, Pending::Test) && pending == Pending::Permanent;
+        let done = if !geometry.rewrite()
+            && geometry.reprogram() == Reprogram::Forbidden
+            && !self.is_fresh(layout)
         {
-            if self.secondary.patch(layout.image_ok(), &[FLAG_SET]).await.is_ok() {
-                return Ok(());
-            }
-        } else if write_fields(&mut self.secondary, layout, self.layout.mode(), byte).await.is_ok() {
+            // A write torn in an earlier life may have left units that only look blank.
+            Err(FlashError::NotErased)
+        } else if !geometry.rewrite() && upgrades {
+            // By `image_ok` alone: the table does not read `swap_info`, and no moment without a request is needed.
+            self.secondary.patch(layout.image_ok(), &[FLAG_SET]).await
+        } else {
+            self.fresh = 0;
+            write_fields(&mut self.secondary, layout, mode, byte).await
+        };
+        if done.is_ok() {
             return Ok(());
         }
         // Something old, torn or programmed before is in the way, or the driver refused a unit that only looked blank.
-        clear_fields(&mut self.secondary, layout, image_end).await?;
-        write_fields(&mut self.secondary, layout, self.layout.mode(), byte).await
+        self.clear_fields(layout, image_end).await?;
+        self.fresh = 0;
+        write_fields(&mut self.secondary, layout, mode, byte).await
+    }
+
+    /// Erases a sector of the secondary and remembers it when it holds request fields.
+    pub(super) async fn erase_secondary(&mut self, sector: u32) -> Result<(), FlashError> {
+        let first = self.first_field_sector(&self.layout.secondary_trailer());
+        let bit = sector.checked_sub(first).and_then(|bit| 1u32.checked_shl(bit)).unwrap_or(0);
+        // An erase that is dropped or fails half-way leaves anything behind.
+        self.fresh &= !bit;
+        self.secondary.erase(sector).await?;
+        self.fresh |= bit;
+        Ok(())
+    }
+
+    fn first_field_sector(&self, layout: &TrailerLayout) -> u32 {
+        self.secondary.geometry().sector_of(fields_start(layout, self.secondary.geometry().write_size()))
+    }
+
+    /// Whether all field sectors were erased in this life and not written since.
+    fn is_fresh(&self, layout: &TrailerLayout) -> bool {
+        let count = self.secondary.geometry().sector_count() - self.first_field_sector(layout);
+        let all = 1u32.checked_shl(count).map_or(u32::MAX, |bit| bit.wrapping_sub(1));
+        self.fresh & all == all
+    }
+
+    /// Makes all fields read as erased. Rows are rewritten; else the sectors are erased, when no byte of an image that ends
+    /// at `image_end` lies in them: [`FlashError::Trailer`], with nothing erased, when one does.
+    async fn clear_fields(&mut self, layout: &TrailerLayout, image_end: u32) -> Result<(), FlashError> {
+        let geometry = *self.secondary.geometry();
+        if geometry.rewrite() {
+            let fields = fields_start(layout, geometry.write_size())..geometry.size();
+            return self.secondary.compose(fields, |_| geometry.erased()).await;
+        }
+        let first = self.first_field_sector(layout);
+        if geometry.sector_range(first).start < image_end {
+            return Err(FlashError::Trailer);
+        }
+        // Downwards: the magic goes first.
+        for sector in (first..geometry.sector_count()).rev() {
+            self.erase_secondary(sector).await?;
+        }
+        Ok(())
     }
 
     /// Swap-status bootloaders before 1.8.1 never clear the primary's `image_ok`: what confirmed the running image would
@@ -116,14 +164,14 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         }
         let offset = self.layout.image_offset();
         let kept = if self.secondary.geometry().rewrite() {
-            clear_fields(&mut self.secondary, &layout, 0).await?;
+            self.clear_fields(&layout, 0).await?;
             Withdrawn::ImageKept
         } else {
             let size = image_info(&mut self.secondary, offset).await?.map(|info| info.size);
             let image_end = offset.saturating_add(size.unwrap_or(self.layout.max_image_size()));
             let geometry = *self.secondary.geometry();
             let sector = geometry.sector_of(layout.magic());
-            self.secondary.erase(sector).await?;
+            self.erase_secondary(sector).await?;
             if geometry.sector_range(sector).start < image_end {
                 Withdrawn::SectorLost(sector)
             } else {
@@ -230,24 +278,7 @@ async fn write_fields<F: NorFlash, const UNIT: usize>(
     Ok(())
 }
 
-/// Makes all fields read as erased. Rows are rewritten; else the sectors are erased, when no byte of an
-/// image that ends at `image_end` lies in them: [`FlashError::Trailer`], with nothing erased, when one does.
-async fn clear_fields<F: NorFlash, const UNIT: usize>(
-    slot: &mut Slot<F, UNIT>,
-    layout: &TrailerLayout,
-    image_end: u32,
-) -> Result<(), FlashError> {
-    let geometry = *slot.geometry();
-    let info_start = layout.info_start() - layout.info_start() % geometry.write_size();
-    if geometry.rewrite() {
-        return slot.compose(info_start..geometry.size(), |_| geometry.erased()).await;
-    }
-    let first = geometry.sector_of(info_start);
-    if geometry.sector_range(first).start < image_end {
-        return Err(FlashError::Trailer);
-    }
-    for sector in (first..geometry.sector_count()).rev() {
-        slot.erase(sector).await?;
-    }
-    Ok(())
+/// Start of the first write unit with a field.
+fn fields_start(layout: &TrailerLayout, write_size: u32) -> u32 {
+    layout.info_start() - layout.info_start() % write_size
 }

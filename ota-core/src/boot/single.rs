@@ -20,6 +20,8 @@ pub struct Image<P, S, const UNIT: usize = 512> {
     pub(super) secondary: Slot<S, UNIT>,
     pub(super) layout: ImageLayout,
     pub(super) number: u8,
+    /// Bit n: since this value was made, the n-th sector that holds request fields was erased and no field in it written.
+    pub(super) fresh: u32,
     /// This boot took the stale `image_ok` out of a swap-status primary; a withdrawal puts it back.
     pub(super) confirm_taken: bool,
 }
@@ -39,6 +41,7 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
             secondary: Slot::with_unit(secondary, *layout.secondary())?,
             layout,
             number: 0,
+            fresh: 0,
             confirm_taken: false,
         })
     }
@@ -49,16 +52,6 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
     pub const fn with_number(mut self, number: u8) -> Self {
         self.number = number & 0x0F;
         self
-    }
-
-    /// The slot of the running image.
-    pub const fn primary(&mut self) -> &mut Slot<P, UNIT> {
-        &mut self.primary
-    }
-
-    /// The slot of the new image. What is written through it counts in its generation.
-    pub const fn secondary(&mut self) -> &mut Slot<S, UNIT> {
-        &mut self.secondary
     }
 
     /// The two flash devices back.
@@ -109,7 +102,7 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
 
     async fn erase(&mut self, image: u8, sector: u32) -> Result<(), FlashError> {
         only(image)?;
-        self.secondary.erase(sector).await
+        self.erase_secondary(sector).await
     }
 
     async fn write(&mut self, image: u8, at: u32, data: &[u8]) -> Result<(), FlashError> {

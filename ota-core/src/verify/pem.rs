@@ -184,6 +184,7 @@ mod tests {
             "====\n",
             "Zm9v=\n",
             "Zg==Zg==\n",
+            "Z=g=\n",
             "Zm9v!\n",
             "Zm-v\n",
         ] {

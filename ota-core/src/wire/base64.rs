@@ -12,9 +12,23 @@ use super::{
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const PADDING: u8 = b'=';
+/// What each byte stands for; [`INVALID`] where it is not of the alphabet. A table, since comparing ranges mispredicts on every
+/// other character.
+const VALUES: [u8; 256] = values();
+const INVALID: u8 = 0x80;
 /// Characters of one group and the bytes they hold.
 const GROUP_CHARS: usize = 4;
 const GROUP_BYTES: usize = 3;
+
+const fn values() -> [u8; 256] {
+    let mut values = [INVALID; 256];
+    let mut at = 0;
+    while at < ALPHABET.len() {
+        values[ALPHABET[at] as usize] = at as u8;
+        at += 1;
+    }
+    values
+}
 
 /// Why base64 was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,19 +63,17 @@ pub const fn encoded_size(size: usize) -> usize {
 /// # Errors
 /// See [`Base64Error`]; `out` then holds the beginning of something that is of no use.
 pub fn decode_text(text: Text<'_>, out: &mut [u8]) -> Result<usize, Base64Error> {
-    match text.as_plain() {
-        Some(plain) => decode(plain.as_bytes(), out),
-        None => {
-            let mut decoder = Decoder::new();
-            let mut writer = Writer::new(out);
-            for character in text.chars() {
-                let byte = u8::try_from(character).map_err(|_| Base64Error::Character)?;
-                writer.bytes(decoder.push(byte)?.as_slice());
-            }
-            decoder.finish()?;
-            writer.finish().map_err(|_| Base64Error::BufferTooSmall)
+    let Some(plain) = text.as_plain() else {
+        let mut decoder = Decoder::new();
+        let mut writer = Writer::new(out);
+        for character in text.chars() {
+            let byte = u8::try_from(character).map_err(|_| Base64Error::Character)?;
+            writer.bytes(decoder.push(byte)?.as_slice());
         }
-    }
+        decoder.finish()?;
+        return writer.finish().map_err(|_| Base64Error::BufferTooSmall);
+    };
+    decode(plain.as_bytes(), out)
 }
 
 /// Decodes padded base64 into `out`; returns the bytes written.
@@ -69,21 +81,38 @@ pub fn decode_text(text: Text<'_>, out: &mut [u8]) -> Result<usize, Base64Error>
 /// # Errors
 /// See [`Base64Error`]; `out` then holds the beginning of something that is of no use.
 pub fn decode(text: &[u8], out: &mut [u8]) -> Result<usize, Base64Error> {
+    let (groups, _) = text.as_chunks::<GROUP_CHARS>();
+    let (places, _) = out.as_chunks_mut::<GROUP_BYTES>();
+    let mut count = 0usize;
+    for (group, place) in groups.iter().zip(places) {
+        let Some(bytes) = whole_group(*group) else { break };
+        *place = bytes;
+        count = count.saturating_add(1);
+    }
+    // The end, with its padding, and whatever is wrong.
+    let (from, to) = (count.saturating_mul(GROUP_CHARS), count.saturating_mul(GROUP_BYTES));
     let mut decoder = Decoder::new();
-    let mut writer = Writer::new(out);
-    for byte in text {
+    let mut writer = Writer::new(out.get_mut(to..).unwrap_or_default());
+    for byte in text.get(from..).unwrap_or_default() {
         writer.bytes(decoder.push(*byte)?.as_slice());
     }
     decoder.finish()?;
-    writer.finish().map_err(|_| Base64Error::BufferTooSmall)
+    writer.finish().map(|size| to.saturating_add(size)).map_err(|_| Base64Error::BufferTooSmall)
 }
 
 /// Decodes the base64 in `text`, a JSON string between its quotes, onto itself; returns the bytes it became.
 ///
 /// Four characters become three bytes, so the place written never overtakes the place read.
 pub(crate) fn decode_in_place(text: &mut [u8]) -> Result<usize, Base64Error> {
-    let mut decoder = Decoder::new();
     let (mut from, mut to) = (0usize, 0usize);
+    while let Some(bytes) = text.get(from..).and_then(|rest| whole_group(*rest.first_chunk()?)) {
+        let Some(place) = text.get_mut(to..).and_then(|rest| rest.first_chunk_mut()) else { break };
+        *place = bytes;
+        from = from.saturating_add(GROUP_CHARS);
+        to = to.saturating_add(GROUP_BYTES);
+    }
+    // The end, with its padding, what comes behind an escape, and whatever is wrong.
+    let mut decoder = Decoder::new();
     while let Some(&byte) = text.get(from) {
         from = from.saturating_add(1);
         let byte = if byte == b'\\' {
@@ -216,15 +245,20 @@ impl Decoder {
     }
 }
 
+/// Three bytes of four characters of the alphabet; `None` if one is anything else.
+#[inline]
+fn whole_group(chars: [u8; GROUP_CHARS]) -> Option<[u8; GROUP_BYTES]> {
+    let [a, b, c, d] = chars.map(|byte| VALUES.get(usize::from(byte)).copied().unwrap_or(INVALID));
+    if (a | b | c | d) >= INVALID {
+        return None;
+    }
+    let word = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
+    let [_, bytes @ ..] = word.to_be_bytes();
+    Some(bytes)
+}
+
 #[inline]
 fn value(byte: u8) -> Result<u32, Base64Error> {
-    let value = match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return Err(Base64Error::Character),
-    };
-    Ok(u32::from(value))
+    let value = VALUES.get(usize::from(byte)).copied().unwrap_or(INVALID);
+    if value < INVALID { Ok(u32::from(value)) } else { Err(Base64Error::Character) }
 }

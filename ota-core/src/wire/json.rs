@@ -219,13 +219,21 @@ impl Scanner<'_> {
             return Err(JsonError::Syntax);
         }
         loop {
+            self.skip_plain();
             match self.next()? {
                 b'"' => return Ok(()),
                 b'\\' => self.escape()?,
-                0..=0x1F => return Err(JsonError::Syntax),
-                _ => {}
+                // A control character.
+                _ => return Err(JsonError::Syntax),
             }
         }
+    }
+
+    /// Steps to the next byte that means something in a string. A payload is one long string, so this loop is kept bare.
+    fn skip_plain(&mut self) {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let size = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F)).unwrap_or(rest.len());
+        self.at = self.at.saturating_add(size);
     }
 
     fn escape(&mut self) -> Result<(), JsonError> {
@@ -284,13 +292,15 @@ impl Scanner<'_> {
 
     fn skip_checked_string(&mut self) {
         self.step();
+        self.skip_plain();
         while let Some(byte) = self.peek() {
             self.step();
-            match byte {
-                b'"' => return,
-                b'\\' => self.step(),
-                _ => {}
+            if byte == b'"' {
+                return;
             }
+            // A backslash, and the character it guards.
+            self.step();
+            self.skip_plain();
         }
     }
 }

@@ -19,6 +19,8 @@ pub const MAX_ID_SIZE: usize = 128;
 const THINGS: &str = "$aws/things/";
 const JOBS: &str = "/jobs/";
 const STREAMS: &str = "/streams/";
+/// Stands for every job in a filter (MQTT 5.0, 4.7.1.3).
+const ANY: &str = "+";
 const NEXT: &str = "$next";
 
 /// Why a name or a topic was refused.
@@ -130,6 +132,10 @@ pub enum Topic<'a> {
     DescribeAnswers(&'a str),
     /// Filter: both answers of [`Topic::Update`] (`jobs/J/update/+`).
     UpdateAnswers(&'a str),
+    /// Filter: answers to describe requests of every job, and of `$next`.
+    AnyDescribeAnswers,
+    /// Filter: answers to updates of every job.
+    AnyUpdateAnswers,
     /// Filter: blocks of this stream (`streams/S/data/F`).
     StreamData(&'a str, Format),
     /// Filter: rejections of this stream (`streams/S/rejected/F`).
@@ -153,6 +159,8 @@ impl Topic<'_> {
             Self::Notify => (JOBS, "", "notify", None),
             Self::DescribeNextAnswers => (JOBS, NEXT, "/get/+", None),
             Self::DescribeAnswers(job) => (JOBS, job_id(job)?, "/get/+", None),
+            Self::AnyDescribeAnswers => (JOBS, ANY, "/get/+", None),
+            Self::AnyUpdateAnswers => (JOBS, ANY, "/update/+", None),
             Self::UpdateAnswers(job) => (JOBS, job_id(job)?, "/update/+", None),
             Self::GetStream(stream, format) => (STREAMS, stream_id(stream)?, "/get/", Some(format)),
             Self::DescribeStream(stream, format) => (STREAMS, stream_id(stream)?, "/describe/", Some(format)),

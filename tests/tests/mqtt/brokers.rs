@@ -144,7 +144,8 @@ impl Front {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                     Err(error) => return Err(error),
                 };
-                if *state.borrow_and_update() != State::Deaf {
+                // Only then: what is read after Deaf has become Cut must not slip through.
+                if *state.borrow_and_update() == State::Open {
                     to_device.write_all(&buffer[..length]).await?;
                 }
             }

@@ -53,13 +53,13 @@ impl Peer {
 
     async fn expect(&mut self, bytes: &[u8]) {
         let mut got = vec![0; bytes.len()];
-        self.0.read_exact(&mut got).await.unwrap();
+        tokio::time::timeout(PATIENCE, self.0.read_exact(&mut got)).await.unwrap().unwrap();
         assert_eq!(got, bytes);
     }
 
     /// Reads one packet, whatever it is: type byte and body.
     async fn packet(&mut self) -> (u8, Vec<u8>) {
-        let kind = self.0.read_u8().await.unwrap();
+        let kind = tokio::time::timeout(PATIENCE, self.0.read_u8()).await.unwrap().unwrap();
         let (mut length, mut shift) = (0usize, 0);
         loop {
             let byte = self.0.read_u8().await.unwrap();
@@ -267,7 +267,10 @@ async fn a_message_that_can_never_fit_is_told_from_one_that_has_to_wait() {
         let error = link.publish("t", &[0; 1024], qos).await.unwrap_err();
         assert_eq!((error, error.kind()), (MqttError::TooLarge, FailureKind::TooLarge), "{qos:?}");
     }
+    let filter = "f".repeat(1024);
+    assert_eq!(link.subscribe(&[(&filter, Qos::AtMostOnce)]).await.unwrap_err(), MqttError::TooLarge);
     link.publish("t", &[0; 500], Qos::AtLeastOnce).await.unwrap();
+    assert_eq!(link.subscribe(&[(&filter, Qos::AtMostOnce)]).await.unwrap_err(), MqttError::Busy);
     for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         assert_eq!(link.publish("t", &[0; 600], qos).await.unwrap_err(), MqttError::Busy, "{qos:?}");
     }
@@ -342,6 +345,25 @@ async fn a_peer_that_stops_reading_is_lost_in_time() {
         }
     }
     assert_eq!(ended, Some(MqttError::Stream(ErrorKind::TimedOut)));
+}
+
+#[tokio::test]
+async fn a_slow_peer_is_not_a_lost_one() {
+    let (streams, [mut peer]) = streams(64);
+    client!(client, streams, Config { write_timeout_ms: 400, ..Config::new("dev-7") });
+    let mut link = connect!(client, peer);
+    // The packet takes longer than the limit, but each part of it is well within.
+    let payload = [7; 900];
+    let (result, ()) = tokio::join!(link.publish("t", &payload, Qos::AtLeastOnce), async {
+        peer.expect(b"\x32\x8a\x07\x00\x01t\x00\x01\x00").await;
+        for part in payload.chunks(60) {
+            let mut timer = EmbassyTimer;
+            let next = timer.now_ms() + 40;
+            timer.until(next).await;
+            peer.expect(part).await;
+        }
+    });
+    result.unwrap();
 }
 
 #[tokio::test]

@@ -4,48 +4,65 @@
 //! nothing is thrown away.
 #![no_std]
 #![no_main]
+// Each program uses some of the stubs.
+#![allow(dead_code)]
 
-use core::hint::black_box;
+use core::{
+    hint::black_box,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use ota_core as _;
 
+mod parts;
 #[cfg(feature = "ram")]
 mod ram;
+mod stubs;
 
-/// Some bytes the compiler knows nothing about.
-fn unknown() -> &'static [u8] {
-    static INPUT: [u8; 512] = [0; 512];
-    black_box(&INPUT)
+/// Some bytes the compiler knows nothing about, others on each call.
+fn unknown() -> &'static mut [u8] {
+    const PART: usize = 512;
+    const PARTS: usize = 64;
+    static mut MEMORY: [u8; PART * PARTS] = [0; PART * PARTS];
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let part = NEXT.fetch_add(1, Ordering::Relaxed);
+    if part >= PARTS {
+        return &mut [];
+    }
+    let start = (&raw mut MEMORY).cast::<u8>();
+    // SAFETY: the part lies inside the array, and no other call returns it.
+    black_box(unsafe { core::slice::from_raw_parts_mut(start.add(part * PART), PART) })
+}
+
+/// Text the compiler knows nothing about.
+fn unknown_str() -> &'static str {
+    core::str::from_utf8(unknown()).unwrap_or_default()
 }
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    // In the empty program too, so that no part is charged for it.
-    black_box(unknown());
+    // In the empty program too, so that no part is charged for them.
+    black_box(unknown_str());
+    embassy_futures::block_on(stubs::use_flash());
     #[cfg(feature = "sha256")]
-    black_box(sha256());
+    parts::sha256();
     #[cfg(feature = "p256")]
-    black_box(p256());
+    parts::p256();
+    #[cfg(feature = "wire")]
+    parts::wire();
+    #[cfg(feature = "block")]
+    embassy_futures::block_on(parts::block());
+    #[cfg(feature = "verify")]
+    embassy_futures::block_on(parts::verify());
+    #[cfg(feature = "journal")]
+    embassy_futures::block_on(parts::journal());
+    #[cfg(feature = "mqtt")]
+    embassy_futures::block_on(parts::mqtt());
     #[cfg(feature = "ram")]
     ram::statics();
     loop {
         black_box(());
     }
-}
-
-#[cfg(feature = "sha256")]
-fn sha256() -> [u8; 32] {
-    use sha2::Digest;
-    sha2::Sha256::digest(unknown()).into()
-}
-
-/// A signature over a digest, checked the way a job's is.
-#[cfg(feature = "p256")]
-fn p256() -> bool {
-    use p256::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
-    let Ok(key) = VerifyingKey::from_sec1_bytes(unknown()) else { return false };
-    let Ok(signature) = Signature::from_der(unknown()) else { return false };
-    key.verify_prehash(unknown(), &signature).is_ok()
 }
 
 #[panic_handler]
