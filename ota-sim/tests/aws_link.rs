@@ -234,3 +234,31 @@ fn a_persistent_session_gets_stale_pushes_later() {
     link.connect(200);
     assert_eq!(link.receive(200, 300).1.expect("push").topic, "$aws/things/dev-7/jobs/notify-next");
 }
+
+/// The answer to the second status update is lost, the third request doubled.
+#[test]
+fn a_script_decides_about_single_messages() {
+    let (mut link, _) = link(LinkConfig::default(), 256);
+    let (mut answers, mut requests) = (0, 0);
+    link.set_script(move |message| {
+        let count = if message.upward { &mut requests } else { &mut answers };
+        *count += u32::from(message.topic.contains("/job/update"));
+        match (message.upward, *count) {
+            (false, 2) => Some(0),
+            (true, 3) => Some(2),
+            _ => None,
+        }
+    });
+    let mut got = Vec::new();
+    for at_ms in [0, 100, 200] {
+        let body = br#"{"status":"IN_PROGRESS"}"#;
+        link.publish(at_ms, "$aws/things/dev-7/jobs/job/update", body, 1).expect("up");
+        let mut count = 0;
+        while let (_, Some(_)) = link.receive(at_ms, at_ms + 50) {
+            count += 1;
+        }
+        got.push(count);
+    }
+    assert_eq!(got, [1, 0, 2]);
+    assert_eq!(link.service().job_execution("job", THING).expect("execution").version, 5);
+}

@@ -231,6 +231,21 @@ fn notify_next_is_about_identity() {
 }
 
 #[test]
+fn redelivery_says_the_same_again() {
+    let mut service = with_job();
+    service.redeliver(0, THING);
+    let pushed = service.tick(0);
+    assert_eq!(pushed.len(), 1);
+    assert!(String::from_utf8_lossy(&pushed[0].payload).contains(r#""jobId":"job-1""#));
+    service.cancel(0, JOB, false);
+    service.tick(0);
+    service.redeliver(0, THING);
+    assert_eq!(service.tick(0)[0].payload, br#"{"timestamp":1718000000}"#);
+    service.redeliver(0, "unknown");
+    assert!(service.tick(0).is_empty());
+}
+
+#[test]
 fn start_next_starts_once() {
     let mut service = with_job();
     let body = r#"{"statusDetails":{"a":"1"},"stepTimeoutInMinutes":5,"clientToken":"t"}"#;

@@ -284,6 +284,88 @@ fn lost_and_doubled_blocks_follow_the_seed() {
     assert_ne!(ids, ids_of(6));
 }
 
+/// A kicked client sees its connection close, and is served again after it comes back.
+#[test]
+fn a_kicked_client_comes_back() {
+    block_on(async {
+        let content = image(3072);
+        let server = server(&content).await;
+        let mut device = V4::connect(server.port().unwrap(), THING);
+        device.subscribe("x").await;
+        server.kick(THING).await;
+        while device.1.poll().await.is_ok() {}
+        update(&mut device, &server, &content, 256, None).await;
+        server.shutdown().await;
+    });
+}
+
+/// Behind somebody else's broker the same device works once it subscribes to its answers.
+#[test]
+fn an_external_broker_carries_an_update() {
+    let Some(mosquitto) = Mosquitto::start() else { return };
+    block_on(async {
+        let content = image(10_000);
+        let address = format!("127.0.0.1:{}", mosquitto.port);
+        let config = ServerConfig { broker: Broker::External { address }, ..ServerConfig::default() };
+        let server = loop {
+            match Server::start(config.clone()).await {
+                Ok(server) => break server,
+                // Not listening yet; `block_on` bounds the number of attempts.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        server.queue_job(THING, JOB, &OtaSpec::mqtt(content.clone(), "MAYCAQECAQE="));
+        let mut device = V4::connect(mosquitto.port, THING);
+        device.subscribe("$aws/things/dev-7/jobs/$next/get/+").await;
+        device.subscribe(&format!("$aws/things/dev-7/jobs/{JOB}/update/+")).await;
+        update(&mut device, &server, &content, 1024, Some(4)).await;
+        server.shutdown().await;
+    });
+}
+
+/// A mosquitto of this test alone.
+struct Mosquitto {
+    port: u16,
+    child: std::process::Child,
+    _dir: tempfile::TempDir,
+}
+
+impl Mosquitto {
+    /// `None`, with a notice, where it is not installed; a failure where everything is required.
+    fn start() -> Option<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mosquitto.conf");
+        std::fs::write(&file, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).unwrap();
+        // Debian installs it where only root's PATH looks.
+        let started = ["mosquitto", "/usr/sbin/mosquitto"].into_iter().find_map(|program| {
+            let mut command = std::process::Command::new(program);
+            command
+                .arg("-c")
+                .arg(&file)
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null());
+            command.spawn().ok()
+        });
+        match started {
+            Some(child) => Some(Self { port, child, _dir: dir }),
+            None => {
+                let required = ["CI", "OTA_REQUIRE_ALL"].iter().any(|name| std::env::var_os(name).is_some());
+                assert!(!required, "mosquitto is not installed");
+                eprintln!("NOT RUN: mosquitto is not installed (apt-get install mosquitto)");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn mutual_tls_admits_the_device_and_nobody_else() {
     block_on(async {
