@@ -14,7 +14,7 @@ pub enum EmptyNext {
     Null,
 }
 
-/// Behaviour of a [`Service`]. The default is what AWS documents.
+/// Behaviour of a [`Service`](super::Service). The default is what AWS documents.
 #[derive(Clone, Debug)]
 pub struct ServiceConfig {
     /// Seconds since 1970 at `now_ms` = 0.
