@@ -1,1 +1,11 @@
-//! Support for the end-to-end tests.
+//! Support for the end-to-end tests: a device, its bootloader and its cloud in virtual time.
+//!
+//! A [`Scenario`] is data; [`Scenario::run`] plays it and returns a [`Report`]. Nothing here sleeps, and nothing is random
+//! but the seed.
+
+mod board;
+mod cloud;
+mod scenario;
+
+pub use board::Kind;
+pub use scenario::{Report, Scenario, SelfTest};

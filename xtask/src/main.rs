@@ -1,1 +1,57 @@
-fn main() {}
+//! Everything CI does, runnable at home.
+//!
+//! ```text
+//! cargo xtask ci [STAGE..]   all stages in order, or only the named ones
+//! cargo xtask sizes          flash and RAM of the library's parts on a Cortex-M4
+//! cargo xtask tidy           rules of this repository no compiler checks
+//! ```
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+mod ci;
+mod elf;
+mod readme;
+mod sizes;
+mod stage;
+mod tidy;
+
+const USAGE: &str = "usage: cargo xtask ci [STAGE..] | sizes | tidy";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["ci", stages @ ..] => ci::run(stages),
+        ["sizes"] => sizes::run(),
+        ["tidy"] => tidy::run(),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}\nstages: {}", ci::stage_names().join(" "));
+            return ExitCode::SUCCESS;
+        }
+        _ => Err(anyhow::anyhow!("{USAGE}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    // xtask lies directly below it.
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// The cargo that runs this task, so that a chosen toolchain holds for every stage.
+fn cargo() -> std::process::Command {
+    let mut command = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}

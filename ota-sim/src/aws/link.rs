@@ -200,6 +200,11 @@ impl Link {
         self.inbox.pop_front()
     }
 
+    /// Lets everything happen that is due by `now_ms`; messages that arrive wait to be polled.
+    pub fn run_until(&mut self, now_ms: u64) {
+        self.advance(now_ms);
+    }
+
     /// Runs time forward from `now_ms` to the next message, but not beyond `until_ms` and not beyond the
     /// moment the link breaks; gives the time reached.
     pub fn receive(&mut self, now_ms: u64, until_ms: u64) -> (u64, Option<Message>) {

@@ -1,0 +1,303 @@
+//! Blocks: judged when they arrive, written part by part, held only when flash holds them.
+
+use super::fetch::{Fetch, Sector};
+use super::{Agent, Hand, Part, Stage, State};
+use crate::geometry::{ImageLayout, Reprogram};
+use crate::image::{Header, ImageError};
+use crate::policy::{Drop, Question};
+use crate::slot::{Compared, FlashError};
+use crate::status::Reason;
+use crate::version::Version;
+
+/// Attempts at one place in flash before the job fails.
+const MAX_FLASH_FAILURES: u8 = 3;
+/// Where the reset vector stands behind the header: the second word of the vector table (Armv7-M, B1.5.3).
+const RESET_VECTOR: usize = 4;
+
+/// A block as it arrived.
+pub(super) struct Arrived<'m> {
+    pub(super) stream: &'m str,
+    pub(super) file_id: u32,
+    pub(super) block_id: u32,
+    pub(super) at: u32,
+    pub(super) data: &'m [u8],
+}
+
+impl<'a> Agent<'a> {
+    /// A block arrived. Order of checks: stream and file, within what was asked, length, still missing.
+    pub(super) fn block(&mut self, now: u64, block: Arrived<'_>) {
+        let (file, judging) = match self.state {
+            State::Judging { file, .. } => (file, true),
+            State::Downloading { file } => (file, false),
+            State::Booting { .. }
+            | State::Idle
+            | State::Custom
+            | State::Offered { .. }
+            | State::Verifying { .. }
+            | State::Verified { .. }
+            | State::Ready { .. }
+            | State::Activating { .. }
+            | State::Pending { .. }
+            | State::Withdrawing { .. }
+            | State::Testing { .. }
+            | State::Confirming { .. }
+            | State::Confirmed { .. }
+            | State::Failed { .. }
+            | State::Resetting
+            | State::Stopped => return self.drop_message(Drop::Late),
+        };
+        if block.stream.as_bytes() != self.arena.get(self.job.stream) {
+            return self.drop_message(Drop::Unknown);
+        }
+        if block.file_id != u32::from(self.job.file(file).id) {
+            return self.drop_message(Drop::WrongFile);
+        }
+        if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) {
+            return self.drop_message(Drop::OutOfWindow);
+        }
+        let (from, to) = self.fetch.block_range(block.block_id);
+        if block.data.len() != (to - from) as usize {
+            return self.drop_message(Drop::WrongLength);
+        }
+        if !self.fetch.is_missing(block.block_id) {
+            self.statistics.duplicates = self.statistics.duplicates.saturating_add(1);
+            return self.drop_message(Drop::Duplicate);
+        }
+        if self.fetch.arrived(block.block_id) {
+            self.fetch.shrink();
+        }
+        self.fetch.due = now + u64::from(self.config.timing.block_ms);
+        self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
+        self.hand = Some(Hand { block: block.block_id, at: block.at, done: 0, blank: false });
+        if judging {
+            self.judge(file, block.data);
+        }
+    }
+
+    /// The first block is in hand: is this an image we want? Nothing is touched yet.
+    fn judge(&mut self, file: u8, data: &[u8]) {
+        let held = self.job.file(file);
+        match judge_header(data, held.size, self.config.reset_vector(held.image)) {
+            Err(reason) => self.fail(reason, 0),
+            Ok(header) => {
+                let question = self.version_question(held.image, header.version).unwrap_or(Question::Erase);
+                self.state = State::Judging { file, question: Some(question) };
+            }
+        }
+    }
+
+    /// What policy has to be asked about a version, if anything.
+    pub(super) fn version_question(&self, image: u8, offered: Version) -> Option<Question> {
+        let running = if image == 0 { self.running_version() } else { self.version_of(image) };
+        match offered.cmp(&running) {
+            core::cmp::Ordering::Less => Some(Question::Downgrade { running, offered }),
+            core::cmp::Ordering::Equal => Some(Question::SameVersion { version: running }),
+            core::cmp::Ordering::Greater => None,
+        }
+    }
+
+    /// Judged good and agreed: the slot may be touched.
+    pub(super) fn download(&mut self, file: u8) {
+        self.cleared = false;
+        self.record_due = true;
+        self.fetch.window = self.config.window_max().min(4);
+        self.state = State::Downloading { file };
+    }
+
+    /// Goes on with the first file that is not verified yet.
+    pub(super) fn next_file(&mut self, now: u64, stage: Stage) {
+        let files = self.tokens.iter().take(usize::from(self.job.file_count));
+        let Some(index) = files.into_iter().position(Option::is_none) else {
+            self.record_due = true;
+            self.state = match stage {
+                Stage::Ready => State::Ready { at: now },
+                Stage::New | Stage::Verified => State::Verified { ask_at: now },
+            };
+            return;
+        };
+        let index = index as u8;
+        let file = self.job.file(index);
+        self.fetch.start(self.job.digest, index, file.size);
+        self.cleared = false;
+        let Some(layout) = self.layout(file.image) else { return self.fail(Reason::NoDestination, 0) };
+        if index < self.complete {
+            self.fetch.restore(u32::MAX, &[0; 32], layout);
+        } else if let Some(resume) = self.resume.take_if(|r| r.identity == self.job.digest && r.file == index) {
+            self.fetch.restore(resume.front, &resume.window, layout);
+            if layout.secondary().reprogram() == Reprogram::Forbidden && !layout.secondary().rewrite() {
+                self.fetch.give_up_torn(layout);
+            }
+            self.statistics.resumed_blocks += self.fetch.block_count - self.fetch.missing_count;
+        }
+        self.fetch.window = self.config.window_max().min(4);
+        let none_held = self.fetch.missing_count == self.fetch.block_count;
+        self.state = if self.fetch.is_complete() {
+            State::Verifying { file: index, stage, question: None }
+        } else if none_held {
+            State::Judging { file: index, question: None }
+        } else {
+            self.record_due = true;
+            State::Downloading { file: index }
+        };
+    }
+
+    /// The next part of the block in hand: within one sector.
+    pub(super) fn part(&self, hand: &Hand, image: u8, layout: &ImageLayout) -> (u32, Part) {
+        let (from, to) = self.fetch.block_range(hand.block);
+        let at = from + hand.done;
+        let offset = layout.image_offset();
+        let sector = layout.secondary().sector_of(at.saturating_add(offset));
+        let sector_end = layout.secondary().sector_range(sector).end.saturating_sub(offset);
+        let len = to.min(sector_end).saturating_sub(at);
+        let from = hand.at.saturating_add(hand.done);
+        (sector, Part { image, at, from, to: from.saturating_add(len), hash: self.fetch.hashed == at })
+    }
+
+    /// Flash holds the part in hand.
+    pub(super) fn part_held(&mut self) {
+        let Some((sector, part, mut hand)) = self.part_in_hand() else { return };
+        let len = part.to - part.from;
+        if part.hash {
+            self.fetch.hashed += len;
+        }
+        self.failures = 0;
+        hand.done += len;
+        hand.blank = false;
+        let (from, to) = self.fetch.block_range(hand.block);
+        if hand.done < to - from {
+            self.hand = Some(hand);
+            return;
+        }
+        let _ = sector;
+        self.hand = None;
+        self.fetch.hold(hand.block);
+        let held = self.fetch.block_count - self.fetch.missing_count;
+        if self.fetch.unrecorded >= self.config.record_blocks.max(1) || self.fetch.is_complete() {
+            self.record_due = true;
+        }
+        let every = u32::from(self.config.progress_blocks);
+        // The first one tells the console early that the job runs.
+        if every != 0 && (held == 1 || held.is_multiple_of(every)) && !self.fetch.is_complete() {
+            self.progress_due = true;
+        }
+        if self.fetch.is_complete() {
+            self.fetch.forget_requests();
+            self.state = State::Verifying { file: self.fetch.file, stage: Stage::New, question: None };
+        }
+    }
+
+    /// How the part in hand compares with flash.
+    pub(super) fn part_compared(&mut self, compared: Compared) {
+        let Some((sector, _, mut hand)) = self.part_in_hand() else { return };
+        let Some(layout) = self.layout_in_hand() else { return };
+        let secondary = layout.secondary();
+        match compared {
+            Compared::Equal => self.part_held(),
+            Compared::Blank if secondary.reprogram() == Reprogram::Allowed || secondary.rewrite() => {
+                hand.blank = true;
+                self.hand = Some(hand);
+            }
+            Compared::Different if secondary.rewrite() => {
+                hand.blank = true;
+                self.hand = Some(hand);
+            }
+            Compared::Blank | Compared::Different => self.give_up(sector),
+        }
+    }
+
+    /// Writing or erasing failed.
+    pub(super) fn flash_failed(&mut self, error: FlashError) {
+        self.failures += 1;
+        if self.failures >= MAX_FLASH_FAILURES {
+            return self.fail(Reason::FlashFailed, error as u32);
+        }
+        if let Some((sector, _, _)) = self.part_in_hand() {
+            self.give_up(sector);
+        }
+    }
+
+    /// What a sector holds cannot be trusted: its blocks are fetched again.
+    pub(super) fn give_up(&mut self, sector: u32) {
+        let Some(layout) = self.layout_in_hand() else { return };
+        self.fetch.give_up(sector, layout);
+        self.statistics.sectors_given_up += 1;
+        // The journal must not claim those blocks when the sector is erased.
+        self.record_due = true;
+        if let Some(hand) = &mut self.hand {
+            (hand.done, hand.blank) = (0, false);
+        }
+    }
+
+    fn part_in_hand(&self) -> Option<(u32, Part, Hand)> {
+        let hand = self.hand?;
+        let image = self.job.file(self.fetch.file).image;
+        let (sector, part) = self.part(&hand, image, self.layout(image)?);
+        Some((sector, part, hand))
+    }
+
+    pub(super) fn layout_in_hand(&self) -> Option<&'a ImageLayout> {
+        self.config.images.get(usize::from(self.job.file(self.fetch.file).image))
+    }
+
+    /// Unwritten contents of a sector the power was cut in: compare before writing.
+    pub(super) fn distrust_part(&mut self) {
+        if let Some((sector, _, _)) = self.part_in_hand() {
+            self.fetch.put_sector(sector, Sector::Untrusted);
+        }
+        self.hand = None;
+    }
+
+    /// The next sector to clear of what an old image left at the slot's ends.
+    pub(super) fn sector_to_clear(&self, layout: &ImageLayout) -> Option<u32> {
+        let closed = |sector: &u32| self.fetch.sector(*sector) == Sector::Closed;
+        layout.lead_sectors().chain(layout.trailer_sectors()).find(closed)
+    }
+}
+
+impl Fetch<'_> {
+    /// Where a torn unit must not be programmed again, an untrusted sector with a missing place is given up at once.
+    fn give_up_torn(&mut self, layout: &ImageLayout) {
+        for sector in 0..layout.secondary().sector_count() {
+            let range = layout.secondary().sector_range(sector);
+            let offset = layout.image_offset();
+            let from = range.start.saturating_sub(offset).min(self.size);
+            let to = range.end.saturating_sub(offset).min(self.size);
+            if self.sector(sector) == Sector::Untrusted
+                && (from / self.block_size..to.div_ceil(self.block_size)).any(|block| self.is_missing(block))
+            {
+                self.give_up(sector, layout);
+            }
+        }
+    }
+}
+
+/// What the first block says about the image.
+fn judge_header(data: &[u8], file_size: u32, reset_vector: Option<(u32, u32)>) -> Result<Header, Reason> {
+    let header = Header::parse(data).map_err(|error| match error {
+        ImageError::TooLarge => Reason::ImageTruncated,
+        ImageError::Truncated
+        | ImageError::Magic
+        | ImageError::Size
+        | ImageError::NonBootable
+        | ImageError::Encrypted
+        | ImageError::Compressed
+        | ImageError::Tlv
+        | ImageError::TlvCount
+        | ImageError::NoHash
+        | ImageError::SecurityCounter => Reason::NotAnImage,
+    })?;
+    header.bootable().map_err(|_| Reason::NotBootable)?;
+    // Behind the hashed part stands at least the head of the unprotected TLVs (MCUboot design, "Image format").
+    if header.hashed_size().is_none_or(|end| end.saturating_add(4) > file_size) {
+        return Err(Reason::ImageTruncated);
+    }
+    // A block may be too short to show the vector; it is checked again from flash.
+    let vector_at = usize::from(header.header_size) + RESET_VECTOR;
+    if let (Some((first, last)), Some(bytes)) = (reset_vector, data.get(vector_at..vector_at + 4)) {
+        let vector = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+        if !(first..=last).contains(&vector) {
+            return Err(Reason::WrongSlot);
+        }
+    }
+    Ok(header)
+}

@@ -1,0 +1,184 @@
+//! What happened while nobody looked: the job's state is derived from the journal and from what boots, never assumed.
+
+use super::{Agent, Image, Job, Resume, Stage, State};
+use crate::boot::{ImageState, Revert};
+use crate::journal::{Phase, Record};
+use crate::policy::Question;
+use crate::status::{Ended, Reason};
+use crate::version::Version;
+
+const NONE: [u8; 32] = [0; 32];
+
+/// How the images that run compare with those meant to boot.
+enum Running {
+    /// All of them run.
+    Intended,
+    /// Some of them run.
+    Mixed,
+    /// None of them runs, or none was meant to.
+    Other,
+}
+
+impl Agent<'_> {
+    pub(super) fn inspected(&mut self, image: u8, state: Option<ImageState>) {
+        if let Some(place) = self.images.get_mut(usize::from(image)) {
+            place.state = state;
+        }
+        self.state = State::Booting { inspected: image.saturating_add(1) };
+    }
+
+    /// The journal's newest record is here (or there is none): where does the job stand?
+    pub(super) fn loaded(&mut self, now: u64, record: Option<&Record>) {
+        self.check_at = now;
+        let none = Record::default();
+        let record = record.unwrap_or(&none);
+        self.restore(record);
+        self.state = self.derive(record);
+    }
+
+    fn derive(&mut self, record: &Record) -> State {
+        let running = self.running();
+        match (record.phase, running) {
+            (Phase::Confirmed, _) if self.job.is_held() => State::Confirmed { custom: false },
+            (Phase::Ended, _) if self.job.is_held() => State::Failed {
+                reason: Reason::from_number(record.reason).unwrap_or(Reason::StateLost),
+                rejected: record.status == super::record::REJECTED,
+                detail: record.detail,
+            },
+            (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Intended) => self.booted(record),
+            (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Mixed) => self.end(Reason::MixedImages),
+            // An image under test that nobody knows: test it, report nothing, touch nothing.
+            (_, Running::Other | Running::Intended | Running::Mixed) if self.revert() == Revert::Yes => {
+                self.forget_job();
+                self.testing(None)
+            }
+            // An unknown image was tested and is confirmed by now, or gone.
+            (Phase::Testing, Running::Other) if self.images.iter().all(|i| i.intended == NONE) => State::Idle,
+            (Phase::Testing, Running::Other) => {
+                self.remember_bad();
+                self.end(Reason::Reverted)
+            }
+            (Phase::Pending, Running::Other) => {
+                if self.images.iter().any(|i| i.state.is_some_and(|s| s.reverted)) {
+                    self.remember_bad();
+                    self.end(Reason::Reverted)
+                } else {
+                    self.end(Reason::NotSwapped)
+                }
+            }
+            (Phase::Verified, Running::Other) => State::Offered { at: 0, stage: Stage::Verified },
+            (Phase::Ready, Running::Other) => State::Offered { at: 0, stage: Stage::Ready },
+            (Phase::Downloading, _) if self.job.is_held() => State::Offered { at: 0, stage: Stage::New },
+            (Phase::Idle | Phase::Downloading | Phase::Confirmed | Phase::Ended, _) => {
+                self.forget_job();
+                State::Idle
+            }
+        }
+    }
+
+    /// The image meant to boot runs.
+    fn booted(&mut self, record: &Record) -> State {
+        self.record_due = true;
+        let reverts = self.config.images.iter().all(|image| image.mode().has_trailer_state());
+        let confirmed = self.images.iter().filter_map(|i| i.state).all(|s| s.confirmed);
+        if record.phase == Phase::Testing && reverts && confirmed && self.revert() == Revert::No {
+            // Confirmed, and the power went before the journal knew.
+            return if self.job.is_held() { State::Confirmed { custom: false } } else { self.done() };
+        }
+        let offered = self.running_version();
+        let question = (offered.word() < record.updated_by)
+            .then(|| Question::Downgrade { running: Version::from_word(record.updated_by), offered });
+        self.testing(question)
+    }
+
+    /// The state that tests the running image.
+    pub(super) fn testing(&self, question: Option<Question>) -> State {
+        let until = self.booted_at + u64::from(self.config.timing.self_test_ms);
+        State::Testing { until, announced: false, question }
+    }
+
+    /// Confirmed with nobody to report to.
+    pub(super) fn done(&mut self) -> State {
+        self.ended = Some(Ended::Succeeded);
+        for image in &mut self.images {
+            image.intended = NONE;
+        }
+        self.record_due = true;
+        State::Idle
+    }
+
+    fn end(&mut self, reason: Reason) -> State {
+        self.fail(reason, 0);
+        self.state
+    }
+
+    fn running(&self) -> Running {
+        let meant = || self.images.iter().filter(|image| image.intended != NONE);
+        let runs = |image: &&Image| image.state.and_then(|s| s.running).is_some_and(|r| r.hash == image.intended);
+        match (meant().count(), meant().filter(runs).count()) {
+            (0, _) | (_, 0) => Running::Other,
+            (all, some) if all == some => Running::Intended,
+            (_, _) => Running::Mixed,
+        }
+    }
+
+    /// The image meant to boot is not to be tried again.
+    pub(super) fn remember_bad(&mut self) {
+        self.bad_image = self.images.iter().map(|i| i.intended).find(|hash| *hash != NONE).unwrap_or(NONE);
+        self.bad_job = self.job.digest;
+        self.record_due = true;
+    }
+
+    fn forget_job(&mut self) {
+        self.arena.clear();
+        self.job = Job::default();
+        for image in &mut self.images {
+            image.intended = NONE;
+        }
+    }
+
+    /// The self test is lost.
+    pub(super) fn test_failed(&mut self) {
+        match self.revert() {
+            Revert::Yes => self.state = State::Resetting,
+            // Nobody knows whether a reset reverts: spend one on finding out.
+            Revert::Unknown if self.resets == 0 => {
+                self.resets = 1;
+                self.record_due = true;
+                self.state = State::Resetting;
+            }
+            Revert::Unknown | Revert::No => {
+                self.remember_bad();
+                self.fail(Reason::SelfTestFailedNoRevert, 0);
+            }
+        }
+    }
+
+    /// Takes over what the journal knows.
+    fn restore(&mut self, record: &Record) {
+        self.forget_job();
+        if let Some(id) = self.arena.push(record.job_id().as_bytes()) {
+            self.job = Job {
+                id,
+                execution: record.execution_number,
+                version: record.version_number,
+                started: record.started,
+                digest: record.job_digest,
+                updated_by: Some(record.updated_by),
+                ..Job::default()
+            };
+        }
+        for (image, intended) in self.images.iter_mut().zip(record.intended) {
+            image.intended = intended;
+        }
+        self.bad_image = record.reverted;
+        self.bad_job = record.reverted_job;
+        self.resets = record.first_boots;
+        self.resume = (record.job_digest != NONE && record.block_size == self.config.block_size).then_some(Resume {
+            identity: record.job_digest,
+            file: record.file_index,
+            front: record.front,
+            window: record.window,
+        });
+    }
+}

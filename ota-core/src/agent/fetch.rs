@@ -1,0 +1,396 @@
+//! What flash holds of the file being downloaded, and what is under way.
+//!
+//! Three sets, all over the same blocks: *missing* (the caller's bitmap, one bit a block of the whole file), *asked*
+//! (requested and not yet given up) and *newer* (asked by the latest request). Asked and newer live in a ring of
+//! [`WINDOW_BLOCKS`] bits, for no block further than that beyond the front is ever asked for. That bound is also what
+//! makes a journal record small: front and one window describe every block held.
+
+use crate::bitmap;
+use crate::geometry::{Geometry, ImageLayout};
+
+/// No block further than this beyond the front is asked for, so none is held either.
+pub(crate) const WINDOW_BLOCKS: u32 = 256;
+/// This many blocks of a newer request overtaking an older one: what is left of the older one is lost. (Three, as TCP's
+/// duplicate acknowledgements, RFC 5681 section 3.2: less would take reordering for loss.)
+const OVERTAKEN: u16 = 3;
+
+/// One bit for each block of the window, by block number modulo [`WINDOW_BLOCKS`].
+#[derive(Clone, Copy, Default)]
+struct Ring {
+    words: [u32; 8],
+    count: u16,
+}
+
+impl Ring {
+    fn get(&self, block: u32) -> bool {
+        let at = block % WINDOW_BLOCKS;
+        self.words.get((at / 32) as usize).is_some_and(|word| word & (1 << (at % 32)) != 0)
+    }
+
+    fn insert(&mut self, block: u32) {
+        let at = block % WINDOW_BLOCKS;
+        if let Some(word) = self.words.get_mut((at / 32) as usize) {
+            self.count += u16::from(*word & (1 << (at % 32)) == 0);
+            *word |= 1 << (at % 32);
+        }
+    }
+
+    /// True when it was in.
+    fn remove(&mut self, block: u32) -> bool {
+        let at = block % WINDOW_BLOCKS;
+        let Some(word) = self.words.get_mut((at / 32) as usize) else { return false };
+        let was = *word & (1 << (at % 32)) != 0;
+        *word &= !(1 << (at % 32));
+        self.count -= u16::from(was);
+        was
+    }
+}
+
+/// A request for blocks: `offset`, `count` and the bitmap AWS calls `o`, `n` and `b`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlockRequest {
+    /// File id in the stream.
+    pub file_id: u8,
+    /// First block the bitmap speaks of.
+    pub offset: u32,
+    /// How many blocks are wanted.
+    pub count: u32,
+    /// Bit k, least significant first: block `offset + k` is wanted.
+    pub bits: [u8; (WINDOW_BLOCKS / 8) as usize],
+}
+
+impl BlockRequest {
+    /// The bitmap up to its last set bit.
+    pub fn bitmap(&self) -> &[u8] {
+        let len = self.bits.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
+        self.bits.get(..len).unwrap_or(&[])
+    }
+}
+
+/// How sectors of the slot stand, two bits each in the caller's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sector {
+    /// Old contents: erase before the first write.
+    Closed,
+    /// Erased in this run: a missing place in it is blank.
+    Open,
+    /// Holds blocks, but a missing place in it may be torn: compare before writing.
+    Untrusted,
+}
+
+/// Progress of one file.
+pub(crate) struct Fetch<'a> {
+    missing: &'a mut [u8],
+    sectors: &'a mut [u8],
+    /// Identity (job digest) of the data the sets speak of; `None`: of nothing.
+    pub(crate) identity: Option<[u8; 32]>,
+    pub(crate) file: u8,
+    pub(crate) block_size: u32,
+    pub(crate) size: u32,
+    pub(crate) block_count: u32,
+    pub(crate) missing_count: u32,
+    /// Blocks held without a gap from block 0.
+    pub(crate) front: u32,
+    /// Bytes the digest has run over.
+    pub(crate) hashed: u32,
+    /// Blocks held since the last journal record.
+    pub(crate) unrecorded: u16,
+    asked: Ring,
+    newer: Ring,
+    newer_seen: u16,
+    /// One past the highest block ever asked for: what lies beyond was never ours.
+    asked_end: u32,
+    /// Sectors of every block under way below this one are open.
+    ahead: u32,
+    /// Blocks that may be under way at once; follows what the link can take.
+    pub(crate) window: u16,
+    /// When what is under way is given up.
+    pub(crate) due: u64,
+    /// Not before this may the next request go out (the broker delivers 100 messages a second and discards the rest).
+    pub(crate) paced: u64,
+    /// Requests in a row that brought nothing.
+    pub(crate) useless: u8,
+    /// A block arrived since the last request.
+    pub(crate) alive: bool,
+}
+
+impl<'a> Fetch<'a> {
+    pub(crate) fn new(missing: &'a mut [u8], sectors: &'a mut [u8], block_size: u32) -> Self {
+        Self {
+            missing,
+            sectors,
+            identity: None,
+            file: 0,
+            block_size,
+            size: 0,
+            block_count: 0,
+            missing_count: 0,
+            front: 0,
+            hashed: 0,
+            unrecorded: 0,
+            asked: Ring::default(),
+            newer: Ring::default(),
+            newer_seen: 0,
+            asked_end: 0,
+            ahead: 0,
+            window: 1,
+            due: 0,
+            paced: 0,
+            useless: 0,
+            alive: false,
+        }
+    }
+
+    /// Starts a file over: everything missing, every sector closed.
+    pub(crate) fn start(&mut self, identity: [u8; 32], file: u8, size: u32) {
+        self.identity = Some(identity);
+        self.file = file;
+        self.size = size;
+        self.block_count = size.div_ceil(self.block_size);
+        // The memory was checked against the largest image when the agent was made.
+        bitmap::fill(self.missing, self.block_count);
+        self.sectors.fill(0);
+        self.missing_count = self.block_count;
+        (self.front, self.hashed, self.unrecorded, self.useless) = (0, 0, 0, 0);
+        self.asked_end = 0;
+        self.forget_requests();
+    }
+
+    /// Takes over what a journal record says flash holds. Sectors that hold a block become untrusted.
+    pub(crate) fn restore(&mut self, front: u32, window: &[u8; 32], image: &ImageLayout) {
+        let beyond = |k: &u32| window.get((k / 8) as usize).is_some_and(|b| b & (1 << (k % 8)) != 0);
+        let beyond = (0..WINDOW_BLOCKS).filter(beyond).map(|k| front.saturating_add(k));
+        let block_count = self.block_count;
+        for block in (0..front).chain(beyond).take_while(|block| *block < block_count) {
+            if bitmap::clear(self.missing, block) {
+                self.missing_count -= 1;
+            }
+            let (from, to) = self.block_range(block);
+            for sector in sectors_of(image, from, to) {
+                self.put_sector(sector, Sector::Untrusted);
+            }
+        }
+        self.advance_front();
+        self.asked_end = self.front.saturating_add(WINDOW_BLOCKS).min(self.block_count);
+    }
+
+    /// The blocks held beyond the front, for a journal record.
+    pub(crate) fn held_window(&self) -> [u8; 32] {
+        let mut held = [0; 32];
+        for k in 0..WINDOW_BLOCKS {
+            let block = self.front.saturating_add(k);
+            if block < self.block_count && !bitmap::is_missing(self.missing, block) {
+                if let Some(byte) = held.get_mut((k / 8) as usize) {
+                    *byte |= 1 << (k % 8);
+                }
+            }
+        }
+        held
+    }
+
+    pub(crate) fn is_missing(&self, block: u32) -> bool {
+        bitmap::is_missing(self.missing, block)
+    }
+
+    pub(crate) fn was_asked(&self, block: u32) -> bool {
+        block < self.asked_end
+    }
+
+    /// File offsets of a block; the last one is short.
+    pub(crate) fn block_range(&self, block: u32) -> (u32, u32) {
+        let from = block.saturating_mul(self.block_size);
+        (from, from.saturating_add(self.block_size).min(self.size))
+    }
+
+    /// Bytes held without a gap from byte 0.
+    pub(crate) fn front_bytes(&self) -> u32 {
+        self.front.saturating_mul(self.block_size).min(self.size)
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.missing_count == 0
+    }
+
+    /// A block arrived: it is no longer under way. True when it was overtaken by newer ones and the rest is lost.
+    pub(crate) fn arrived(&mut self, block: u32) -> bool {
+        self.alive = true;
+        self.useless = 0;
+        self.asked.remove(block);
+        if !self.newer.remove(block) {
+            return false;
+        }
+        self.newer_seen = self.newer_seen.saturating_add(1);
+        if self.newer_seen < OVERTAKEN || self.asked.count == self.newer.count {
+            return false;
+        }
+        self.asked = self.newer;
+        true
+    }
+
+    /// Flash holds the block.
+    pub(crate) fn hold(&mut self, block: u32) {
+        if bitmap::clear(self.missing, block) {
+            self.missing_count -= 1;
+            self.unrecorded = self.unrecorded.saturating_add(1);
+        }
+        self.asked.remove(block);
+        self.newer.remove(block);
+        if block == self.front {
+            self.advance_front();
+        }
+    }
+
+    fn advance_front(&mut self) {
+        self.front = bitmap::first_missing_from(self.missing, self.front).unwrap_or(self.block_count).min(self.block_count);
+    }
+
+    pub(crate) fn under_way(&self) -> u16 {
+        self.asked.count
+    }
+
+    /// Nothing is under way any more (given up, or the link is gone).
+    pub(crate) fn forget_requests(&mut self) {
+        self.asked = Ring::default();
+        self.newer = Ring::default();
+        self.newer_seen = 0;
+    }
+
+    /// The next blocks to ask for: the lowest missing ones not under way, `wanted` at most.
+    pub(crate) fn next_request(&self, file_id: u8, wanted: u32) -> Option<BlockRequest> {
+        let end = self.front.saturating_add(WINDOW_BLOCKS).min(self.block_count);
+        let mut request = BlockRequest { file_id, offset: 0, count: 0, bits: [0; 32] };
+        for block in self.front..end {
+            if request.count == wanted {
+                break;
+            }
+            if !bitmap::is_missing(self.missing, block) || self.asked.get(block) {
+                continue;
+            }
+            if request.count == 0 {
+                request.offset = block;
+            }
+            let k = block - request.offset;
+            if let Some(byte) = request.bits.get_mut((k / 8) as usize) {
+                *byte |= 1 << (k % 8);
+                request.count += 1;
+            }
+        }
+        (request.count > 0).then_some(request)
+    }
+
+    /// `request` goes out: its blocks are under way.
+    pub(crate) fn asked(&mut self, request: &BlockRequest) {
+        self.newer = Ring::default();
+        self.newer_seen = 0;
+        self.alive = false;
+        for block in blocks_of(request) {
+            self.asked.insert(block);
+            self.newer.insert(block);
+            self.asked_end = self.asked_end.max(block.saturating_add(1));
+        }
+        self.ahead = self.front;
+    }
+
+    pub(crate) fn grow(&mut self, max: u16) {
+        self.window = self.window.saturating_mul(2).clamp(1, max);
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.window = (self.window / 2).max(1);
+    }
+
+    pub(crate) fn sector(&self, sector: u32) -> Sector {
+        let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
+        match self.sectors.get(at).map_or(0, |byte| byte >> shift & 3) {
+            1 => Sector::Open,
+            2 => Sector::Untrusted,
+            _closed => Sector::Closed,
+        }
+    }
+
+    pub(crate) fn put_sector(&mut self, sector: u32, to: Sector) {
+        let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
+        if let Some(byte) = self.sectors.get_mut(at) {
+            let bits: u8 = match to {
+                Sector::Closed => 0,
+                Sector::Open => 1,
+                Sector::Untrusted => 2,
+            };
+            *byte = *byte & !(3 << shift) | bits << shift;
+        }
+    }
+
+    /// Gives a sector up: its blocks are missing again, and a neighbour that shares one of them holds a part of it.
+    /// True when the digest had run over some of it and must start again.
+    pub(crate) fn give_up(&mut self, sector: u32, image: &ImageLayout) -> bool {
+        let range = image.secondary().sector_range(sector);
+        let offset = image.image_offset();
+        let from = range.start.saturating_sub(offset).min(self.size);
+        let to = range.end.saturating_sub(offset).min(self.size);
+        self.put_sector(sector, Sector::Closed);
+        if from >= to {
+            return false;
+        }
+        for block in from / self.block_size..to.div_ceil(self.block_size) {
+            if bitmap::set(self.missing, block) {
+                self.missing_count += 1;
+            }
+            let (start, end) = self.block_range(block);
+            for neighbour in sectors_of(image, start, end) {
+                if neighbour != sector && self.sector(neighbour) == Sector::Open {
+                    self.put_sector(neighbour, Sector::Untrusted);
+                }
+            }
+        }
+        self.front = 0;
+        self.advance_front();
+        let lost = self.hashed > from;
+        if lost {
+            self.hashed = 0;
+        }
+        lost
+    }
+
+    /// The first sector a request would write to that is still closed.
+    pub(crate) fn closed_sector(&self, request: &BlockRequest, image: &ImageLayout) -> Option<u32> {
+        blocks_of(request).find_map(|block| {
+            let (from, to) = self.block_range(block);
+            sectors_of(image, from, to).find(|sector| self.sector(*sector) == Sector::Closed)
+        })
+    }
+
+    /// The first sector under way that is still closed. Looks at every block once a request.
+    pub(crate) fn closed_ahead(&mut self, image: &ImageLayout) -> Option<u32> {
+        while self.ahead < self.asked_end {
+            if self.asked.get(self.ahead) {
+                let (from, to) = self.block_range(self.ahead);
+                if let Some(closed) = sectors_of(image, from, to).find(|sector| self.sector(*sector) == Sector::Closed) {
+                    return Some(closed);
+                }
+            }
+            self.ahead += 1;
+        }
+        None
+    }
+}
+
+/// Bytes of `sectors` memory for a slot of `sector_count` sectors.
+pub(super) const fn sector_memory(sector_count: u32) -> usize {
+    sector_count.div_ceil(4) as usize
+}
+
+fn blocks_of(request: &BlockRequest) -> impl Iterator<Item = u32> + '_ {
+    let offset = request.offset;
+    (0..WINDOW_BLOCKS)
+        .filter(|k| request.bits.get((k / 8) as usize).is_some_and(|b| b & (1 << (k % 8)) != 0))
+        .map(move |k| offset.saturating_add(k))
+}
+
+/// Sectors of the secondary slot that hold file bytes `from..to`.
+fn sectors_of(image: &ImageLayout, from: u32, to: u32) -> core::ops::Range<u32> {
+    let secondary: &Geometry = image.secondary();
+    let offset = image.image_offset();
+    let first = secondary.sector_of(from.saturating_add(offset));
+    let last = secondary.sector_of(to.saturating_sub(1).saturating_add(offset));
+    first..last.saturating_add(1)
+}

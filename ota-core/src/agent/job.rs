@@ -1,0 +1,196 @@
+//! What is kept of a job execution: its identities, its files, its signatures.
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Config, MAX_IMAGES};
+use crate::status::Reason;
+use crate::wire::base64;
+use crate::wire::{Execution, JobStatus, OtaDocument, Text};
+
+/// A range of the [`Arena`].
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Span {
+    start: u16,
+    len: u16,
+}
+
+/// Strings of the held job, in memory the caller gave.
+pub(crate) struct Arena<'a> {
+    bytes: &'a mut [u8],
+    used: u16,
+}
+
+impl<'a> Arena<'a> {
+    pub(crate) fn new(bytes: &'a mut [u8]) -> Self {
+        Self { bytes, used: 0 }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    pub(crate) fn push(&mut self, text: &[u8]) -> Option<Span> {
+        let span = Span { start: self.used, len: u16::try_from(text.len()).ok()? };
+        let end = self.used.checked_add(span.len)?;
+        self.bytes.get_mut(usize::from(span.start)..usize::from(end))?.copy_from_slice(text);
+        self.used = end;
+        Some(span)
+    }
+
+    pub(crate) fn get(&self, span: Span) -> &[u8] {
+        let start = usize::from(span.start);
+        self.bytes.get(start..start + usize::from(span.len)).unwrap_or(&[])
+    }
+
+    pub(crate) fn text(&self, span: Span) -> &str {
+        core::str::from_utf8(self.get(span)).unwrap_or("")
+    }
+}
+
+/// One file of the held job.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct File {
+    /// File id in the stream.
+    pub(crate) id: u8,
+    /// The image it is for.
+    pub(crate) image: u8,
+    /// Bytes.
+    pub(crate) size: u32,
+    /// The job's signature over the file, decoded (DER for ECDSA).
+    pub(crate) signature: Span,
+}
+
+/// The held job execution. `id` empty: none is held.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Job {
+    pub(crate) id: Span,
+    pub(crate) stream: Span,
+    /// 0 where the service did not say.
+    pub(crate) execution: u64,
+    /// The version number the next versioned update expects.
+    pub(crate) version: Option<u32>,
+    /// The execution is `IN_PROGRESS`: from here on a judgement is reported as `FAILED`.
+    pub(crate) started: bool,
+    /// The document is here: stream, files and signatures are set.
+    pub(crate) loaded: bool,
+    pub(crate) files: [File; MAX_IMAGES],
+    pub(crate) file_count: u8,
+    /// Identity of the data: SHA-256 over every file's size, image and signature.
+    pub(crate) digest: [u8; 32],
+    /// `statusDetails.updatedBy` as the service or the journal had it.
+    pub(crate) updated_by: Option<u32>,
+    /// `statusDetails.self_test` was present.
+    pub(crate) self_test: bool,
+}
+
+impl Job {
+    pub(crate) fn is_held(&self) -> bool {
+        self.id.len > 0
+    }
+
+    /// Takes identity and status over, without the document.
+    pub(crate) fn identify(arena: &mut Arena<'_>, execution: &Execution<'_>) -> Result<Job, Reason> {
+        arena.clear();
+        let mut job = Job { id: arena.push(execution.job_id.as_bytes()).ok_or(Reason::DocumentTooLarge)?, ..Job::default() };
+        job.refresh(execution);
+        Ok(job)
+    }
+
+    /// Status and version as the service says they are now.
+    pub(crate) fn refresh(&mut self, execution: &Execution<'_>) {
+        self.execution = execution.execution_number.unwrap_or(self.execution);
+        self.version = execution.version_number.or(self.version);
+        self.started = match execution.status {
+            JobStatus::Queued => false,
+            JobStatus::InProgress
+            | JobStatus::Failed
+            | JobStatus::Succeeded
+            | JobStatus::Canceled
+            | JobStatus::TimedOut
+            | JobStatus::Rejected
+            | JobStatus::Removed => true,
+        };
+        self.self_test = execution.self_test.is_some();
+        if execution.updated_by.is_some() {
+            self.updated_by = execution.updated_by;
+        }
+    }
+
+    /// Takes the document over. Every check that needs no byte of the image is made here.
+    pub(crate) fn load(
+        &mut self,
+        arena: &mut Arena<'_>,
+        config: &Config<'_>,
+        document: &OtaDocument<'_>,
+    ) -> Result<(), Reason> {
+        if !document.protocols.mqtt {
+            return Err(Reason::UnknownProtocol);
+        }
+        if usize::from(document.file_count) > MAX_IMAGES {
+            return Err(Reason::TooManyFiles);
+        }
+        let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
+        self.stream = arena.push(stream.as_bytes()).ok_or(Reason::DocumentTooLarge)?;
+        let mut identity = Sha256::new();
+        self.file_count = 0;
+        for index in 0..document.file_count {
+            let file = document.file(index).map_err(|_| Reason::DocumentMalformed)?;
+            // AWS' conformance suite wants a document without a file name refused, though the name is never used.
+            if file.path.is_none() {
+                return Err(Reason::DocumentMalformed);
+            }
+            if file.size == 0 {
+                return Err(Reason::ZeroSize);
+            }
+            let image = config.destination(file.id, file.file_type).ok_or(Reason::NoDestination)?;
+            let held = self.files.get(..usize::from(self.file_count)).unwrap_or(&[]);
+            if held.iter().any(|f| f.id == file.id) {
+                return Err(Reason::DuplicateFileId);
+            }
+            if held.iter().any(|f| f.image == image) {
+                return Err(Reason::DuplicateDestination);
+            }
+            let layout = config.images.get(usize::from(image)).ok_or(Reason::NoDestination)?;
+            if file.size > layout.max_image_size() {
+                return Err(Reason::FileTooLarge);
+            }
+            let signature = decode_signature(arena, file.signature.ok_or(Reason::Unsigned)?)?;
+            identity.update(file.size.to_le_bytes());
+            identity.update([image]);
+            identity.update(arena.get(signature));
+            let place = self.files.get_mut(usize::from(index)).ok_or(Reason::TooManyFiles)?;
+            *place = File { id: file.id, image, size: file.size, signature };
+            self.file_count += 1;
+        }
+        if self.file_count == 0 {
+            return Err(Reason::DocumentMalformed);
+        }
+        // Images are set pending in this order, the application last (DESIGN.md, several images).
+        if let Some(files) = self.files.get_mut(..usize::from(self.file_count)) {
+            files.sort_unstable_by(|a, b| b.image.cmp(&a.image));
+        }
+        self.digest = identity.finalize().into();
+        self.loaded = true;
+        Ok(())
+    }
+
+    pub(crate) fn file(&self, index: u8) -> File {
+        self.files.get(usize::from(index)).copied().unwrap_or_default()
+    }
+}
+
+/// JSON text → base64 → bytes, in the arena.
+fn decode_signature(arena: &mut Arena<'_>, text: Text<'_>) -> Result<Span, Reason> {
+    let start = arena.used;
+    let room = arena.bytes.get_mut(usize::from(start)..).unwrap_or(&mut []);
+    let len = base64::decode_text(text, room).map_err(|error| match error {
+        base64::Base64Error::BufferTooSmall => Reason::DocumentTooLarge,
+        base64::Base64Error::Character | base64::Base64Error::Padding => Reason::SignatureInvalid,
+    })?;
+    if len == 0 {
+        return Err(Reason::Unsigned);
+    }
+    let len = u16::try_from(len).map_err(|_| Reason::DocumentTooLarge)?;
+    arena.used = start.checked_add(len).ok_or(Reason::DocumentTooLarge)?;
+    Ok(Span { start, len })
+}

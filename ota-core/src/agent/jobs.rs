@@ -1,0 +1,345 @@
+//! Answers of AWS IoT Jobs: judged by token and job id, then applied.
+
+use super::{Agent, Call, Job, Link, Report, Request, Stage, State};
+use crate::policy::{Drop, Question};
+use crate::status::{Ended, Reason};
+use crate::wire::{
+    DescribeAnswer, Document, Execution, ExecutionState, JobStatus, OtaDocument, Rejected, RejectedCode, Token,
+};
+
+/// Refusals of one status update before it is given up.
+const MAX_REFUSALS: u8 = 4;
+/// Describes answered without the document while those with it were not: it does not fit the receive buffer.
+const MAX_WITHHELD: u8 = 2;
+
+impl Agent<'_> {
+    /// Takes the call that `token` answers, if it is the one that waits.
+    fn answered(&mut self, token: Token<'_>, job_id: Option<&str>) -> Option<(Request, u8)> {
+        let Call::Waiting { request, token: number, tries, .. } = self.call else { return None };
+        let ours = token.0.is_none() || token.matches(self.token(number).as_str());
+        let fits = match request {
+            Request::Next { .. } => job_id.is_none(),
+            Request::Held { .. } | Request::Report(_) => job_id == Some(self.job_id()),
+        };
+        if !ours || !fits {
+            return None;
+        }
+        self.call = Call::None;
+        if let Link::Up { tries, .. } = &mut self.link {
+            *tries = 0;
+        }
+        Some((request, tries))
+    }
+
+    /// The same request again, after a pause.
+    fn again(&mut self, now: u64, request: Request, tries: u8) {
+        let at = now + self.pause(self.config.timing.retry_ms, tries);
+        self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
+    }
+
+    pub(super) fn described(&mut self, now: u64, job_id: Option<&str>, token: Token<'_>, answer: &DescribeAnswer<'_>) {
+        match self.answered(token, job_id) {
+            Some((Request::Next { document }, _)) => {
+                self.check_at = now + u64::from(self.config.timing.poll_ms);
+                match answer {
+                    DescribeAnswer::NoJob => self.withheld = 0,
+                    DescribeAnswer::Job(execution) => self.next_job(now, execution, document),
+                }
+            }
+            Some((Request::Held { document }, _)) => {
+                self.check_at = now + u64::from(self.config.timing.poll_ms);
+                match answer {
+                    DescribeAnswer::NoJob => self.gone(now),
+                    DescribeAnswer::Job(execution) if execution.job_id != self.job_id() => self.drop_message(Drop::Unknown),
+                    DescribeAnswer::Job(execution) if execution.status.is_terminal() => self.gone(now),
+                    DescribeAnswer::Job(execution) => self.held_job(now, execution, document),
+                }
+            }
+            Some((Request::Report(_), _)) | None => self.drop_message(Drop::Late),
+        }
+    }
+
+    pub(super) fn describe_rejected(&mut self, now: u64, job_id: Option<&str>, rejected: &Rejected<'_>) {
+        let Some((request, tries)) = self.answered(rejected.token, job_id) else { return self.drop_message(Drop::Late) };
+        let held = matches!(request, Request::Held { .. });
+        match rejected.code {
+            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached if held => self.gone(now),
+            RejectedCode::ResourceNotFound
+            | RejectedCode::TerminalStateReached
+            | RejectedCode::InvalidTopic
+            | RejectedCode::InvalidJson
+            | RejectedCode::InvalidRequest
+            | RejectedCode::InvalidStateTransition
+            | RejectedCode::VersionMismatch
+            | RejectedCode::InternalError
+            | RejectedCode::RequestThrottled
+            | RejectedCode::Unknown => self.again(now, request, tries),
+        }
+    }
+
+    /// `$next` answered with a job while none is held (or only an unknown image under test).
+    fn next_job(&mut self, now: u64, execution: &Execution<'_>, document: bool) {
+        if self.job.is_held() || execution.status.is_terminal() {
+            return self.drop_message(Drop::Late);
+        }
+        if matches!(self.state, State::Testing { .. }) {
+            // A job in self test is the one whose image runs here; any other has to wait until the test is over.
+            if execution.self_test.is_some() {
+                self.identify(execution);
+            }
+            return;
+        }
+        if self.state != State::Idle || !self.identify(execution) {
+            return;
+        }
+        match &execution.document {
+            Document::Ota(ota) => {
+                self.withheld = 0;
+                self.adopt(now, execution, ota);
+            }
+            Document::Custom(_) => self.state = State::Custom,
+            Document::Malformed(_) => self.fail(Reason::DocumentMalformed, 0),
+            Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
+            Document::Absent => self.withheld(now),
+        }
+    }
+
+    /// A describe without the document was answered where those with it were not: the broker withholds messages larger
+    /// than the receive buffer, and says nothing.
+    fn withheld(&mut self, now: u64) {
+        self.withheld += 1;
+        if self.withheld >= MAX_WITHHELD {
+            self.withheld = 0;
+            return self.fail(Reason::DocumentTooLarge, 0);
+        }
+        if self.state == State::Idle {
+            self.arena.clear();
+            self.job = Job::default();
+        }
+        self.check_at = now;
+    }
+
+    /// Takes the execution's identity over.
+    fn identify(&mut self, execution: &Execution<'_>) -> bool {
+        match Job::identify(&mut self.arena, execution) {
+            Ok(job) => {
+                self.job = job;
+                true
+            }
+            // Cannot be reported: not even the id fits. The memory is too small for any job.
+            Err(_) => false,
+        }
+    }
+
+    /// A new OTA job.
+    fn adopt(&mut self, now: u64, execution: &Execution<'_>, document: &OtaDocument<'_>) {
+        self.complete = 0;
+        if execution.self_test.is_some() && execution.status == JobStatus::InProgress {
+            return self.orphaned_test(now);
+        }
+        self.job.updated_by = None;
+        match self.job.load(&mut self.arena, &self.config, document) {
+            Err(reason) => self.fail(reason, 0),
+            Ok(()) => self.state = State::Offered { at: now, stage: Stage::New },
+        }
+    }
+
+    /// The service says an update was activated, and no journal knows of it: only versions and the boot state are left
+    /// to go by (AWS' agents always do it this way).
+    fn orphaned_test(&mut self, _now: u64) {
+        let running = self.running_version();
+        let reverted = self.images.iter().any(|i| i.state.is_some_and(|s| s.reverted));
+        match running.word().cmp(&self.job.updated_by.unwrap_or(0)) {
+            _ if reverted => self.fail(Reason::Reverted, 0),
+            core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped, 0),
+            core::cmp::Ordering::Less => self.fail(Reason::Downgrade, 0),
+            core::cmp::Ordering::Greater => {
+                let reverts = self.config.images.iter().all(|image| image.mode().has_trailer_state());
+                let confirmed = self.images.iter().filter_map(|i| i.state).all(|s| s.confirmed);
+                self.record_due = true;
+                self.state =
+                    if reverts && confirmed { State::Confirmed { custom: false } } else { self.testing(None) };
+            }
+        }
+    }
+
+    /// A describe of the held job was answered: it still is ours.
+    fn held_job(&mut self, now: u64, execution: &Execution<'_>, document: bool) {
+        let retried = execution.execution_number.is_some_and(|n| self.job.execution != 0 && n != self.job.execution);
+        let updated_by = self.job.updated_by;
+        self.job.refresh(execution);
+        // What this device wrote down outranks what the service stored last.
+        self.job.updated_by = updated_by.or(self.job.updated_by);
+        if retried {
+            self.retried(now);
+        }
+        let State::Offered { stage, .. } = self.state else { return };
+        if self.job.loaded {
+            return;
+        }
+        match &execution.document {
+            Document::Ota(ota) => {
+                self.withheld = 0;
+                let digest = self.job.digest;
+                match self.job.load(&mut self.arena, &self.config, ota) {
+                    Err(reason) => self.fail(reason, 0),
+                    Ok(()) => {
+                        let stage = if self.job.digest == digest { stage } else { Stage::New };
+                        self.state = State::Offered { at: now, stage };
+                    }
+                }
+            }
+            Document::Custom(_) | Document::Malformed(_) => self.fail(Reason::DocumentMalformed, 0),
+            Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
+            Document::Absent => self.withheld(now),
+        }
+    }
+
+    /// Same job, new execution: its status starts afresh, what flash holds stays.
+    fn retried(&mut self, now: u64) {
+        self.record_due = true;
+        match self.state {
+            State::Ready { .. } | State::Activating { .. } => self.state = State::Verified { ask_at: now },
+            State::Offered { at, stage: Stage::Ready } => self.state = State::Offered { at, stage: Stage::Verified },
+            State::Testing { until, question, .. } => self.state = State::Testing { until, announced: false, question },
+            // The failure owed belongs to the execution before; the new one gets its own try.
+            State::Failed { .. } => self.close(now, Ended::Gone),
+            State::Booting { .. }
+            | State::Idle
+            | State::Custom
+            | State::Offered { .. }
+            | State::Judging { .. }
+            | State::Downloading { .. }
+            | State::Verifying { .. }
+            | State::Verified { .. }
+            | State::Pending { .. }
+            | State::Withdrawing { .. }
+            | State::Confirming { .. }
+            | State::Confirmed { .. }
+            | State::Resetting
+            | State::Stopped => {}
+        }
+    }
+
+    /// The held job is canceled, deleted or timed out.
+    pub(super) fn gone(&mut self, now: u64) {
+        match self.state {
+            State::Offered { .. }
+            | State::Judging { .. }
+            | State::Downloading { .. }
+            | State::Verifying { .. }
+            | State::Verified { .. }
+            | State::Ready { .. }
+            | State::Custom
+            | State::Confirmed { .. }
+            | State::Failed { .. } => self.close(now, Ended::Gone),
+            State::Activating { .. } | State::Pending { .. } => self.state = State::Withdrawing { image: 0, reason: None },
+            State::Withdrawing { image, .. } => self.state = State::Withdrawing { image, reason: None },
+            State::Testing { until, .. } => {
+                // Nobody is left to report to. The image still has to be confirmed or taken back.
+                self.arena.clear();
+                self.job = Job { digest: self.job.digest, ..Job::default() };
+                self.record_due = true;
+                self.state = State::Testing { until, announced: false, question: Some(Question::JobGoneInTest) };
+            }
+            State::Confirming { .. } => {
+                self.arena.clear();
+                self.job = Job::default();
+            }
+            State::Booting { .. } | State::Idle | State::Resetting | State::Stopped => {}
+        }
+    }
+
+    pub(super) fn updated(&mut self, now: u64, job_id: &str, token: Token<'_>, state: Option<&ExecutionState<'_>>) {
+        let Some((Request::Report(report), _)) = self.answered(token, Some(job_id)) else {
+            // A progress update: all it tells is the version.
+            if job_id == self.job_id() && self.job.is_held() {
+                self.job.version = state.and_then(|s| s.version_number).or(self.job.version);
+            }
+            return self.drop_message(Drop::Late);
+        };
+        self.job.version = state.and_then(|s| s.version_number).or(self.job.version.map(|v| v.saturating_add(1)));
+        self.accepted(now, report);
+    }
+
+    /// The service has what was reported.
+    fn accepted(&mut self, now: u64, report: Report) {
+        self.job.started = true;
+        match (report, self.state) {
+            (Report::Ready, State::Verified { .. }) => {
+                self.record_due = true;
+                self.state = State::Ready { at: now };
+            }
+            (Report::Active, State::Testing { until, question, .. }) => {
+                self.state = State::Testing { until, announced: true, question };
+            }
+            (Report::Succeeded, State::Confirmed { .. }) => self.close(now, Ended::Succeeded),
+            (Report::Ended, State::Failed { reason, rejected, .. }) => {
+                self.close(now, if rejected { Ended::Rejected(reason) } else { Ended::Failed(reason) });
+            }
+            // The state moved on meanwhile; nothing hangs on the answer any more.
+            (Report::Ready | Report::Active | Report::Succeeded | Report::Ended, _) => {}
+        }
+    }
+
+    pub(super) fn update_rejected(&mut self, now: u64, job_id: &str, rejected: &Rejected<'_>) {
+        let Some((request, tries)) = self.answered(rejected.token, Some(job_id)) else {
+            // A progress update was refused: canceled, deleted, or just throttled. Look.
+            self.check_at = self.check_at.min(now);
+            return self.drop_message(Drop::Late);
+        };
+        let Request::Report(report) = request else { return };
+        match rejected.code {
+            RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.state {
+                // The answer to an earlier attempt got lost.
+                Some(state) if self.is_reported(report, state) => {
+                    self.job.version = state.version_number;
+                    self.accepted(now, report);
+                }
+                Some(state) if state.status.is_terminal() => self.gone(now),
+                Some(state) => {
+                    self.job.version = state.version_number;
+                    self.job.started = state.status == JobStatus::InProgress;
+                    if let State::Failed { reason, rejected: true, detail } = self.state {
+                        self.state = State::Failed { reason, rejected: !self.job.started, detail };
+                    }
+                    self.retry_or_give_up(now, request, tries);
+                }
+                None => {
+                    self.job.version = None;
+                    self.retry_or_give_up(now, request, tries);
+                }
+            },
+            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached => self.gone(now),
+            RejectedCode::InvalidTopic | RejectedCode::InvalidJson | RejectedCode::InvalidRequest | RejectedCode::Unknown => {
+                // Perhaps it was the number: some services want none.
+                self.job.version = None;
+                self.retry_or_give_up(now, request, tries);
+            }
+            RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(now, request, tries),
+        }
+    }
+
+    fn retry_or_give_up(&mut self, now: u64, request: Request, tries: u8) {
+        if tries >= MAX_REFUSALS {
+            return self.gone(now);
+        }
+        match tries {
+            0 => self.call = Call::Retry { request, at: now, tries: 1 },
+            tries => self.again(now, request, tries),
+        }
+    }
+
+    /// The state the service has is what `report` says.
+    fn is_reported(&self, report: Report, state: &ExecutionState<'_>) -> bool {
+        match report {
+            Report::Ready => state.status == JobStatus::InProgress && state.self_test == Some("ready"),
+            Report::Active => state.status == JobStatus::InProgress && state.self_test == Some("active"),
+            Report::Succeeded => state.status == JobStatus::Succeeded,
+            Report::Ended => match self.state {
+                State::Failed { rejected: true, .. } => state.status == JobStatus::Rejected,
+                _failed => state.status == JobStatus::Failed,
+            },
+        }
+    }
+}

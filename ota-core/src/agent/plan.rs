@@ -1,0 +1,417 @@
+//! The second half of a step: from what is known to the one thing to do next.
+//!
+//! In this order: finish; the block in hand; the journal; what the state can do without the network; the link and what
+//! goes over it; wait.
+
+use super::{
+    Action, Agent, Call, Doing, Link, Outcome, Publication, Request, Stage, State, Subscription,
+};
+use crate::boot::{Request as SwapRequest, Revert};
+use crate::geometry::ImageLayout;
+use crate::policy::Question;
+use crate::status::Reason;
+use crate::trailer::Pending;
+
+/// Bytes hashed by one action: short enough for a watchdog and for the application's words.
+const HASH_SIZE: u32 = 16 * 1024;
+/// Changes of state without an action one step may make; more would be a bug, and ends in a short pause.
+const MAX_TURNS: u32 = 16;
+/// Attempts to reach the cloud before policy is asked about activating offline.
+const OFFLINE_TRIES: u8 = 3;
+
+/// One look at what is known.
+enum Next {
+    Act(Action),
+    /// The state changed: look again.
+    Again,
+    /// Nothing to do here.
+    Nothing,
+}
+
+impl<'a> Agent<'a> {
+    pub(super) fn plan(&mut self, now: u64) -> Action {
+        for _ in 0..MAX_TURNS {
+            match self.look(now) {
+                Next::Act(action) => return action,
+                Next::Again | Next::Nothing => {}
+            }
+        }
+        self.doing = Doing::Pause;
+        Action::Pause { until_ms: now + 1000 }
+    }
+
+    fn look(&mut self, now: u64) -> Next {
+        if self.hand.is_some() {
+            if let State::Downloading { .. } = self.state
+                && !self.record_due
+            {
+                return self.plan_hand();
+            }
+        }
+        if let Some(outcome) = self.outcome()
+            && !(self.record_due && outcome == Outcome::Reset)
+        {
+            self.doing = Doing::Finish(outcome);
+            return Next::Act(Action::Finish(outcome));
+        }
+        if self.record_due && !matches!(self.state, State::Booting { .. }) {
+            self.record_due = false;
+            self.fetch.unrecorded = 0;
+            return self.act(Doing::Record, Action::Record);
+        }
+        match self.plan_state(now) {
+            Next::Nothing => self.plan_link(now),
+            next => next,
+        }
+    }
+
+    fn act(&mut self, doing: Doing, action: Action) -> Next {
+        self.doing = doing;
+        Next::Act(action)
+    }
+
+    fn consult(&mut self, question: Question) -> Next {
+        self.act(Doing::Consult(question), Action::Consult(question))
+    }
+
+    /// The block in hand goes to flash, part by part.
+    fn plan_hand(&mut self) -> Next {
+        use super::fetch::Sector;
+        let Some(hand) = self.hand else { return Next::Nothing };
+        let image = self.job.file(self.fetch.file).image;
+        let Some(layout) = self.layout(image) else { return Next::Nothing };
+        if !self.cleared {
+            if let Some(sector) = self.sector_to_clear(layout) {
+                return self.act(Doing::Erase { sector }, Action::Erase { image, sector });
+            }
+            self.slot_cleared(image);
+        }
+        let (sector, part) = self.part(&hand, image, layout);
+        match self.fetch.sector(sector) {
+            Sector::Closed if layout.secondary().rewrite() => {
+                self.fetch.put_sector(sector, Sector::Open);
+                Next::Again
+            }
+            Sector::Closed => self.act(Doing::Erase { sector }, Action::Erase { image, sector }),
+            Sector::Untrusted if !hand.blank => self.act(Doing::Compare, Action::Compare(part)),
+            Sector::Untrusted | Sector::Open => self.act(Doing::Write, Action::Write(part)),
+        }
+    }
+
+    fn slot_cleared(&mut self, image: u8) {
+        self.cleared = true;
+        // Whatever an old trailer asked for went with it.
+        if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
+            state.request = SwapRequest::None;
+        }
+    }
+
+    /// What the state can do without the network.
+    fn plan_state(&mut self, now: u64) -> Next {
+        match self.state {
+            State::Booting { inspected } if usize::from(inspected) < self.config.images.len() => {
+                self.act(Doing::Inspect { image: inspected }, Action::Inspect { image: inspected })
+            }
+            State::Booting { .. } => self.act(Doing::Load, Action::Load),
+            State::Custom => self.consult(Question::Custom),
+            State::Offered { at, .. } if now >= at && self.job.loaded => self.plan_offer(),
+            State::Judging { question: Some(question), .. } => match question {
+                Question::Erase if self.erase_agreed => {
+                    let State::Judging { file, .. } = self.state else { return Next::Nothing };
+                    self.download(file);
+                    Next::Again
+                }
+                question => self.consult(question),
+            },
+            State::Verifying { question: Some(question), .. } => self.consult(question),
+            State::Verifying { file, .. } => self.plan_verify(file),
+            State::Verified { ask_at } if now >= ask_at && self.is_offline() => self.consult(Question::ActivateOffline),
+            State::Ready { at } if now >= at => self.consult(Question::Activate),
+            State::Activating { file } => self.plan_activate(now, file),
+            // One last look for a cancel, no longer than an answer may take.
+            State::Pending { until } => {
+                let looking = matches!(self.link, Link::Up { jobs: true, .. })
+                    && (self.check_at <= now || matches!(self.call, Call::Waiting { request: Request::Held { .. }, .. }));
+                if now < until && looking {
+                    return Next::Nothing;
+                }
+                self.state = State::Resetting;
+                self.record_due = false;
+                Next::Again
+            }
+            State::Withdrawing { image, .. } => self.act(Doing::Withdraw, Action::Withdraw { image }),
+            State::Testing { question: Some(question), .. } => self.consult(question),
+            State::Testing { until, .. } if now >= until => {
+                self.test_failed();
+                Next::Again
+            }
+            State::Confirming { image, .. } => self.act(Doing::Confirm, Action::Confirm { image }),
+            State::Idle
+            | State::Offered { .. }
+            | State::Judging { .. }
+            | State::Downloading { .. }
+            | State::Verified { .. }
+            | State::Ready { .. }
+            | State::Testing { .. }
+            | State::Confirmed { .. }
+            | State::Failed { .. }
+            | State::Resetting
+            | State::Stopped => Next::Nothing,
+        }
+    }
+
+    /// A job is held and its document is here.
+    fn plan_offer(&mut self) -> Next {
+        // The secondary slot may be somebody's only way back.
+        if self.revert() == Revert::Yes {
+            return Next::Nothing;
+        }
+        if self.bad_job != [0; 32] && self.job.digest == self.bad_job {
+            return self.consult(Question::RevertedBefore);
+        }
+        self.consult(Question::Start)
+    }
+
+    /// Flash holds the whole file: hash what is not hashed yet, then verify.
+    fn plan_verify(&mut self, file: u8) -> Next {
+        let held = self.job.file(file);
+        if self.fetch.hashed < held.size {
+            return self.hash(held.image, held.size);
+        }
+        self.act(Doing::Verify, Action::Verify { image: held.image, file, size: held.size })
+    }
+
+    fn hash(&mut self, image: u8, end: u32) -> Next {
+        let from = self.fetch.hashed;
+        let to = end.min(from.saturating_add(HASH_SIZE));
+        self.act(Doing::Hash { to }, Action::Hash { image, from, to })
+    }
+
+    fn plan_activate(&mut self, now: u64, file: u8) -> Next {
+        match self.tokens.get_mut(usize::from(file)).and_then(Option::take) {
+            Some(token) => self.act(Doing::SetPending, Action::SetPending(token, Pending::Test)),
+            // The token was lost with an action: hash and verify again.
+            None => {
+                self.complete = self.job.file_count;
+                self.next_file(now, Stage::Ready);
+                Next::Again
+            }
+        }
+    }
+
+    fn is_offline(&self) -> bool {
+        let link = match self.link {
+            Link::Down { tries, .. } => tries,
+            Link::Up { .. } => 0,
+            Link::Suspended { .. } => OFFLINE_TRIES,
+        };
+        let call = match self.call {
+            Call::None => 0,
+            Call::Waiting { tries, .. } | Call::Retry { tries, .. } => tries,
+        };
+        link >= OFFLINE_TRIES || call >= OFFLINE_TRIES
+    }
+
+    /// The link, and what goes over it.
+    fn plan_link(&mut self, now: u64) -> Next {
+        match self.link {
+            Link::Suspended { closed: false } => self.act(Doing::Disconnect, Action::Disconnect),
+            Link::Suspended { closed: true } => {
+                let until_ms = self.local_deadline(now);
+                self.act(Doing::Pause, Action::Pause { until_ms })
+            }
+            Link::Down { at, .. } if now < at => {
+                let until_ms = self.local_deadline(now).min(at);
+                self.act(Doing::Pause, Action::Pause { until_ms })
+            }
+            Link::Down { .. } => self.act(Doing::Connect, Action::Connect),
+            Link::Up { jobs: false, .. } => {
+                self.act(Doing::Subscribe(Subscription::Jobs), Action::Subscribe(Subscription::Jobs))
+            }
+            Link::Up { stream, .. } => self.plan_online(now, stream),
+        }
+    }
+
+    fn plan_online(&mut self, now: u64, stream: bool) -> Next {
+        match self.plan_jobs(now) {
+            Next::Nothing => {}
+            next => return next,
+        }
+        if let State::Judging { file, .. } | State::Downloading { file } = self.state {
+            if !stream {
+                return self.act(Doing::Subscribe(Subscription::Stream), Action::Subscribe(Subscription::Stream));
+            }
+            if let Some(layout) = self.layout(self.job.file(file).image) {
+                match self.plan_fetch(now, file, layout) {
+                    Next::Nothing => {}
+                    next => return next,
+                }
+            }
+            if self.progress_due && self.call == Call::None {
+                return self.act(Doing::Publish(Publication::Progress), Action::Publish(Publication::Progress));
+            }
+        }
+        let until_ms = self.deadline(now);
+        self.act(Doing::Receive, Action::Receive { until_ms })
+    }
+
+    /// The one request to Jobs: its deadline, its retry, or the next one.
+    fn plan_jobs(&mut self, now: u64) -> Next {
+        let request = match self.call {
+            Call::Waiting { request, until, tries, .. } if now >= until => {
+                self.call_expired(now, request, tries);
+                return Next::Again;
+            }
+            Call::Waiting { .. } => return Next::Nothing,
+            Call::Retry { request, .. } if !self.still_wanted(request) => {
+                self.call = Call::None;
+                self.check_at = self.check_at.min(now);
+                return Next::Again;
+            }
+            Call::Retry { at, .. } if now < at => return Next::Nothing,
+            Call::Retry { request, .. } => request,
+            Call::None => match self.wanted(now) {
+                Some(request) => request,
+                None => return Next::Nothing,
+            },
+        };
+        let publication = Publication::Jobs(request);
+        self.act(Doing::Publish(publication), Action::Publish(publication))
+    }
+
+    fn wanted(&self, now: u64) -> Option<Request> {
+        let owed = self.job.is_held().then(|| self.owed()).flatten();
+        match self.state {
+            // The report's own answer tells whether the job is still there.
+            State::Confirmed { .. } | State::Failed { .. } => owed.map(Request::Report),
+            _other if now >= self.check_at => Some(match self.job.is_held() {
+                true => Request::Held { document: !self.job.loaded && matches!(self.state, State::Offered { .. }) },
+                false => Request::Next { document: true },
+            }),
+            _other => owed.map(Request::Report),
+        }
+    }
+
+    /// A request that waits to be repeated still fits the state.
+    fn still_wanted(&self, request: Request) -> bool {
+        match request {
+            Request::Next { .. } => !self.job.is_held(),
+            Request::Held { .. } => {
+                self.job.is_held() && !matches!(self.state, State::Confirmed { .. } | State::Failed { .. })
+            }
+            Request::Report(report) => self.job.is_held() && self.owed() == Some(report),
+        }
+    }
+
+    /// Requests for blocks, sectors erased ahead, hashing while waiting.
+    fn plan_fetch(&mut self, now: u64, file: u8, layout: &'a ImageLayout) -> Next {
+        let held = self.job.file(file);
+        let judging = matches!(self.state, State::Judging { .. });
+        let under_way = self.fetch.under_way();
+        if under_way > 0 && now >= self.fetch.due {
+            return self.blocks_overdue(now);
+        }
+        let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
+        let low = if slow { 0 } else { self.fetch.window / 2 };
+        let all_asked = u32::from(under_way) >= self.fetch.missing_count;
+        if under_way <= low && now >= self.fetch.paced && !all_asked {
+            let wanted = if judging { 1 } else { u32::from(self.fetch.window.saturating_sub(under_way)) };
+            if let Some(request) = self.fetch.next_request(held.id, wanted) {
+                // An erase longer than the receive path can absorb is done with nothing under way.
+                if slow && !judging {
+                    if !self.cleared {
+                        if let Some(sector) = self.sector_to_clear(layout) {
+                            return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+                        }
+                        self.slot_cleared(held.image);
+                    }
+                    if let Some(sector) = self.fetch.closed_sector(&request, layout) {
+                        return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+                    }
+                }
+                let publication = Publication::Blocks(request);
+                return self.act(Doing::Publish(publication), Action::Publish(publication));
+            }
+        }
+        if judging {
+            return Next::Nothing;
+        }
+        // While the first blocks travel: erase where they will land, then let the digest catch up.
+        if !slow
+            && self.cleared
+            && !layout.secondary().rewrite()
+            && let Some(sector) = self.fetch.closed_ahead(layout)
+        {
+            return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+        }
+        if self.fetch.hashed < self.fetch.front_bytes() {
+            return self.hash(held.image, self.fetch.front_bytes());
+        }
+        Next::Nothing
+    }
+
+    /// What is under way did not come.
+    fn blocks_overdue(&mut self, now: u64) -> Next {
+        if !self.fetch.alive {
+            self.fetch.useless += 1;
+            if self.fetch.useless >= self.config.useless_max.max(1) {
+                self.fail(Reason::NoBlocks, 0);
+                return Next::Again;
+            }
+            // The job may have been canceled and its stream deleted, or the link be half dead.
+            self.check_at = self.check_at.min(now);
+            self.fetch.paced = now + self.pause(self.config.timing.retry_ms, self.fetch.useless - 1);
+        }
+        self.fetch.forget_requests();
+        self.fetch.shrink();
+        Next::Again
+    }
+
+    /// The next moment something is due without the network.
+    fn local_deadline(&self, now: u64) -> u64 {
+        match self.state {
+            State::Offered { at, .. } if self.job.loaded && at > now => at,
+            State::Ready { at } => at,
+            State::Verified { ask_at } if ask_at > now => ask_at,
+            State::Testing { until, .. } | State::Pending { until } => until,
+            State::Booting { .. }
+            | State::Idle
+            | State::Custom
+            | State::Offered { .. }
+            | State::Judging { .. }
+            | State::Downloading { .. }
+            | State::Verifying { .. }
+            | State::Verified { .. }
+            | State::Activating { .. }
+            | State::Withdrawing { .. }
+            | State::Confirming { .. }
+            | State::Confirmed { .. }
+            | State::Failed { .. }
+            | State::Resetting
+            | State::Stopped => now + u64::from(self.config.timing.poll_ms),
+        }
+    }
+
+    /// The next moment something is due.
+    fn deadline(&self, now: u64) -> u64 {
+        let mut until = self.local_deadline(now);
+        match self.call {
+            Call::None => {
+                if !matches!(self.state, State::Confirmed { .. } | State::Failed { .. }) {
+                    until = until.min(self.check_at);
+                }
+            }
+            Call::Waiting { until: at, .. } | Call::Retry { at, .. } => until = until.min(at),
+        }
+        if let State::Judging { .. } | State::Downloading { .. } = self.state {
+            if self.fetch.under_way() > 0 {
+                until = until.min(self.fetch.due);
+            }
+            if self.fetch.under_way() <= self.fetch.window / 2 && self.fetch.paced > now {
+                until = until.min(self.fetch.paced);
+            }
+        }
+        until.max(now + 1)
+    }
+}
+

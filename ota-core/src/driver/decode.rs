@@ -1,0 +1,102 @@
+//! From a message on the wire to a [`Message`] for the agent.
+
+use crate::agent::Message;
+use crate::policy::Drop;
+use crate::transport::Received;
+use crate::wire::{
+    Block, DescribeAnswer, Format, Incoming, decode_block_cbor, decode_block_json, parse_describe, parse_rejected,
+    parse_stream_error, parse_update_accepted,
+};
+
+/// The message in hand: what the agent's actions name ranges of.
+#[derive(Clone, Copy)]
+pub struct Held<'m> {
+    /// Bytes of the block's message; where it came as JSON, its decoded payload.
+    pub block: &'m [u8],
+    /// The whole payload as received.
+    pub payload: &'m [u8],
+}
+
+impl Held<'_> {
+    /// No message is in hand.
+    pub const NONE: Held<'static> = Held { block: &[], payload: &[] };
+
+    pub(super) fn part(&self, from: u32, to: u32) -> &[u8] {
+        self.block.get(from as usize..to as usize).unwrap_or(&[])
+    }
+}
+
+/// Decodes a message; `scratch` takes the payload of a block that came as JSON. Never fails: what is of no use is a
+/// [`Message::Useless`] and counted by the agent.
+pub fn decode<'m>(thing: &str, received: &Received<'m>, scratch: &'m mut [u8]) -> (Message<'m>, Held<'m>) {
+    let payload = received.payload;
+    let mut held = Held { block: payload, payload };
+    let undecodable = Message::Useless(Drop::Undecodable);
+    let message = match Incoming::parse(received.topic, thing) {
+        None | Some(Incoming::Notify | Incoming::StreamDescription(..)) => Message::Useless(Drop::Unknown),
+        Some(Incoming::NotifyNext) => Message::Notify,
+        Some(Incoming::Data(stream, Format::Cbor)) => match decode_block_cbor(payload) {
+            Ok(block) => block_message(stream, &block, payload),
+            Err(_) => undecodable,
+        },
+        Some(Incoming::Data(stream, Format::Json)) => match decode_block_json(payload, scratch) {
+            Ok(block) => {
+                held.block = scratch;
+                block_message(stream, &block, held.block)
+            }
+            Err(_) => undecodable,
+        },
+        Some(Incoming::StreamRejected(stream, format)) => match parse_stream_error(format, payload) {
+            Ok(error) => Message::StreamRejected { stream, code: error.code },
+            Err(_) => undecodable,
+        },
+        Some(Incoming::DescribeNextAccepted) => described(None, payload),
+        Some(Incoming::DescribeAccepted(job_id)) => described(Some(job_id), payload),
+        Some(Incoming::DescribeNextRejected) => describe_rejected(None, payload),
+        Some(Incoming::DescribeRejected(job_id)) => describe_rejected(Some(job_id), payload),
+        Some(Incoming::UpdateAccepted(job_id)) => match parse_update_accepted(payload) {
+            Ok((token, state)) => Message::Updated { job_id, token, state },
+            Err(_) => undecodable,
+        },
+        Some(Incoming::UpdateRejected(job_id)) => match parse_rejected(payload) {
+            Ok(rejected) => Message::UpdateRejected { job_id, rejected },
+            Err(_) => undecodable,
+        },
+    };
+    (message, held)
+}
+
+fn block_message<'m>(stream: &'m str, block: &Block, bytes: &'m [u8]) -> Message<'m> {
+    match (bytes.get(block.payload.clone()), u32::try_from(block.payload.start)) {
+        (Some(data), Ok(at)) => {
+            Message::Block { stream, file_id: block.file_id, block_id: block.block_id, at, data }
+        }
+        (_, _) => Message::Useless(Drop::Undecodable),
+    }
+}
+
+fn described<'m>(job_id: Option<&'m str>, payload: &'m [u8]) -> Message<'m> {
+    match parse_describe(payload) {
+        Ok((token, answer)) => Message::Described { job_id, token, answer },
+        Err(_) => Message::Useless(Drop::Undecodable),
+    }
+}
+
+fn describe_rejected<'m>(job_id: Option<&'m str>, payload: &'m [u8]) -> Message<'m> {
+    match parse_rejected(payload) {
+        Ok(rejected) => Message::DescribeRejected { job_id, rejected },
+        Err(_) => Message::Useless(Drop::Undecodable),
+    }
+}
+
+/// The document of the custom job in `payload`.
+pub(super) fn custom_document(payload: &[u8]) -> Option<&[u8]> {
+    use crate::wire::Document;
+    match parse_describe(payload) {
+        Ok((_, DescribeAnswer::Job(execution))) => match execution.document {
+            Document::Custom(document) => Some(document),
+            Document::Absent | Document::Ota(_) | Document::Malformed(_) => None,
+        },
+        Ok((_, DescribeAnswer::NoJob)) | Err(_) => None,
+    }
+}

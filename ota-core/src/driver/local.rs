@@ -1,0 +1,236 @@
+//! Every action that needs no link: flash, journal, verification, the application's policy.
+
+use super::decode::{Held, custom_document};
+use crate::agent::{Action, Agent, Failure, Input, Part};
+use crate::boot::{ImageState, Images, Withdrawn};
+use crate::image::Header;
+use crate::journal::{Journal, Record};
+use crate::policy::{Answer, Observer, Policy, Question};
+use crate::slot::{Compared, FlashError};
+use crate::verify::{Digest, Rules, Scheme, Verified, verify};
+
+/// Bytes read at once while hashing.
+const READ_SIZE: usize = 512;
+
+/// Slots, journal, keys, policy and observer of a device.
+pub struct Local<'d, I, J, P, O, S> {
+    /// The images and their slots.
+    pub images: I,
+    /// The journal, or [`NoJournal`](crate::journal::NoJournal).
+    pub journal: J,
+    /// What a file must fulfil before it may boot.
+    pub rules: Rules<'d, S>,
+    /// May we?
+    pub policy: P,
+    /// What happens.
+    pub observer: O,
+    /// SHA-256 along the front of what flash holds.
+    digest: Digest,
+}
+
+/// The completion of an action; an [`Input`] that owns what it carries.
+pub enum Completion {
+    /// Done.
+    Done,
+    /// Failed.
+    Failed(Failure),
+    /// The journal's newest record.
+    Loaded(Option<Record>),
+    /// What the bootloader left.
+    Boot(ImageState),
+    /// How flash compares.
+    Compared(Compared),
+    /// The file is verified.
+    Verified(Verified),
+    /// The request is taken back.
+    Withdrawn(Withdrawn),
+    /// The policy's answer.
+    Answer(Answer),
+}
+
+impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, J, P, O, S> {
+    /// Puts the parts together.
+    pub fn new(images: I, journal: J, rules: Rules<'d, S>, policy: P, observer: O) -> Self {
+        Local { images, journal, rules, policy, observer, digest: Digest::new() }
+    }
+
+    /// The digest is of nothing: called when the driver starts, since the agent then hashes from the start.
+    pub fn forget_digest(&mut self) {
+        self.digest = Digest::new();
+    }
+
+    /// True for the actions [`perform`](Self::perform) is for.
+    pub fn can_perform(action: &Action) -> bool {
+        match action {
+            Action::Load
+            | Action::Inspect { .. }
+            | Action::Consult(_)
+            | Action::Erase { .. }
+            | Action::Compare(_)
+            | Action::Write(_)
+            | Action::Hash { .. }
+            | Action::Record
+            | Action::Verify { .. }
+            | Action::SetPending(..)
+            | Action::Withdraw { .. }
+            | Action::Confirm { .. } => true,
+            Action::Connect
+            | Action::Disconnect
+            | Action::Subscribe(_)
+            | Action::Publish(_)
+            | Action::Receive { .. }
+            | Action::Pause { .. }
+            | Action::Finish(_) => false,
+        }
+    }
+
+    /// Performs an action that needs no link. `held` is the message in hand.
+    ///
+    /// Dropping the future leaves flash as a power cut in that place would.
+    pub async fn perform(&mut self, agent: &Agent<'_>, action: Action, held: &Held<'_>) -> Completion {
+        match action {
+            Action::Write(part) => {
+                let bytes = held.part(part.from, part.to);
+                match self.images.write(part.image, part.at, bytes).await {
+                    Ok(()) => {
+                        self.hash_part(&part, bytes);
+                        Completion::Done
+                    }
+                    Err(error) => Completion::Failed(Failure::Flash(error)),
+                }
+            }
+            Action::Compare(part) => {
+                let bytes = held.part(part.from, part.to);
+                match self.images.compare(part.image, part.at, bytes).await {
+                    Ok(compared) => {
+                        if compared == Compared::Equal {
+                            self.hash_part(&part, bytes);
+                        }
+                        Completion::Compared(compared)
+                    }
+                    Err(error) => Completion::Failed(Failure::Flash(error)),
+                }
+            }
+            Action::Erase { image, sector } => done(self.images.erase(image, sector).await),
+            Action::Hash { image, from, to } => done(self.hash(image, from, to).await),
+            Action::Record => done(self.journal.append(&agent.record()).await),
+            Action::Load => match self.journal.load().await {
+                Ok(record) => Completion::Loaded(record),
+                Err(error) => Completion::Failed(Failure::Flash(error)),
+            },
+            Action::Inspect { image } => match self.images.inspect(image).await {
+                Ok(state) => Completion::Boot(state),
+                Err(error) => Completion::Failed(Failure::Flash(error)),
+            },
+            Action::Consult(Question::Custom) => Completion::Answer(match custom_document(held.payload) {
+                Some(document) => self.policy.custom_job(agent.job_id(), document),
+                None => Answer::No,
+            }),
+            Action::Consult(question) => Completion::Answer(self.policy.consult(&question)),
+            Action::Verify { image, file, size } => {
+                let digest = core::mem::take(&mut self.digest);
+                match verify(&mut self.images, image, size, digest, agent.signature(file), &self.rules).await {
+                    Ok(token) => Completion::Verified(token),
+                    Err(error) => Completion::Failed(Failure::Verify(error)),
+                }
+            }
+            Action::SetPending(token, pending) => done(self.images.set_pending(token, pending).await),
+            Action::Withdraw { image } => match self.images.withdraw(image).await {
+                Ok(withdrawn) => Completion::Withdrawn(withdrawn),
+                Err(error) => Completion::Failed(Failure::Flash(error)),
+            },
+            Action::Confirm { image } => done(self.images.confirm(image).await),
+            Action::Connect
+            | Action::Disconnect
+            | Action::Subscribe(_)
+            | Action::Publish(_)
+            | Action::Receive { .. }
+            | Action::Pause { .. }
+            | Action::Finish(_) => Completion::Failed(Failure::Refused),
+        }
+    }
+
+    /// Runs the digest over bytes that flash was just seen to hold.
+    fn hash_part(&mut self, part: &Part, bytes: &[u8]) {
+        if !part.hash {
+            return;
+        }
+        if part.at == 0 {
+            self.begin_digest(bytes);
+        }
+        // A digest at another place would end in a bad signature; better in a second look at flash.
+        if self.digest.position() == part.at {
+            self.digest.update(bytes);
+        }
+    }
+
+    fn begin_digest(&mut self, front: &[u8]) {
+        self.digest = Digest::new();
+        if let Some(end) = Header::parse(front).ok().and_then(|header| header.hashed_size()) {
+            self.digest.set_image_end(end);
+        }
+    }
+
+    async fn hash(&mut self, image: u8, from: u32, to: u32) -> Result<(), FlashError> {
+        let mut buffer = [0; READ_SIZE];
+        let mut at = from;
+        while at < to {
+            let len = (to - at).min(READ_SIZE as u32) as usize;
+            let Some(piece) = buffer.get_mut(..len) else { return Err(FlashError::OutOfBounds) };
+            self.images.read(image, at, piece).await?;
+            if at == 0 {
+                self.begin_digest(piece);
+            }
+            if self.digest.position() == at {
+                self.digest.update(piece);
+            }
+            at += len as u32;
+        }
+        Ok(())
+    }
+
+    /// Steps the agent and tells the observer what changed.
+    pub fn step(&mut self, agent: &mut Agent<'_>, now_ms: u64, input: Input<'_>) -> Action {
+        let state = agent.state().kind();
+        let progress = agent.progress();
+        let dropped = agent.statistics().dropped;
+        let action = agent.step(now_ms, input);
+        let now = agent.state().kind();
+        if now != state {
+            self.observer.state(state, now);
+        }
+        let (held, total) = agent.progress();
+        if (held, total) != progress {
+            self.observer.progress(held, total);
+        }
+        if let Some(why) = agent.statistics().last_drop.filter(|_| agent.statistics().dropped != dropped) {
+            self.observer.dropped(why, agent.statistics().dropped);
+        }
+        if let Some(how) = agent.take_ended() {
+            self.observer.ended(how);
+        }
+        action
+    }
+
+    /// [`step`](Self::step) with what [`perform`](Self::perform) brought.
+    pub fn step_with(&mut self, agent: &mut Agent<'_>, now_ms: u64, completion: Completion) -> Action {
+        let input = match completion {
+            Completion::Done => Input::Done,
+            Completion::Failed(failure) => Input::Failed(failure),
+            Completion::Loaded(ref record) => Input::Loaded(record.as_ref()),
+            Completion::Boot(state) => Input::Boot(state),
+            Completion::Compared(compared) => Input::Compared(compared),
+            Completion::Verified(token) => Input::Verified(token),
+            Completion::Withdrawn(withdrawn) => Input::Withdrawn(withdrawn),
+            Completion::Answer(answer) => Input::Answer(answer),
+        };
+        self.step(agent, now_ms, input)
+    }
+}
+
+fn done(result: Result<(), FlashError>) -> Completion {
+    match result {
+        Ok(()) => Completion::Done,
+        Err(error) => Completion::Failed(Failure::Flash(error)),
+    }
+}

@@ -1,0 +1,398 @@
+//! Where things lie: one slot inside one flash device, and the two slots of an image under one bootloader.
+//!
+//! Both values are checked once, at best while compiling:
+//!
+//! ```
+//! use ota_core::geometry::*;
+//!
+//! /// PSoC 62 with an internal secondary: 512-byte rows that erase to 0x00 and are rewritten whole.
+//! const ROW: SlotLayout = SlotLayout {
+//!     start: 0x1_8000,
+//!     size: 0xE_E000,
+//!     sector_size: 512,
+//!     write_size: 512,
+//!     erased: 0x00,
+//!     reprogram: Reprogram::Allowed,
+//!     rewrite: true,
+//!     erase_ms: 0,
+//! };
+//! const LAYOUT: ImageLayout = ImageLayout::checked(ImageSlots {
+//!     primary: Geometry::checked(ROW),
+//!     secondary: Geometry::checked(SlotLayout { start: 0x10_6000, ..ROW }),
+//!     mode: BootMode::Overwrite,
+//!     max_align: MaxAlign::M8,
+//!     boot_write_size: 8,
+//!     max_sectors: 2000,
+//! });
+//! assert_eq!(LAYOUT.max_image_size(), 0xE_DE00);
+//! ```
+//!
+//! A wrong layout does not compile:
+//!
+//! ```compile_fail
+//! # use ota_core::geometry::*;
+//! const WRONG: Geometry = Geometry::checked(SlotLayout {
+//!     start: 0, size: 0x1_0000, sector_size: 4096, write_size: 8, erased: 0x55,
+//!     reprogram: Reprogram::Allowed, rewrite: false, erase_ms: 0,
+//! });
+//! # let _ = WRONG;
+//! ```
+
+use core::ops::Range;
+
+use crate::trailer::TrailerLayout;
+
+mod error;
+mod limits;
+#[cfg(test)]
+mod tests;
+
+pub use error::GeometryError;
+use limits::{max_image_size, pair_error, trailer_size};
+
+/// How this device's MCUboot installs an image; what the application may write and can read back follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootMode {
+    /// `MCUBOOT_OVERWRITE_ONLY`: the secondary is copied over the primary. There is no revert.
+    Overwrite,
+    /// `MCUBOOT_SWAP_USING_SCRATCH`.
+    SwapScratch,
+    /// `MCUBOOT_SWAP_USING_MOVE`.
+    SwapMove,
+    /// `MCUBOOT_SWAP_USING_OFFSET`: a new image starts at the second sector of the secondary.
+    SwapOffset,
+    /// `MCUBOOT_SWAP_USING_STATUS` of Infineon's fork: state lives in a partition of its own, the slot's trailer only
+    /// carries requests to the bootloader.
+    SwapStatus,
+}
+
+impl BootMode {
+    /// Whether MCUboot keeps the swap's state in the slot trailers (all upstream swap modes).
+    pub const fn has_trailer_state(self) -> bool {
+        match self {
+            Self::SwapScratch | Self::SwapMove | Self::SwapOffset => true,
+            Self::Overwrite | Self::SwapStatus => false,
+        }
+    }
+}
+
+/// May a write unit that reads as blank be programmed again after a write to it was torn by a power cut?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reprogram {
+    /// Yes: plain NOR, or a part that rewrites whole rows.
+    Allowed,
+    /// No: a part with ECC over the unit. Only an erase makes the unit good again.
+    Forbidden,
+}
+
+/// The bootloader's `MCUBOOT_BOOT_MAX_ALIGN`: the spacing of the trailer's fields and which magic is used. It is not the
+/// flash's write size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxAlign {
+    /// 8 bytes: every release before 1.9.0, every PSoC 6 bootloader, and the default since.
+    M8,
+    /// 16 bytes.
+    M16,
+    /// 32 bytes.
+    M32,
+}
+
+impl MaxAlign {
+    /// The alignment in bytes.
+    pub const fn bytes(self) -> u32 {
+        match self {
+            Self::M8 => 8,
+            Self::M16 => 16,
+            Self::M32 => 32,
+        }
+    }
+}
+
+/// A slot as a board describes it; [`Geometry`] is the checked form. Sizes and offsets are bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotLayout {
+    /// Where the slot starts inside its flash device. It need not be a sector boundary, but then **nothing else may live
+    /// in the sectors it shares** ([`Geometry::covered`]): they are erased whole.
+    pub start: u32,
+    /// Size of the slot; its end need not be a sector boundary either.
+    pub size: u32,
+    /// Erase unit of the device, a multiple of the driver's `ERASE_SIZE`.
+    pub sector_size: u32,
+    /// Write unit, a multiple of the driver's `WRITE_SIZE`: each unit is programmed once between erases.
+    pub write_size: u32,
+    /// What an erased byte reads as: 0xFF, or 0x00 (PSoC 6 internal flash).
+    pub erased: u8,
+    /// Whether a blank-looking unit may be programmed again after a torn write.
+    pub reprogram: Reprogram,
+    /// A write replaces the whole unit and needs no erase before it (PSoC 6 internal rows: `Cy_Flash_WriteRow`).
+    pub rewrite: bool,
+    /// Longest erase of one sector in milliseconds; 0 when it hides in a network round trip.
+    pub erase_ms: u32,
+}
+
+/// One slot inside one flash device, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry(SlotLayout);
+
+impl Geometry {
+    /// Checks a layout.
+    pub const fn new(layout: SlotLayout) -> Result<Self, GeometryError> {
+        let SlotLayout { start, size, sector_size, write_size, erased, .. } = layout;
+        if write_size == 0 || !start.is_multiple_of(write_size) || !size.is_multiple_of(write_size) {
+            return Err(GeometryError::WriteSize);
+        }
+        if sector_size == 0 || !sector_size.is_multiple_of(write_size) {
+            return Err(GeometryError::SectorSize);
+        }
+        if size == 0 {
+            return Err(GeometryError::Size);
+        }
+        // Everything below computes inside the covered sectors, so this is the one place that can overflow.
+        match start.checked_add(size) {
+            None => return Err(GeometryError::Size),
+            Some(end) => {
+                if end.checked_next_multiple_of(sector_size).is_none() {
+                    return Err(GeometryError::Size);
+                }
+            }
+        }
+        if erased != 0x00 && erased != 0xFF {
+            return Err(GeometryError::Erased);
+        }
+        Ok(Self(layout))
+    }
+
+    /// [`Geometry::new`] for a `const`: a wrong layout stops the build and names its rule.
+    ///
+    /// # Panics
+    /// With the rule's sentence, which in a `const` is a compile error. At run time use [`Geometry::new`].
+    pub const fn checked(layout: SlotLayout) -> Self {
+        match Self::new(layout) {
+            Ok(geometry) => geometry,
+            Err(error) => panic!("{}", error.text()),
+        }
+    }
+
+    /// Offset of the slot inside its flash device.
+    pub const fn start(&self) -> u32 {
+        self.0.start
+    }
+
+    /// Size of the slot.
+    pub const fn size(&self) -> u32 {
+        self.0.size
+    }
+
+    /// Erase unit.
+    pub const fn sector_size(&self) -> u32 {
+        self.0.sector_size
+    }
+
+    /// Write unit.
+    pub const fn write_size(&self) -> u32 {
+        self.0.write_size
+    }
+
+    /// What an erased byte reads as.
+    pub const fn erased(&self) -> u8 {
+        self.0.erased
+    }
+
+    /// Whether a blank-looking unit may be programmed again after a torn write.
+    pub const fn reprogram(&self) -> Reprogram {
+        self.0.reprogram
+    }
+
+    /// Whether a write replaces its unit without an erase before it.
+    pub const fn rewrite(&self) -> bool {
+        self.0.rewrite
+    }
+
+    /// Longest erase of one sector in milliseconds, 0 when it hides in a network round trip.
+    pub const fn erase_ms(&self) -> u32 {
+        self.0.erase_ms
+    }
+
+    /// Sectors that cover the slot, the shared ones at its start and end included.
+    pub const fn sector_count(&self) -> u32 {
+        // A checked slot is not empty.
+        self.sector_of(self.0.size - 1) + 1
+    }
+
+    /// The sector that holds byte `at` of the slot; an `at` past the slot counts as its last byte.
+    pub const fn sector_of(&self, at: u32) -> u32 {
+        let at = if at < self.0.size { at } else { self.0.size - 1 };
+        (self.0.start % self.0.sector_size + at) / self.0.sector_size
+    }
+
+    /// The bytes of the slot that `sector` holds, as offsets in the slot: clipped to it, empty past the last sector.
+    pub const fn sector_range(&self, sector: u32) -> Range<u32> {
+        let lead = self.0.start % self.0.sector_size;
+        let begin = sector.saturating_mul(self.0.sector_size);
+        let end = begin.saturating_add(self.0.sector_size).saturating_sub(lead);
+        let begin = begin.saturating_sub(lead);
+        let size = self.0.size;
+        (if begin < size { begin } else { size })..(if end < size { end } else { size })
+    }
+
+    /// The covering sectors as a range of the flash device. All of it is erased in the life of the slot: whoever lays out
+    /// the device must keep everything else out of it (see [`Geometry::is_disjoint`]).
+    pub const fn covered(&self) -> Range<u32> {
+        let end = (self.0.start + self.0.size).next_multiple_of(self.0.sector_size);
+        self.0.start - self.0.start % self.0.sector_size..end
+    }
+
+    /// Whether two slots of one device share no sector.
+    pub const fn is_disjoint(&self, other: &Self) -> bool {
+        self.covered().end <= other.covered().start || other.covered().end <= self.covered().start
+    }
+}
+
+/// The two slots of one image and the constants their bootloader was built with; [`ImageLayout`] is the checked form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageSlots {
+    /// Where the running image lies.
+    pub primary: Geometry,
+    /// Where a new image is written.
+    pub secondary: Geometry,
+    /// How the bootloader installs it.
+    pub mode: BootMode,
+    /// The bootloader's `MCUBOOT_BOOT_MAX_ALIGN`.
+    pub max_align: MaxAlign,
+    /// The write size in bytes the bootloader computes its trailer with (imgtool's `--align`).
+    pub boot_write_size: u32,
+    /// The bootloader's `MCUBOOT_MAX_IMG_SECTORS` (imgtool's `-M`), 128 unless it says otherwise.
+    pub max_sectors: u32,
+}
+
+/// The two slots of one image under one bootloader, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageLayout {
+    slots: ImageSlots,
+    max_image_size: u32,
+}
+
+impl ImageLayout {
+    /// Checks the pair against the boot mode's rules (MCUboot `docs/design.md`, and the geometry checks of
+    /// `swap_move.c`, `swap_offset.c` and `swap_scratch.c`).
+    pub const fn new(slots: ImageSlots) -> Result<Self, GeometryError> {
+        let ImageSlots { primary, secondary, mode, max_align, boot_write_size, max_sectors } = slots;
+        let align = max_align.bytes();
+        if !primary.size().is_multiple_of(align) || !secondary.size().is_multiple_of(align) {
+            return Err(GeometryError::MaxAlign);
+        }
+        if !boot_write_size.is_power_of_two() || (mode.has_trailer_state() && boot_write_size > align) {
+            return Err(GeometryError::BootWriteSize);
+        }
+        if let Some(error) = pair_error(&primary, &secondary, mode, max_sectors) {
+            return Err(error);
+        }
+        match mode {
+            BootMode::Overwrite => {}
+            BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset => {
+                if !primary.rewrite() && primary.write_size() > align {
+                    return Err(GeometryError::ConfirmUnit);
+                }
+            }
+            BootMode::SwapStatus => match max_align {
+                MaxAlign::M8 => {}
+                MaxAlign::M16 | MaxAlign::M32 => return Err(GeometryError::StatusAlign),
+            },
+        }
+        let max_image_size = max_image_size(&slots);
+        // A header alone is no image.
+        if max_image_size <= crate::image::HEADER_SIZE {
+            return Err(GeometryError::NoRoom);
+        }
+        Ok(Self { slots, max_image_size })
+    }
+
+    /// [`ImageLayout::new`] for a `const`: a wrong layout stops the build and names its rule.
+    ///
+    /// # Panics
+    /// With the rule's sentence, which in a `const` is a compile error. At run time use [`ImageLayout::new`].
+    pub const fn checked(slots: ImageSlots) -> Self {
+        match Self::new(slots) {
+            Ok(layout) => layout,
+            Err(error) => panic!("{}", error.text()),
+        }
+    }
+
+    /// Where the running image lies.
+    pub const fn primary(&self) -> &Geometry {
+        &self.slots.primary
+    }
+
+    /// Where a new image is written.
+    pub const fn secondary(&self) -> &Geometry {
+        &self.slots.secondary
+    }
+
+    /// How the bootloader installs it.
+    pub const fn mode(&self) -> BootMode {
+        self.slots.mode
+    }
+
+    /// The bootloader's max-align.
+    pub const fn max_align(&self) -> MaxAlign {
+        self.slots.max_align
+    }
+
+    /// The bootloader's write size.
+    pub const fn boot_write_size(&self) -> u32 {
+        self.slots.boot_write_size
+    }
+
+    /// The bootloader's largest number of sectors.
+    pub const fn max_sectors(&self) -> u32 {
+        self.slots.max_sectors
+    }
+
+    /// Where byte 0 of a new image goes in the secondary: 0, or one sector in [`BootMode::SwapOffset`].
+    pub const fn image_offset(&self) -> u32 {
+        match self.slots.mode {
+            BootMode::Overwrite | BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapStatus => 0,
+            BootMode::SwapOffset => self.slots.secondary.sector_size(),
+        }
+    }
+
+    /// The largest file that may be written, to the end of its TLVs. The bootloader's own limit, or less where a write
+    /// unit of ours would otherwise hold image and trailer bytes.
+    pub const fn max_image_size(&self) -> u32 {
+        self.max_image_size
+    }
+
+    /// Sectors of the secondary to clear before byte 0 lands, so that an old request cannot meet a new image.
+    ///
+    /// In [`BootMode::SwapOffset`] the sectors before the image must be clear as well: [`ImageLayout::lead_sectors`].
+    pub const fn trailer_sectors(&self) -> Range<u32> {
+        let secondary = &self.slots.secondary;
+        let reserved = match self.slots.mode {
+            BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset => trailer_size(&self.slots),
+            BootMode::Overwrite | BootMode::SwapStatus => 0,
+        };
+        let info = self.secondary_trailer().info_start();
+        let begin = secondary.size().saturating_sub(reserved);
+        secondary.sector_of(if begin < info { begin } else { info })..secondary.sector_count()
+    }
+
+    /// Sectors of the secondary before byte 0 of the image: empty, or sector 0 in [`BootMode::SwapOffset`]. After a swap
+    /// the old image's header lies there, which the bootloader takes for an upload to the wrong address: it erases the
+    /// slot. Clear them as the trailer's.
+    pub const fn lead_sectors(&self) -> Range<u32> {
+        match self.slots.mode {
+            BootMode::Overwrite | BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapStatus => 0..0,
+            BootMode::SwapOffset => 0..1,
+        }
+    }
+
+    /// Places of the primary's trailer fields.
+    pub const fn primary_trailer(&self) -> TrailerLayout {
+        TrailerLayout::new(self.slots.primary.size(), self.slots.max_align, self.slots.mode)
+    }
+
+    /// Places of the secondary's trailer fields.
+    pub const fn secondary_trailer(&self) -> TrailerLayout {
+        TrailerLayout::new(self.slots.secondary.size(), self.slots.max_align, self.slots.mode)
+    }
+}

@@ -1,0 +1,374 @@
+//! MCUboot images as bytes: the 32-byte header and the walk over the TLV areas. Pure; the caller reads flash.
+//!
+//! Little-endian throughout (MCUboot `docs/design.md`, "Image format", and `image.h`).
+
+use core::fmt;
+
+use crate::version::Version;
+
+/// Bytes of the header MCUboot reads; the header on flash is padded to [`Header::header_size`].
+pub const HEADER_SIZE: u32 = 32;
+
+/// `ih_magic`: the first four bytes of every image, as a little-endian number.
+pub const HEADER_MAGIC: u32 = 0x96F3_B83D;
+
+/// Most TLV entries the walk follows. imgtool writes fewer than twenty; the limit keeps a hostile image from costing
+/// thousands of flash reads.
+pub const MAX_TLV_COUNT: u16 = 128;
+
+/// Byte ranges of the header.
+mod field {
+    use core::ops::Range;
+    pub(super) const MAGIC: Range<usize> = 0..4;
+    pub(super) const LOAD_ADDRESS: Range<usize> = 4..8;
+    pub(super) const HEADER_SIZE: Range<usize> = 8..10;
+    pub(super) const PROTECTED_SIZE: Range<usize> = 10..12;
+    pub(super) const IMAGE_SIZE: Range<usize> = 12..16;
+    pub(super) const FLAGS: Range<usize> = 16..20;
+    pub(super) const MAJOR: Range<usize> = 20..21;
+    pub(super) const MINOR: Range<usize> = 21..22;
+    pub(super) const REVISION: Range<usize> = 22..24;
+    pub(super) const BUILD: Range<usize> = 24..28;
+}
+
+/// Bits of `ih_flags`.
+pub mod flag {
+    /// AES-128 encrypted payload.
+    pub const ENCRYPTED_AES128: u32 = 0x4;
+    /// AES-256 encrypted payload.
+    pub const ENCRYPTED_AES256: u32 = 0x8;
+    /// Not for booting: MCUboot treats the slot as empty.
+    pub const NON_BOOTABLE: u32 = 0x10;
+    /// To be copied to RAM.
+    pub const RAM_LOAD: u32 = 0x20;
+    /// Linked for the address in the header.
+    pub const ROM_FIXED: u32 = 0x100;
+    /// LZMA1 compressed payload.
+    pub const COMPRESSED_LZMA1: u32 = 0x200;
+    /// LZMA2 compressed payload.
+    pub const COMPRESSED_LZMA2: u32 = 0x400;
+    /// ARM thumb filter applied before compression.
+    pub const COMPRESSED_ARM_THUMB: u32 = 0x800;
+}
+
+/// Types of TLV entries this library reads (`image.h`, `IMAGE_TLV_*`).
+pub mod tlv {
+    /// SHA-256 of the verifying public key (DER SubjectPublicKeyInfo).
+    pub const KEYHASH: u16 = 0x01;
+    /// SHA-256 over header, payload and protected TLVs.
+    pub const SHA256: u16 = 0x10;
+    /// DER ECDSA signature over the hash.
+    pub const ECDSA_SIG: u16 = 0x22;
+    /// Another image this one needs; protected.
+    pub const DEPENDENCY: u16 = 0x40;
+    /// Security counter, `u32`; protected.
+    pub const SEC_CNT: u16 = 0x50;
+}
+
+/// Why bytes are not an image this library can install.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ImageError {
+    /// Fewer bytes than a header.
+    Truncated = 1,
+    /// The first bytes are not MCUboot's magic.
+    Magic = 2,
+    /// Header size under 32, or header, payload and TLVs exceed 32 bits.
+    Size = 3,
+    /// The image does not fit the file or slot it lies in.
+    TooLarge = 4,
+    /// Marked as not bootable.
+    NonBootable = 5,
+    /// Encrypted.
+    Encrypted = 6,
+    /// Compressed.
+    Compressed = 7,
+    /// A TLV area has the wrong magic or length, or an entry leaves its area.
+    Tlv = 8,
+    /// More than [`MAX_TLV_COUNT`] entries.
+    TlvCount = 9,
+    /// No SHA-256 TLV of 32 bytes.
+    NoHash = 10,
+    /// The security counter is not 4 bytes, or occurs twice.
+    SecurityCounter = 11,
+}
+
+impl fmt::Display for ImageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "image ends inside the MCUboot header; deliver the whole signed file",
+            Self::Magic => "no MCUboot header magic; sign the image with imgtool",
+            Self::Size => "impossible sizes in the MCUboot header; sign the image again",
+            Self::TooLarge => "the image is larger than its file or slot",
+            Self::NonBootable => "the image is marked as not bootable",
+            Self::Encrypted => "encrypted images are not supported; sign without encryption",
+            Self::Compressed => "compressed images are not supported; sign without compression",
+            Self::Tlv => "damaged TLV area; sign the image again",
+            Self::TlvCount => "more TLV entries than this library reads",
+            Self::NoHash => "no SHA-256 TLV; sign with a SHA-256 based key",
+            Self::SecurityCounter => "the security counter TLV must be 4 bytes and occur once",
+        })
+    }
+}
+
+impl core::error::Error for ImageError {}
+
+/// The header of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Where the image is to run when it is loaded to RAM or linked for one place, else 0.
+    pub load_address: u32,
+    /// Bytes of the header with its padding: where the payload starts.
+    pub header_size: u16,
+    /// Bytes of the protected TLV area, its 4-byte head included; 0 without one.
+    pub protected_size: u16,
+    /// Bytes of payload.
+    pub image_size: u32,
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// The image's version.
+    pub version: Version,
+}
+
+impl Header {
+    /// Reads the first [`HEADER_SIZE`] bytes of an image.
+    ///
+    /// Checks magic and sizes; whether the image may boot is [`Header::bootable`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, ImageError> {
+        let u32_at = |range| Some(u32::from_le_bytes(array(bytes, range)?));
+        let u16_at = |range| Some(u16::from_le_bytes(array(bytes, range)?));
+        let u8_at = |range| Some(u8::from_le_bytes(array(bytes, range)?));
+        let read = || {
+            Some((
+                u32_at(field::MAGIC)?,
+                Self {
+                    load_address: u32_at(field::LOAD_ADDRESS)?,
+                    header_size: u16_at(field::HEADER_SIZE)?,
+                    protected_size: u16_at(field::PROTECTED_SIZE)?,
+                    image_size: u32_at(field::IMAGE_SIZE)?,
+                    flags: u32_at(field::FLAGS)?,
+                    version: Version {
+                        major: u8_at(field::MAJOR)?,
+                        minor: u8_at(field::MINOR)?,
+                        revision: u16_at(field::REVISION)?,
+                        build: u32_at(field::BUILD)?,
+                    },
+                },
+            ))
+        };
+        if bytes.len() < HEADER_SIZE as usize {
+            return Err(ImageError::Truncated);
+        }
+        let (magic, header) = read().ok_or(ImageError::Truncated)?;
+        if magic != HEADER_MAGIC {
+            return Err(ImageError::Magic);
+        }
+        if u32::from(header.header_size) < HEADER_SIZE || header.hashed_size().is_none() {
+            return Err(ImageError::Size);
+        }
+        Ok(header)
+    }
+
+    /// Offset of the first TLV area: header plus payload. `None` past 32 bits, which [`Header::parse`] refuses.
+    pub const fn tlv_start(&self) -> Option<u32> {
+        self.image_size.checked_add(self.header_size as u32)
+    }
+
+    /// Bytes MCUboot's hash covers: header, payload and protected TLVs. `None` past 32 bits, which [`Header::parse`]
+    /// refuses.
+    pub const fn hashed_size(&self) -> Option<u32> {
+        match self.tlv_start() {
+            Some(start) => start.checked_add(self.protected_size as u32),
+            None => None,
+        }
+    }
+
+    /// Refuses what the swap and overwrite bootloaders of this library's modes do not boot.
+    pub const fn bootable(&self) -> Result<(), ImageError> {
+        const ENCRYPTED: u32 = flag::ENCRYPTED_AES128 | flag::ENCRYPTED_AES256;
+        const COMPRESSED: u32 = flag::COMPRESSED_LZMA1 | flag::COMPRESSED_LZMA2 | flag::COMPRESSED_ARM_THUMB;
+        if self.flags & flag::NON_BOOTABLE != 0 {
+            Err(ImageError::NonBootable)
+        } else if self.flags & ENCRYPTED != 0 {
+            Err(ImageError::Encrypted)
+        } else if self.flags & COMPRESSED != 0 {
+            Err(ImageError::Compressed)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn array<const N: usize>(bytes: &[u8], range: core::ops::Range<usize>) -> Option<[u8; N]> {
+    bytes.get(range)?.try_into().ok()
+}
+
+/// What is known of an image from its header and TLVs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageInfo {
+    /// The version in the header.
+    pub version: Version,
+    /// Bytes from the header to the end of the TLVs.
+    pub size: u32,
+    /// The SHA-256 TLV: what the image says its hash is. Only `verify` proves it.
+    pub hash: [u8; 32],
+    /// The security counter, from the protected area only.
+    pub security_counter: Option<u32>,
+}
+
+/// One TLV entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tlv {
+    /// Its type, see [`tlv`].
+    pub kind: u16,
+    /// Whether it lies in the protected area, which the hash covers.
+    pub protected: bool,
+    /// Where its payload starts, from the start of the image.
+    pub at: u32,
+    /// Bytes of payload.
+    pub len: u16,
+}
+
+/// The walk over an image's TLV areas, four bytes at a time, so that the caller needs no buffer for them.
+///
+/// ```
+/// # use ota_core::image::{Header, ImageError, TlvWalk, tlv};
+/// fn hash_at(image: &[u8]) -> Result<Option<u32>, ImageError> {
+///     let mut found = None;
+///     let mut walk = TlvWalk::new(&Header::parse(image)?, image.len() as u32)?;
+///     while let Some(at) = walk.at() {
+///         let head = image[at as usize..][..4].try_into().unwrap(); // on a device: a read of flash
+///         if let Some(entry) = walk.step(head)? {
+///             if entry.kind == tlv::SHA256 {
+///                 found = Some(entry.at);
+///             }
+///         }
+///     }
+///     Ok(found)
+/// }
+/// # assert_eq!(hash_at(&[]), Err(ImageError::Truncated));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct TlvWalk {
+    at: u32,
+    limit: u32,
+    protected_size: u16,
+    area: Area,
+    count: u16,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Area {
+    /// At the head that follows the payload.
+    First,
+    Protected {
+        end: u32,
+    },
+    /// At the head that follows the protected area.
+    Second,
+    Unprotected {
+        end: u32,
+    },
+    Done,
+}
+
+const PROTECTED_MAGIC: u16 = 0x6908;
+const UNPROTECTED_MAGIC: u16 = 0x6907;
+/// Bytes of an area's head and of an entry's head: two `u16`.
+const HEAD_SIZE: u32 = 4;
+
+impl TlvWalk {
+    /// A walk over the areas of the image that `header` starts and that must end at or before `limit` bytes (the file's
+    /// size, or the slot's).
+    pub fn new(header: &Header, limit: u32) -> Result<Self, ImageError> {
+        let at = header.tlv_start().ok_or(ImageError::Size)?;
+        let hashed = header.hashed_size().ok_or(ImageError::Size)?;
+        if hashed > limit || limit - hashed < HEAD_SIZE {
+            return Err(ImageError::TooLarge);
+        }
+        Ok(Self { at, limit, protected_size: header.protected_size, area: Area::First, count: 0 })
+    }
+
+    /// Where the next four bytes are, from the start of the image, always inside the limit; `None` after the last entry.
+    pub const fn at(&self) -> Option<u32> {
+        match self.area {
+            Area::First | Area::Protected { .. } | Area::Second | Area::Unprotected { .. } => Some(self.at),
+            Area::Done => None,
+        }
+    }
+
+    /// Bytes from the header to where the walk stands: at its end, the size of the whole image.
+    pub const fn size(&self) -> u32 {
+        self.at
+    }
+
+    /// Takes the four bytes at [`TlvWalk::at`]: an entry, or `None` for an area's head. After an error the walk is over
+    /// and the image is not to be used.
+    pub fn step(&mut self, bytes: [u8; 4]) -> Result<Option<Tlv>, ImageError> {
+        let [a, b, c, d] = bytes;
+        let (kind, len) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
+        match self.area {
+            Area::First if kind == PROTECTED_MAGIC => {
+                if len != self.protected_size {
+                    return Err(ImageError::Tlv);
+                }
+                let end = self.enter(len)?;
+                self.move_to(self.at.saturating_add(HEAD_SIZE), end, true)?;
+                Ok(None)
+            }
+            // A header that promises a protected area the image does not have is refused: the hash covers it.
+            Area::First if self.protected_size != 0 => Err(ImageError::Tlv),
+            Area::First | Area::Second => {
+                if kind != UNPROTECTED_MAGIC {
+                    return Err(ImageError::Tlv);
+                }
+                let end = self.enter(len)?;
+                self.move_to(self.at.saturating_add(HEAD_SIZE), end, false)?;
+                Ok(None)
+            }
+            Area::Protected { end } => self.entry(kind, len, end, true).map(Some),
+            Area::Unprotected { end } => self.entry(kind, len, end, false).map(Some),
+            Area::Done => Err(ImageError::Tlv),
+        }
+    }
+
+    /// The end of the area whose head stands here.
+    fn enter(&self, len: u16) -> Result<u32, ImageError> {
+        let end = self.at.checked_add(u32::from(len)).ok_or(ImageError::Size)?;
+        if u32::from(len) < HEAD_SIZE {
+            return Err(ImageError::Tlv);
+        }
+        if end > self.limit { Err(ImageError::TooLarge) } else { Ok(end) }
+    }
+
+    fn entry(&mut self, kind: u16, len: u16, end: u32, protected: bool) -> Result<Tlv, ImageError> {
+        let at = self.at.checked_add(HEAD_SIZE).ok_or(ImageError::Size)?;
+        let next = at.checked_add(u32::from(len)).ok_or(ImageError::Size)?;
+        if next > end {
+            return Err(ImageError::Tlv);
+        }
+        self.count = self.count.saturating_add(1);
+        if self.count > MAX_TLV_COUNT {
+            return Err(ImageError::TlvCount);
+        }
+        self.move_to(next, end, protected)?;
+        Ok(Tlv { kind, protected, at, len })
+    }
+
+    /// Goes on at `next` in the area that ends at `end`. A rest too short for an entry's head is refused here, so that
+    /// nobody reads across the limit.
+    fn move_to(&mut self, next: u32, end: u32, protected: bool) -> Result<(), ImageError> {
+        let rest = end.checked_sub(next).ok_or(ImageError::Tlv)?;
+        if rest != 0 && rest < HEAD_SIZE {
+            return Err(ImageError::Tlv);
+        }
+        self.at = next;
+        self.area = match (protected, rest) {
+            (true, 0) => Area::Second,
+            (true, 1..) => Area::Protected { end },
+            (false, 0) => Area::Done,
+            (false, 1..) => Area::Unprotected { end },
+        };
+        Ok(())
+    }
+}

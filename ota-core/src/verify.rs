@@ -1,0 +1,449 @@
+//! Proof that flash holds what the signer signed: hashes, signatures, and the token without which nothing is activated.
+//!
+//! Two independent signatures protect a firmware file. The *job's* signature (`sig-sha256-ecdsa` of the job document) covers
+//! the whole file and is checked here, always: no feature and no setting turns it off. *MCUboot's* covers the image
+//! and is what the bootloader checks; here its hash is checked always, and the signature too when
+//! [`Rules::image_keys`] names the bootloader's keys, so that an image the bootloader would refuse is refused before the
+//! reboot.
+//!
+//! [`verify`] is the only maker of a [`Verified`], and a [`Verified`] is what
+//! [`Images::set_pending`] asks for.
+
+mod digest;
+mod key;
+mod pem;
+
+use core::{fmt, ops::Range};
+
+use crate::boot::Images;
+use crate::image::{HEADER_SIZE, Header, ImageError, ImageInfo, Tlv, TlvWalk, tlv};
+use crate::slot::FlashError;
+use crate::version::Version;
+
+pub use digest::{Digest, Hashes};
+pub use key::{EcdsaP256, PublicKey, Scheme};
+pub use pem::{Der, parse_pem};
+
+/// Most images a dependency can name.
+const IMAGE_COUNT: usize = 3;
+
+/// Longest signature TLV that is read: MCUboot's own limit (`image_validate.c`, `SIG_BUF_SIZE` of the EC builds).
+const MAX_SIGNATURE_LEN: usize = 128;
+
+/// Bytes of a SHA-256, of a KEYHASH TLV too.
+const HASH_LEN: usize = 32;
+
+/// Where the vector table's entries lie, from its start (ARMv7-M architecture reference manual, section B1.5.3).
+mod vector {
+    /// Initial program counter; the initial stack pointer stands before it.
+    pub(super) const RESET: u32 = 4;
+    /// The two entries that are needed to start.
+    pub(super) const END: u32 = 8;
+}
+
+/// Where the fields of a DEPENDENCY TLV lie (`image.h`, `struct image_dependency`).
+mod dependency {
+    use core::ops::Range;
+    pub(super) const SIZE: u16 = 12;
+    pub(super) const IMAGE: usize = 0;
+    pub(super) const MAJOR: usize = 4;
+    pub(super) const MINOR: usize = 5;
+    pub(super) const REVISION: Range<usize> = 6..8;
+    pub(super) const BUILD: Range<usize> = 8..12;
+}
+
+/// Why an image was not verified, or a key not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyError {
+    /// The job's signature does not sign the file with any of the keys.
+    BadSignature,
+    /// The job's signature is no DER `ECDSA-Sig-Value`.
+    SignatureFormat,
+    /// The digest has not hashed exactly the file, or was not told the end of this image in time.
+    DigestIncomplete,
+    /// The file is longer than the largest image of this slot.
+    TooLarge,
+    /// The hash in the image's TLVs is not the hash of the image.
+    ImageHash,
+    /// The image has no MCUboot signature of one of the keys given, or a wrong one.
+    ImageSignature,
+    /// The reset vector points outside the range the kit runs this image in.
+    ResetVector,
+    /// There is no key to verify with.
+    NoKey,
+    /// The bytes are no point of the curve P-256.
+    BadKey,
+    /// The key is of another kind: RSA, another curve, a compressed point in a SubjectPublicKeyInfo.
+    UnsupportedKey,
+    /// The bytes are no X.509 certificate.
+    BadCertificate,
+    /// The text is no PEM block, or what it holds is longer than the buffer.
+    BadPem,
+    /// The header or the TLVs are not those of an image that can be installed.
+    Image(ImageError),
+    /// Flash could not be read.
+    Flash(FlashError),
+}
+
+impl VerifyError {
+    /// The number in a job's status details. Fixed: 1 to 63 here, 64 plus [`ImageError`]'s, 128 plus [`FlashError`]'s.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::BadSignature => 1,
+            Self::SignatureFormat => 2,
+            Self::DigestIncomplete => 3,
+            Self::TooLarge => 4,
+            Self::ImageHash => 5,
+            Self::ImageSignature => 6,
+            Self::ResetVector => 7,
+            Self::NoKey => 8,
+            Self::BadKey => 9,
+            Self::UnsupportedKey => 10,
+            Self::BadCertificate => 11,
+            Self::BadPem => 12,
+            Self::Image(error) => 64 + error as u8,
+            Self::Flash(error) => 128 + error as u8,
+        }
+    }
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadSignature => "the job's signature is not of a configured key; check key and file",
+            Self::SignatureFormat => {
+                "the job's signature is no DER ECDSA signature; sign with ECDSA P-256, SHA-256"
+            }
+            Self::DigestIncomplete => "the digest does not cover the file; hash it again from byte 0",
+            Self::TooLarge => "the file is larger than the slot can take; shrink the image",
+            Self::ImageHash => "the image's hash TLV is wrong; sign the image again",
+            Self::ImageSignature => {
+                "the image is not signed with the bootloader's key; sign it with imgtool and that key"
+            }
+            Self::ResetVector => "the image is linked for another place; link it for this kit's primary slot",
+            Self::NoKey => "no public key configured; give at least one",
+            Self::BadKey => "the public key is no point of P-256",
+            Self::UnsupportedKey => "only uncompressed P-256 public keys are supported",
+            Self::BadCertificate => "the certificate is no DER X.509 certificate",
+            Self::BadPem => "not a PEM block, or longer than its buffer",
+            Self::Image(error) => return error.fmt(f),
+            Self::Flash(error) => return error.fmt(f),
+        })
+    }
+}
+
+impl core::error::Error for VerifyError {}
+
+impl From<ImageError> for VerifyError {
+    fn from(error: ImageError) -> Self {
+        Self::Image(error)
+    }
+}
+
+impl From<FlashError> for VerifyError {
+    fn from(error: FlashError) -> Self {
+        Self::Flash(error)
+    }
+}
+
+/// What an image has to satisfy.
+#[derive(Clone, Debug)]
+pub struct Rules<'a, S> {
+    /// How the job's signature over the whole file is checked.
+    pub job: S,
+    /// The bootloader's public keys. Not empty: the image must carry an ECDSA signature of one of them, and none of a
+    /// listed key that is wrong. Empty: the signature is left to the bootloader and only the hash is checked.
+    pub image_keys: &'a [PublicKey<'a>],
+    /// Addresses the reset handler must lie in, usually those of the primary slot. `None`: not checked.
+    pub reset_vector: Option<Range<u32>>,
+}
+
+/// Proof that a secondary slot held a verified file when its write generation was the one noted here.
+///
+/// Only [`verify`] makes one. It is neither [`Clone`] nor [`Copy`]: one verification, one request to the bootloader.
+/// Any later write or erase of the slot makes it void
+/// ([`FlashError::Stale`]). It belongs to the [`Images`] value it was made from: another
+/// one over the same flash counts its own generations.
+///
+/// ```
+/// # use ota_core::verify::Verified;
+/// fn image_of(token: &Verified) -> u8 {
+///     token.image()
+/// }
+/// ```
+/// It cannot be copied,
+/// ```compile_fail
+/// # use ota_core::verify::Verified;
+/// fn twice(token: &Verified) -> Verified {
+///     token.clone()
+/// }
+/// ```
+/// ```compile_fail
+/// # use ota_core::verify::Verified;
+/// fn twice(token: &Verified) -> Verified {
+///     *token
+/// }
+/// ```
+/// nor made by hand, nor changed.
+/// ```compile_fail
+/// # use ota_core::verify::Verified;
+/// fn forged(token: Verified) -> Verified {
+///     Verified { image: 1, ..token }
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "the proof is what set_pending asks for"]
+pub struct Verified {
+    image: u8,
+    digest: [u8; 32],
+    info: ImageInfo,
+    dependencies: [Option<Version>; IMAGE_COUNT],
+    generation: u32,
+}
+
+impl Verified {
+    /// The image number whose secondary slot was verified.
+    pub fn image(&self) -> u8 {
+        self.image
+    }
+
+    /// SHA-256 over the whole file: what the job's signature signs. MCUboot's hash is in [`info`](Self::info).
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// Version, size, MCUboot's hash (proved) and security counter.
+    pub fn info(&self) -> &ImageInfo {
+        &self.info
+    }
+
+    /// The lowest version of image `image` that this one needs (DEPENDENCY TLV), if it says so. Two images that need each
+    /// other's new version are booted both or neither.
+    pub fn dependency(&self, image: u8) -> Option<Version> {
+        self.dependencies.get(usize::from(image)).copied().flatten()
+    }
+
+    /// Write generation of the slot at verification ([`Images::generation`]).
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The same proof under the image's number inside the element of a tuple of images (see [`crate::boot`]).
+    pub(crate) fn renumbered(self, image: u8) -> Self {
+        Self { image, ..self }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(image: u8, info: ImageInfo, generation: u32) -> Self {
+        Self { image, digest: [0; 32], info, dependencies: [None; IMAGE_COUNT], generation }
+    }
+}
+
+/// Verifies the file of `size` bytes in the secondary slot of image `image`.
+///
+/// `digest` must have hashed exactly these bytes *as read back from flash* and must have been told the end of MCUboot's hashed part
+/// ([`Digest::set_image_end`]). Header and TLVs are read again here, through a buffer of 128 bytes. In this
+/// order, and nothing is believed before the step in front of it:
+///
+/// 1. the digest covers the file, and the file fits the slot ([`ImageLayout::max_image_size`](crate::geometry::ImageLayout::max_image_size));
+/// 2. the job's signature (DER, decoded from the job document's base64) signs the digest;
+/// 3. the header is valid and bootable, and header, payload and both TLV areas lie inside the file;
+/// 4. every SHA-256 TLV equals the image's hash, and there is one;
+/// 5. with [`Rules::image_keys`]: an ECDSA signature that follows the KEYHASH of one of the keys verifies, and none of them fails;
+/// 6. with [`Rules::reset_vector`]: the reset vector points into the range.
+///
+/// The security counter and dependencies are taken from the protected TLVs only, which the hash covers. Whether the
+/// version is wanted is not judged here.
+///
+/// Dropping the future half-way leaves flash untouched; the digest is gone, so hash again.
+///
+/// # Errors
+/// [`VerifyError`]: the first step that failed, or the flash driver's fault.
+pub async fn verify<I: Images, S: Scheme>(
+    images: &mut I,
+    image: u8,
+    size: u32,
+    digest: Digest,
+    signature: &[u8],
+    rules: &Rules<'_, S>,
+) -> Result<Verified, VerifyError> {
+    let generation = images.generation(image);
+    let max_image_size = images.layout(image).ok_or(FlashError::NoImage)?.max_image_size();
+    if size > max_image_size {
+        return Err(VerifyError::TooLarge);
+    }
+    let (position, image_end) = (digest.position(), digest.image_end());
+    if position != size {
+        return Err(VerifyError::DigestIncomplete);
+    }
+    let hashes = digest.finish();
+    rules.job.check(&hashes.file, signature)?;
+
+    let header = read_header(images, image, size).await?;
+    if image_end != header.hashed_size() {
+        return Err(VerifyError::DigestIncomplete);
+    }
+    let mut walk = TlvWalk::new(&header, size)?;
+    let hash = hashes.image.ok_or(VerifyError::DigestIncomplete)?;
+    let mut findings = Findings::default();
+    // Bounded by MAX_TLV_COUNT.
+    while let Some(at) = walk.at() {
+        let mut head = [0; 4];
+        images.read(image, at, &mut head).await?;
+        if let Some(entry) = walk.step(head)? {
+            findings.take(images, image, entry, &hash, rules.image_keys).await?;
+        }
+    }
+    if !findings.hashed {
+        return Err(ImageError::NoHash.into());
+    }
+    if !rules.image_keys.is_empty() && !findings.signed {
+        return Err(VerifyError::ImageSignature);
+    }
+    if let Some(range) = &rules.reset_vector {
+        check_reset_vector(images, image, &header, range).await?;
+    }
+    let info = ImageInfo {
+        version: header.version,
+        size: walk.size(),
+        hash,
+        security_counter: findings.security_counter,
+    };
+    Ok(Verified { image, digest: hashes.file, info, dependencies: findings.dependencies, generation })
+}
+
+async fn read_header<I: Images>(images: &mut I, image: u8, size: u32) -> Result<Header, VerifyError> {
+    let mut bytes = [0; HEADER_SIZE as usize];
+    if size < HEADER_SIZE {
+        return Err(ImageError::Truncated.into());
+    }
+    images.read(image, 0, &mut bytes).await?;
+    let header = Header::parse(&bytes)?;
+    header.bootable()?;
+    Ok(header)
+}
+
+/// What the TLVs have shown so far.
+#[derive(Default)]
+struct Findings<'a> {
+    hashed: bool,
+    signed: bool,
+    /// The key whose KEYHASH came last and whose signature has not come yet.
+    key: Option<&'a PublicKey<'a>>,
+    security_counter: Option<u32>,
+    dependencies: [Option<Version>; IMAGE_COUNT],
+}
+
+impl<'a> Findings<'a> {
+    /// Judges one entry, as the bootloader does when it walks the areas in order (`image_validate.c`,
+    /// `bootutil_img_validate`), and stricter where that one is lax.
+    async fn take<I: Images>(
+        &mut self,
+        images: &mut I,
+        image: u8,
+        entry: Tlv,
+        hash: &[u8; HASH_LEN],
+        keys: &'a [PublicKey<'a>],
+    ) -> Result<(), VerifyError> {
+        match entry.kind {
+            tlv::SHA256 => {
+                let claimed =
+                    read_exact::<I, HASH_LEN>(images, image, entry).await?.ok_or(ImageError::NoHash)?;
+                if claimed != *hash {
+                    return Err(VerifyError::ImageHash);
+                }
+                self.hashed = true;
+            }
+            // MCUboot compares as many bytes as the TLV has; a shortened one is no key of ours.
+            tlv::KEYHASH if !keys.is_empty() => {
+                let claimed = read_exact::<I, HASH_LEN>(images, image, entry).await?;
+                self.key = keys.iter().find(|key| claimed == Some(key.spki_hash()));
+            }
+            tlv::ECDSA_SIG => {
+                // A signature of a key we do not have is skipped: the image may be signed for several bootloaders.
+                if let Some(key) = self.key.take() {
+                    check_image_signature(images, image, entry, hash, key).await?;
+                    self.signed = true;
+                }
+            }
+            // Not protected means not signed: anybody could have added it.
+            tlv::SEC_CNT if entry.protected => {
+                let counter =
+                    read_exact::<I, 4>(images, image, entry).await?.ok_or(ImageError::SecurityCounter)?;
+                if self.security_counter.replace(u32::from_le_bytes(counter)).is_some() {
+                    return Err(ImageError::SecurityCounter.into());
+                }
+            }
+            tlv::DEPENDENCY if entry.protected => {
+                let bytes = read_exact::<I, { dependency::SIZE as usize }>(images, image, entry).await?;
+                self.depend(&bytes.ok_or(ImageError::Tlv)?);
+            }
+            // Types are an open list: MCUboot's later ones and every vendor's.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Notes a dependency; of several on one image the highest counts.
+    fn depend(&mut self, bytes: &[u8; dependency::SIZE as usize]) {
+        let revision =
+            bytes[dependency::REVISION].first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
+        let build = bytes[dependency::BUILD].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let version = Version::new(bytes[dependency::MAJOR], bytes[dependency::MINOR], revision, build);
+        if let Some(lowest) = self.dependencies.get_mut(usize::from(bytes[dependency::IMAGE])) {
+            *lowest = (*lowest).max(Some(version));
+        }
+    }
+}
+
+/// The payload of an entry that must be `N` bytes; `None` when it is not.
+async fn read_exact<I: Images, const N: usize>(
+    images: &mut I,
+    image: u8,
+    entry: Tlv,
+) -> Result<Option<[u8; N]>, FlashError> {
+    let mut bytes = [0; N];
+    if usize::from(entry.len) != N {
+        return Ok(None);
+    }
+    images.read(image, entry.at, &mut bytes).await?;
+    Ok(Some(bytes))
+}
+
+async fn check_image_signature<I: Images>(
+    images: &mut I,
+    image: u8,
+    entry: Tlv,
+    hash: &[u8; HASH_LEN],
+    key: &PublicKey<'_>,
+) -> Result<(), VerifyError> {
+    let mut buffer = [0; MAX_SIGNATURE_LEN];
+    let bytes = buffer.get_mut(..usize::from(entry.len)).ok_or(VerifyError::ImageSignature)?;
+    images.read(image, entry.at, bytes).await?;
+    let signature = unpadded(bytes).ok_or(VerifyError::ImageSignature)?;
+    if key.verifies(hash, signature) { Ok(()) } else { Err(VerifyError::ImageSignature) }
+}
+
+/// The DER signature in a signature TLV, without the zeros with which old imgtool filled it up to 72 bytes.
+fn unpadded(bytes: &[u8]) -> Option<&[u8]> {
+    let len = usize::from(*bytes.get(1)?).checked_add(2)?;
+    let (signature, padding) = bytes.split_at_checked(len)?;
+    padding.iter().all(|&byte| byte == 0).then_some(signature)
+}
+
+/// The reset vector with the Thumb bit taken off must lie in `range`.
+async fn check_reset_vector<I: Images>(
+    images: &mut I,
+    image: u8,
+    header: &Header,
+    range: &Range<u32>,
+) -> Result<(), VerifyError> {
+    if header.image_size < vector::END {
+        return Err(VerifyError::ResetVector);
+    }
+    let mut bytes = [0; 4];
+    let at = u32::from(header.header_size).saturating_add(vector::RESET);
+    images.read(image, at, &mut bytes).await?;
+    let handler = u32::from_le_bytes(bytes) & !1;
+    if range.contains(&handler) { Ok(()) } else { Err(VerifyError::ResetVector) }
+}

@@ -1,0 +1,289 @@
+//! The OTA job document: `jobDocument.afr_ota`.
+//!
+//! Written by the AWS IoT OTA update manager (FreeRTOS user guide, "OTA updates"). Members are found by their place in the
+//! document, never by name anywhere in the message, so a file path that reads like a member's name breaks nothing.
+
+use core::fmt;
+
+use super::{
+    json::{JsonError, Text, Value},
+    topic,
+};
+use crate::bitmap;
+
+/// Most files one job may hold.
+pub const MAX_FILES: u8 = 10;
+
+/// The member whose presence makes a job an OTA job.
+const OTA: &str = "afr_ota";
+const SIGNATURE: &str = "sig-sha256-ecdsa";
+const SIGNATURE_PREFIX: &str = "sig-";
+/// File ids are 0..=255.
+const FILE_ID_COUNT: u32 = 256;
+
+/// Why an OTA job document cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DocumentError {
+    /// A member has the wrong type.
+    Type,
+    /// A member occurs twice.
+    Duplicate,
+    /// `protocols` is missing or not an array of strings.
+    Protocols,
+    /// `streamname` is not 1 to 128 characters of `[a-zA-Z0-9_-]`.
+    StreamName,
+    /// `files` is missing, not an array, or empty.
+    NoFiles,
+    /// More than [`MAX_FILES`] files.
+    TooManyFiles,
+    /// `filesize` is missing, negative, fractional or above `u32::MAX`.
+    FileSize,
+    /// `filesize` is 0.
+    ZeroFileSize,
+    /// `fileid` is missing or not 0..=255.
+    FileId,
+    /// Two files have the same `fileid`.
+    DuplicateFileId,
+    /// There is no file of that index.
+    NoSuchFile,
+}
+
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Type => "a member of afr_ota has the wrong type: correct the job document",
+            Self::Duplicate => "a member of afr_ota occurs twice: correct the job document",
+            Self::Protocols => "protocols must be an array of strings: correct the job document",
+            Self::StreamName => "streamname has 1 to 128 characters of a-z, A-Z, 0-9, '_' and '-'",
+            Self::NoFiles => "the job document lists no file: add one",
+            Self::TooManyFiles => "the job document lists more than 10 files: split the job",
+            Self::FileSize => "filesize must be a whole number of bytes below 4 GiB",
+            Self::ZeroFileSize => "filesize is 0: publish a file that holds something",
+            Self::FileId => "fileid must be a number from 0 to 255",
+            Self::DuplicateFileId => "two files have the same fileid: number them apart",
+            Self::NoSuchFile => "the job document has no file of that index",
+        })
+    }
+}
+
+impl core::error::Error for DocumentError {}
+
+impl From<JsonError> for DocumentError {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Duplicate => Self::Duplicate,
+            // The message was checked as a whole before, so what is left is a value of the wrong type.
+            JsonError::Utf8
+            | JsonError::Syntax
+            | JsonError::Trailing
+            | JsonError::TooDeep
+            | JsonError::Missing
+            | JsonError::Value => Self::Type,
+        }
+    }
+}
+
+/// The job document of a job execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Document<'a> {
+    /// The answer holds no job document: it was not asked for.
+    Absent,
+    /// A job of another component, without `afr_ota`: the raw JSON of `jobDocument`.
+    Custom(&'a [u8]),
+    /// An OTA job whose files were all checked.
+    Ota(OtaDocument<'a>),
+    /// `afr_ota` is there but cannot be used.
+    Malformed(DocumentError),
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn parse(document: Option<Value<'a>>) -> Self {
+        let Some(document) = document else { return Self::Absent };
+        if document.members().is_none() {
+            return Self::Custom(document.raw().as_bytes());
+        }
+        match document.fields([OTA]) {
+            Ok([None]) => Self::Custom(document.raw().as_bytes()),
+            Ok([Some(ota)]) => OtaDocument::parse(ota).map_or_else(Self::Malformed, Self::Ota),
+            Err(error) => Self::Malformed(error.into()),
+        }
+    }
+}
+
+/// The data planes a job document offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Protocols {
+    /// `"MQTT"`: a stream.
+    pub mqtt: bool,
+    /// `"HTTP"`: a pre-signed URL a file.
+    pub http: bool,
+    /// A name this library does not know.
+    pub unknown: bool,
+}
+
+impl Protocols {
+    fn parse(value: Option<Value<'_>>) -> Result<Self, DocumentError> {
+        let names = value.and_then(|value| value.elements()).ok_or(DocumentError::Protocols)?;
+        let mut protocols = Self::default();
+        for name in names {
+            let name = name.as_text().ok_or(DocumentError::Protocols)?;
+            if name.is("MQTT") {
+                protocols.mqtt = true;
+            } else if name.is("HTTP") {
+                protocols.http = true;
+            } else {
+                protocols.unknown = true;
+            }
+        }
+        Ok(protocols)
+    }
+}
+
+/// The contents of `afr_ota`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtaDocument<'a> {
+    /// `protocols`: data planes offered.
+    pub protocols: Protocols,
+    /// `streamname`: stream id; absent in jobs for HTTP only.
+    pub stream: Option<&'a str>,
+    /// Number of files, 1 to [`MAX_FILES`].
+    pub file_count: u8,
+    files: Value<'a>,
+}
+
+impl<'a> OtaDocument<'a> {
+    fn parse(ota: Value<'a>) -> Result<Self, DocumentError> {
+        let [protocols, stream, files] = ota.fields(["protocols", "streamname", "files"])?;
+        let stream = match stream {
+            None => None,
+            Some(name) => {
+                let name = name.as_text().ok_or(DocumentError::Type)?.as_plain();
+                Some(name.filter(|name| topic::is_id(name)).ok_or(DocumentError::StreamName)?)
+            }
+        };
+        let files = files.filter(|files| files.elements().is_some()).ok_or(DocumentError::NoFiles)?;
+        let file_count = files.elements().map_or(0, |files| files.take(usize::from(MAX_FILES) + 1).count());
+        let document = Self {
+            protocols: Protocols::parse(protocols)?,
+            stream,
+            // At most one above the limit was counted.
+            file_count: u8::try_from(file_count).unwrap_or(u8::MAX),
+            files,
+        };
+        document.check()?;
+        Ok(document)
+    }
+
+    /// File number `index` of the list, from 0. This is not its file id.
+    ///
+    /// # Errors
+    /// [`DocumentError::NoSuchFile`]; any other error was reported as [`Document::Malformed`] before.
+    pub fn file(&self, index: u8) -> Result<File<'a>, DocumentError> {
+        self.files().nth(index.into()).unwrap_or(Err(DocumentError::NoSuchFile))
+    }
+
+    /// All files in their order.
+    pub fn files(&self) -> impl Iterator<Item = Result<File<'a>, DocumentError>> + use<'a> {
+        self.files.elements().into_iter().flatten().map(File::parse)
+    }
+
+    /// Whether there are 1 to [`MAX_FILES`] files, each can be read, and no two share a file id. Parsing has asked this already.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), DocumentError> {
+        if self.file_count == 0 {
+            return Err(DocumentError::NoFiles);
+        }
+        if self.file_count > MAX_FILES {
+            return Err(DocumentError::TooManyFiles);
+        }
+        let mut unused = [0; bitmap::size(FILE_ID_COUNT)];
+        bitmap::fill(&mut unused, FILE_ID_COUNT);
+        for file in self.files() {
+            if !bitmap::clear(&mut unused, file?.id.into()) {
+                return Err(DocumentError::DuplicateFileId);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One member of `files`. Every string may hold escapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct File<'a> {
+    /// `filepath`: where the document's author wants the file. Never decides where it is written.
+    pub path: Option<Text<'a>>,
+    /// `filesize`: bytes, at least 1.
+    pub size: u32,
+    /// `fileid`: names the file in the stream.
+    pub id: u8,
+    /// `fileType`: 0 is firmware where the application says nothing else.
+    pub file_type: Option<u32>,
+    /// `attr`.
+    pub attributes: Option<u32>,
+    /// `certfile`: path of the code-signing certificate; nothing is read from it.
+    pub certificate: Option<Text<'a>>,
+    /// `sig-sha256-ecdsa`: base64 of the DER signature over the whole file.
+    pub signature: Option<Text<'a>>,
+    /// There is a `sig-*` member of another kind. Such a signature is not checked.
+    pub other_signature: bool,
+    /// `update_data_url`: pre-signed URL. A secret for as long as it is valid: never log it.
+    pub url: Option<Text<'a>>,
+    /// `auth_scheme`: always `aws.s3.presigned`.
+    pub auth_scheme: Option<Text<'a>>,
+}
+
+impl<'a> File<'a> {
+    fn parse(file: Value<'a>) -> Result<Self, DocumentError> {
+        let [path, size, id, file_type, attributes, certificate, signature, url, auth_scheme] =
+            file.fields([
+                "filepath",
+                "filesize",
+                "fileid",
+                "fileType",
+                "attr",
+                "certfile",
+                SIGNATURE,
+                "update_data_url",
+                "auth_scheme",
+            ])?;
+        let size = size.and_then(bare_or_quoted).ok_or(DocumentError::FileSize)?;
+        if size == 0 {
+            return Err(DocumentError::ZeroFileSize);
+        }
+        let id = id.and_then(|id| id.as_u32()).and_then(|id| u8::try_from(id).ok());
+        let mut names = file.members().ok_or(DocumentError::Type)?.map(|(name, _)| name);
+        Ok(Self {
+            path: text(path)?,
+            size,
+            id: id.ok_or(DocumentError::FileId)?,
+            file_type: number(file_type)?,
+            attributes: number(attributes)?,
+            certificate: text(certificate)?,
+            signature: text(signature)?,
+            other_signature: names.any(|name| name.starts_with(SIGNATURE_PREFIX) && !name.is(SIGNATURE)),
+            url: text(url)?,
+            auth_scheme: text(auth_scheme)?,
+        })
+    }
+}
+
+fn text(value: Option<Value<'_>>) -> Result<Option<Text<'_>>, DocumentError> {
+    value.map(|value| value.as_text().ok_or(DocumentError::Type)).transpose()
+}
+
+fn number(value: Option<Value<'_>>) -> Result<Option<u32>, DocumentError> {
+    value.map(|value| value.as_u32().ok_or(DocumentError::Type)).transpose()
+}
+
+/// AWS' C library for embedded devices (v3) takes a size in quotes too.
+fn bare_or_quoted(value: Value<'_>) -> Option<u32> {
+    match value.as_text() {
+        Some(text) => {
+            text.as_plain().filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?.parse().ok()
+        }
+        None => value.as_u32(),
+    }
+}

@@ -1,0 +1,198 @@
+//! Requests for blocks of a stream: GetStream, in CBOR and JSON.
+//!
+//! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", GetStream and its limits.
+
+use super::{
+    cbor::{self, Decoder, major},
+    json,
+    stream::{StreamDecodeError, json_number, json_text, once},
+    topic::Format,
+    writer::{EncodeError, Writer, checked_token},
+};
+
+/// Smallest block size a request may name, bytes.
+pub const MIN_BLOCK_SIZE: u32 = 256;
+/// Largest block size a request may name, bytes.
+pub const MAX_BLOCK_SIZE: u32 = 131_072;
+/// Largest block offset and block count of a request.
+pub const MAX_BLOCK_COUNT: u32 = 98_304;
+/// Largest block bitmap of a request, bytes (AWS: fewer than 12,288).
+pub const MAX_BITMAP_SIZE: usize = 12_287;
+/// Most bytes of blocks the service sends for one request.
+pub const MAX_REQUEST_SIZE: u32 = 131_072;
+
+/// A request for blocks.
+///
+/// `count` is always sent: without it AWS assumes 128 KB and can refuse a smaller file as out of range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GetStream<'a> {
+    /// `c`: client token of 1 to 64 bytes.
+    pub token: Option<&'a str>,
+    /// `f`: which file of the stream.
+    pub file_id: u8,
+    /// `l`: block size in bytes, [`MIN_BLOCK_SIZE`] to [`MAX_BLOCK_SIZE`].
+    pub block_size: u32,
+    /// `o`: the first block the bitmap speaks of, up to [`MAX_BLOCK_COUNT`].
+    pub offset: u32,
+    /// `b`: a set bit asks for its block, least significant first; up to [`MAX_BITMAP_SIZE`] bytes. Empty: left out.
+    pub bitmap: &'a [u8],
+    /// `n`: most blocks wanted, up to [`MAX_BLOCK_COUNT`].
+    pub count: u32,
+}
+
+impl GetStream<'_> {
+    /// Writes the request in `format`; returns the bytes written.
+    ///
+    /// # Errors
+    /// [`EncodeError::OutOfRange`] for what AWS would refuse, [`EncodeError::Token`], [`EncodeError::BufferTooSmall`].
+    pub fn encode(&self, format: Format, buf: &mut [u8]) -> Result<usize, EncodeError> {
+        match format {
+            Format::Cbor => self.encode_cbor(buf),
+            Format::Json => self.encode_json(buf),
+        }
+    }
+
+    fn check(&self) -> Result<(), EncodeError> {
+        let legal = (MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(&self.block_size)
+            && self.offset <= MAX_BLOCK_COUNT
+            && self.count <= MAX_BLOCK_COUNT
+            && self.bitmap.len() <= MAX_BITMAP_SIZE;
+        if legal { Ok(()) } else { Err(EncodeError::OutOfRange) }
+    }
+
+    /// Writes the request as AWS' C agents do: a map of definite length, names in the order `c f l o b n`, shortest numbers.
+    ///
+    /// # Errors
+    /// As [`GetStream::encode`].
+    pub fn encode_cbor(&self, buf: &mut [u8]) -> Result<usize, EncodeError> {
+        self.check()?;
+        let token = checked_token(self.token)?;
+        // `f l o n` are always there.
+        let entry_count = 4 + u32::from(token.is_some()) + u32::from(!self.bitmap.is_empty());
+        let mut writer = Writer::new(buf);
+        cbor::head(&mut writer, major::MAP, entry_count);
+        if let Some(token) = token {
+            cbor::text(&mut writer, "c");
+            cbor::text(&mut writer, token);
+        }
+        cbor::number_entry(&mut writer, "f", self.file_id.into());
+        cbor::number_entry(&mut writer, "l", self.block_size);
+        cbor::number_entry(&mut writer, "o", self.offset);
+        if !self.bitmap.is_empty() {
+            cbor::text(&mut writer, "b");
+            cbor::bytes(&mut writer, self.bitmap);
+        }
+        cbor::number_entry(&mut writer, "n", self.count);
+        writer.finish()
+    }
+
+    /// Writes the request as JSON; the bitmap is a string of hexadecimal digits after `0x`, byte 0 first.
+    ///
+    /// # Errors
+    /// As [`GetStream::encode`].
+    pub fn encode_json(&self, buf: &mut [u8]) -> Result<usize, EncodeError> {
+        self.check()?;
+        let mut writer = Writer::new(buf);
+        let mut before = b'{';
+        if let Some(token) = checked_token(self.token)? {
+            writer.json_name(before, "c");
+            writer.json_string(token);
+            before = b',';
+        }
+        writer.json_number(before, "f", self.file_id.into());
+        writer.json_number(b',', "l", self.block_size.into());
+        writer.json_number(b',', "o", self.offset.into());
+        writer.json_number(b',', "n", self.count.into());
+        if !self.bitmap.is_empty() {
+            writer.json_name(b',', "b");
+            writer.str("\"0x");
+            for byte in self.bitmap {
+                writer.hex(*byte);
+            }
+            writer.byte(b'"');
+        }
+        writer.byte(b'}');
+        writer.finish()
+    }
+}
+
+/// What AWS assumes for `n` when a request leaves it out.
+fn default_count(block_size: u32) -> u32 {
+    MAX_REQUEST_SIZE.checked_div(block_size).unwrap_or(0)
+}
+
+fn file_id(number: u32) -> Result<u8, StreamDecodeError> {
+    u8::try_from(number).map_err(|_| StreamDecodeError::Number)
+}
+
+/// Reads a CBOR request, as a stand-in for the service does. Limits are left to the caller; other fields are passed over.
+///
+/// # Errors
+/// See [`StreamDecodeError`].
+pub fn parse_get_stream_cbor(message: &[u8]) -> Result<GetStream<'_>, StreamDecodeError> {
+    let mut decoder = Decoder::new(message);
+    let mut entries = decoder.map()?;
+    let (mut token, mut file, mut size, mut offset, mut bitmap, mut count) =
+        (None, None, None, None, None, None);
+    while entries.more(&mut decoder)? {
+        match decoder.key()? {
+            b"c" => once(&mut token, decoder.text()?)?,
+            b"f" => once(&mut file, decoder.number()?)?,
+            b"l" => once(&mut size, decoder.number()?)?,
+            b"o" => once(&mut offset, decoder.number()?)?,
+            b"b" => once(&mut bitmap, decoder.bytes()?)?,
+            b"n" => once(&mut count, decoder.number()?)?,
+            _ => decoder.skip()?,
+        }
+    }
+    decoder.end()?;
+    let block_size = size.ok_or(StreamDecodeError::Missing)?;
+    Ok(GetStream {
+        token,
+        file_id: file_id(file.ok_or(StreamDecodeError::Missing)?)?,
+        block_size,
+        offset: offset.unwrap_or(0),
+        bitmap: bitmap.map_or(&[], |range| decoder.slice(range)),
+        count: count.unwrap_or_else(|| default_count(block_size)),
+    })
+}
+
+/// Reads a JSON request; its bitmap is decoded into `bitmap`.
+///
+/// # Errors
+/// See [`StreamDecodeError`].
+pub fn parse_get_stream_json<'a>(
+    message: &'a [u8],
+    bitmap: &'a mut [u8],
+) -> Result<GetStream<'a>, StreamDecodeError> {
+    let [token, file, size, offset, bits, count] =
+        json::parse(message)?.fields(["c", "f", "l", "o", "b", "n"])?;
+    let block_size = json_number(size)?;
+    let optional = |value: Option<json::Value<'_>>| value.map(|value| json_number(Some(value))).transpose();
+    Ok(GetStream {
+        token: json_text(token)?.map(|text| text.raw()),
+        file_id: file_id(json_number(file)?)?,
+        block_size,
+        offset: optional(offset)?.unwrap_or(0),
+        bitmap: match json_text(bits)? {
+            Some(text) => decode_hex(text.raw(), bitmap)?,
+            None => &[],
+        },
+        count: optional(count)?.unwrap_or_else(|| default_count(block_size)),
+    })
+}
+
+fn decode_hex<'a>(text: &str, out: &'a mut [u8]) -> Result<&'a [u8], StreamDecodeError> {
+    let digits = text.strip_prefix("0x").ok_or(StreamDecodeError::Malformed)?.as_bytes();
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(StreamDecodeError::Malformed);
+    }
+    let out = out.get_mut(..pairs.len()).ok_or(StreamDecodeError::BufferTooSmall)?;
+    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
+        let digit = |digit: &u8| char::from(*digit).to_digit(16).ok_or(StreamDecodeError::Malformed);
+        // Two digits of four bits fill a byte.
+        *byte = (digit(high)? << 4 | digit(low)?) as u8;
+    }
+    Ok(out)
+}

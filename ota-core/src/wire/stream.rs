@@ -1,0 +1,264 @@
+//! Blocks of a stream: the answers to GetStream, in CBOR and JSON.
+//!
+//! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", GetStream. The service writes a CBOR
+//! map of indefinite length with the names in the order `f i l p`; none of that is promised, so any map is read.
+
+use core::{fmt, ops::Range};
+
+use super::{
+    base64::{self, Base64Error},
+    cbor::{self, Decoder},
+    json::{self, JsonError, Text, Value},
+    writer::{EncodeError, Writer, checked_token},
+};
+
+/// Bytes a CBOR block message has over its payload at most, as the service writes it with a client token of three bytes.
+pub const CBOR_OVERHEAD: usize = 33;
+
+/// A block of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// `f`: which file of the stream.
+    pub file_id: u32,
+    /// `i`: which block of the file, from 0.
+    pub block_id: u32,
+    /// `l`: bytes of the payload, always equal to the length of [`Block::payload`].
+    pub size: u32,
+    /// Where the payload lies in the message, or in the buffer it was decoded into.
+    pub payload: Range<usize>,
+}
+
+/// Why a stream message could not be read. Such a message is dropped; the block is asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamDecodeError {
+    /// The message ends too early.
+    Truncated,
+    /// Something follows the map.
+    Trailing,
+    /// The message is not a map.
+    NotAMap,
+    /// A field has the wrong type.
+    Type,
+    /// A number is negative, has a fraction, or is too large for its field.
+    Number,
+    /// A byte that CBOR does not allow there, text that is not UTF-8, or a bitmap that is not hexadecimal.
+    Malformed,
+    /// More than eight arrays and maps inside each other.
+    TooDeep,
+    /// A string in several chunks: it does not lie in one piece in the message.
+    Chunked,
+    /// A field occurs twice.
+    Duplicate,
+    /// A field is missing.
+    Missing,
+    /// `l` is not the length of the payload.
+    Length,
+    /// The caller's memory is too small for the payload, the bitmap or the list of files.
+    BufferTooSmall,
+    /// The message is not JSON of the shape wanted.
+    Json(JsonError),
+    /// The payload is not base64.
+    Base64(Base64Error),
+}
+
+impl fmt::Display for StreamDecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "the stream message ends too early: ask again",
+            Self::Trailing => "something follows the stream message: ask again",
+            Self::NotAMap => "the stream message is no map: ask again",
+            Self::Type => "a stream field has the wrong type: ask again",
+            Self::Number => "a number in the stream message is out of range: ask again",
+            Self::Malformed => "the stream message is malformed: ask again",
+            Self::TooDeep => "the stream message is nested more than 8 deep: ask again",
+            Self::Chunked => {
+                "a string of the stream message comes in chunks: the sender must write it in one piece"
+            }
+            Self::Duplicate => "a stream field occurs twice: ask again",
+            Self::Missing => "a stream field is missing: ask again",
+            Self::Length => "the payload is not as long as the message says: ask again",
+            Self::BufferTooSmall => "the stream message holds more than fits: give more memory",
+            Self::Json(error) => return error.fmt(f),
+            Self::Base64(error) => return error.fmt(f),
+        })
+    }
+}
+
+impl core::error::Error for StreamDecodeError {}
+
+impl From<JsonError> for StreamDecodeError {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Duplicate => Self::Duplicate,
+            JsonError::Missing => Self::Missing,
+            JsonError::TooDeep => Self::TooDeep,
+            JsonError::Utf8 | JsonError::Syntax | JsonError::Trailing | JsonError::Value => Self::Json(error),
+        }
+    }
+}
+
+impl From<Base64Error> for StreamDecodeError {
+    fn from(error: Base64Error) -> Self {
+        match error {
+            Base64Error::BufferTooSmall => Self::BufferTooSmall,
+            Base64Error::Character | Base64Error::Padding => Self::Base64(error),
+        }
+    }
+}
+
+/// Fills a field that may occur once.
+#[inline]
+pub(crate) fn once<T>(field: &mut Option<T>, value: T) -> Result<(), StreamDecodeError> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(StreamDecodeError::Duplicate),
+    }
+}
+
+/// A JSON number that must be there.
+pub(crate) fn json_number(value: Option<Value<'_>>) -> Result<u32, StreamDecodeError> {
+    let value = value.ok_or(StreamDecodeError::Missing)?;
+    value.as_u32().ok_or(if value.is_number() { StreamDecodeError::Number } else { StreamDecodeError::Type })
+}
+
+/// A JSON string that may be there.
+pub(crate) fn json_text(value: Option<Value<'_>>) -> Result<Option<Text<'_>>, StreamDecodeError> {
+    value.map(|value| value.as_text().ok_or(StreamDecodeError::Type)).transpose()
+}
+
+/// Reads a CBOR block. Nothing is copied: [`Block::payload`] is a range of `message`.
+///
+/// Maps of definite and indefinite length are read, fields in any order, numbers of any width; unknown fields are passed over.
+/// A payload in several chunks is refused as [`StreamDecodeError::Chunked`], since it does not lie in one piece.
+///
+/// # Errors
+/// See [`StreamDecodeError`].
+pub fn decode_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
+    let mut decoder = Decoder::new(message);
+    let mut entries = decoder.map()?;
+    let (mut file_id, mut block_id, mut size, mut payload) = (None, None, None, None);
+    while entries.more(&mut decoder)? {
+        match decoder.key()? {
+            b"f" => once(&mut file_id, decoder.number()?)?,
+            b"i" => once(&mut block_id, decoder.number()?)?,
+            b"l" => once(&mut size, decoder.number()?)?,
+            b"p" => once(&mut payload, decoder.bytes()?)?,
+            _ => decoder.skip()?,
+        }
+    }
+    decoder.end()?;
+    let (Some(file_id), Some(block_id), Some(size), Some(payload)) = (file_id, block_id, size, payload)
+    else {
+        return Err(StreamDecodeError::Missing);
+    };
+    checked(Block { file_id, block_id, size, payload })
+}
+
+/// The C agents take `l` at its word and write what lies behind a short payload; here it must be true.
+#[inline]
+fn checked(block: Block) -> Result<Block, StreamDecodeError> {
+    if u32::try_from(block.payload.len()) == Ok(block.size) {
+        Ok(block)
+    } else {
+        Err(StreamDecodeError::Length)
+    }
+}
+
+/// A JSON block before its payload is decoded.
+struct Parsed<'a> {
+    file_id: u32,
+    block_id: u32,
+    size: u32,
+    payload: Text<'a>,
+}
+
+fn parse_json(message: &[u8]) -> Result<Parsed<'_>, StreamDecodeError> {
+    let [file_id, block_id, size, payload] = json::parse(message)?.fields(["f", "i", "l", "p"])?;
+    Ok(Parsed {
+        file_id: json_number(file_id)?,
+        block_id: json_number(block_id)?,
+        size: json_number(size)?,
+        payload: json_text(payload)?.ok_or(StreamDecodeError::Missing)?,
+    })
+}
+
+/// Reads a JSON block and decodes its payload into `out`; [`Block::payload`] is a range of `out`.
+///
+/// # Errors
+/// See [`StreamDecodeError`]; `out` may then hold part of a payload.
+pub fn decode_block_json(message: &[u8], out: &mut [u8]) -> Result<Block, StreamDecodeError> {
+    let Parsed { file_id, block_id, size, payload } = parse_json(message)?;
+    let end = base64::decode_text(payload, out)?;
+    checked(Block { file_id, block_id, size, payload: 0..end })
+}
+
+/// Reads a JSON block and decodes its payload where its text lies; [`Block::payload`] is a range of `message`.
+///
+/// # Errors
+/// See [`StreamDecodeError`]. The text of the payload may be overwritten then too, so the message cannot be read again.
+pub fn decode_block_json_in_place(message: &mut [u8]) -> Result<Block, StreamDecodeError> {
+    let Parsed { file_id, block_id, size, payload } = parse_json(message)?;
+    let start = payload.raw().as_ptr().addr().saturating_sub(message.as_ptr().addr());
+    let end = start.saturating_add(payload.raw().len());
+    let text = message.get_mut(start..end).ok_or(StreamDecodeError::Truncated)?;
+    let end = start.saturating_add(base64::decode_in_place(text)?);
+    checked(Block { file_id, block_id, size, payload: start..end })
+}
+
+/// Writes a block as the service does: a map of indefinite length, `c` first if there is a token, then `f i l p`. Returns the
+/// bytes written. A device never sends one; tests, benches and stand-ins do.
+///
+/// # Errors
+/// [`EncodeError::BufferTooSmall`], [`EncodeError::OutOfRange`] for a payload above `u32::MAX` bytes, [`EncodeError::Token`].
+pub fn encode_block_cbor(
+    buf: &mut [u8],
+    token: Option<&str>,
+    file_id: u32,
+    block_id: u32,
+    payload: &[u8],
+) -> Result<usize, EncodeError> {
+    let size = u32::try_from(payload.len()).map_err(|_| EncodeError::OutOfRange)?;
+    let mut writer = Writer::new(buf);
+    writer.byte(cbor::MAP_INDEFINITE);
+    if let Some(token) = checked_token(token)? {
+        cbor::text(&mut writer, "c");
+        cbor::text(&mut writer, token);
+    }
+    cbor::number_entry(&mut writer, "f", file_id);
+    cbor::number_entry(&mut writer, "i", block_id);
+    cbor::number_entry(&mut writer, "l", size);
+    cbor::text(&mut writer, "p");
+    cbor::bytes(&mut writer, payload);
+    writer.byte(cbor::BREAK);
+    writer.finish()
+}
+
+/// Writes a block as JSON with its payload in base64; returns the bytes written.
+///
+/// # Errors
+/// As [`encode_block_cbor`].
+pub fn encode_block_json(
+    buf: &mut [u8],
+    token: Option<&str>,
+    file_id: u32,
+    block_id: u32,
+    payload: &[u8],
+) -> Result<usize, EncodeError> {
+    let size = u32::try_from(payload.len()).map_err(|_| EncodeError::OutOfRange)?;
+    let mut writer = Writer::new(buf);
+    let mut before = b'{';
+    if let Some(token) = checked_token(token)? {
+        writer.json_name(before, "c");
+        writer.json_string(token);
+        before = b',';
+    }
+    writer.json_number(before, "f", file_id.into());
+    writer.json_number(b',', "i", block_id.into());
+    writer.json_number(b',', "l", size.into());
+    writer.json_name(b',', "p");
+    writer.byte(b'"');
+    base64::encode(&mut writer, payload);
+    writer.str("\"}");
+    writer.finish()
+}

@@ -1,0 +1,270 @@
+//! The topics of AWS IoT Jobs and of MQTT-based file delivery, both ways.
+//!
+//! Source: AWS IoT developer guide, "Jobs device MQTT API operations" and "Using AWS IoT MQTT-based file delivery in
+//! devices"; broker limits from "AWS IoT Core message broker and protocol limits".
+
+use core::fmt;
+
+use super::writer::{EncodeError, Writer};
+
+/// Longest topic the AWS broker takes, bytes of UTF-8.
+pub const MAX_TOPIC_SIZE: usize = 256;
+/// Most forward slashes in a topic or filter.
+pub const MAX_SLASHES: usize = 7;
+/// Longest thing name, job id and stream id, characters.
+///
+/// AWS documents job ids of 1 to 64, but OTA jobs are named `AFR_OTA-` plus an id of up to 128: what fits a topic is taken.
+pub const MAX_ID_SIZE: usize = 128;
+
+const THINGS: &str = "$aws/things/";
+const JOBS: &str = "/jobs/";
+const STREAMS: &str = "/streams/";
+const NEXT: &str = "$next";
+
+/// Why a name or a topic was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TopicError {
+    /// The thing name is empty, too long or holds a character AWS does not allow.
+    ThingName,
+    /// The job id is empty, too long or holds a character AWS does not allow.
+    JobId,
+    /// The stream id is empty, too long or holds a character AWS does not allow.
+    StreamId,
+    /// The topic is longer than [`MAX_TOPIC_SIZE`] or has more than [`MAX_SLASHES`] slashes.
+    TooLong,
+    /// The caller's buffer is too small; [`MAX_TOPIC_SIZE`] bytes always do.
+    BufferTooSmall,
+}
+
+impl fmt::Display for TopicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ThingName => "a thing name has 1 to 128 characters of a-z, A-Z, 0-9, ':', '_' and '-'",
+            Self::JobId => "a job id has 1 to 128 characters of a-z, A-Z, 0-9, '_' and '-'",
+            Self::StreamId => "a stream id has 1 to 128 characters of a-z, A-Z, 0-9, '_' and '-'",
+            Self::TooLong => "the topic exceeds 256 bytes: use a shorter thing name or stream id",
+            Self::BufferTooSmall => "the topic does not fit: give a buffer of 256 bytes",
+        })
+    }
+}
+
+impl core::error::Error for TopicError {}
+
+/// A thing name whose length and characters were checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThingName<'a>(&'a str);
+
+impl<'a> ThingName<'a> {
+    /// Takes 1 to 128 characters of `[a-zA-Z0-9:_-]`.
+    pub fn new(name: &'a str) -> Result<Self, TopicError> {
+        if is_name(name, true) { Ok(Self(name)) } else { Err(TopicError::ThingName) }
+    }
+
+    /// The name.
+    pub const fn as_str(&self) -> &'a str {
+        self.0
+    }
+}
+
+/// Whether `id` can be a job id or a stream id: 1 to 128 characters of `[a-zA-Z0-9_-]`.
+pub fn is_id(id: &str) -> bool {
+    is_name(id, false)
+}
+
+fn is_name(name: &str, colon: bool) -> bool {
+    (1..=MAX_ID_SIZE).contains(&name.len())
+        && name.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || (colon && byte == b':')
+        })
+}
+
+/// How stream messages are written. An answer has the format of its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// CBOR: payload as it is.
+    #[default]
+    Cbor,
+    /// JSON: payload in base64, a third more bytes.
+    Json,
+}
+
+impl Format {
+    /// The last segment of a stream topic.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cbor => "cbor",
+            Self::Json => "json",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "cbor" => Some(Self::Cbor),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// A topic to publish to, or a filter to subscribe to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic<'a> {
+    /// Publish: describe the next pending job execution (`jobs/$next/get`).
+    DescribeNext,
+    /// Publish: describe the execution of this job (`jobs/J/get`).
+    Describe(&'a str),
+    /// Publish: update the execution of this job (`jobs/J/update`).
+    Update(&'a str),
+    /// Publish: ask for blocks of this stream (`streams/S/get/F`).
+    GetStream(&'a str, Format),
+    /// Publish: ask what this stream holds (`streams/S/describe/F`).
+    DescribeStream(&'a str, Format),
+    /// Filter: the next job execution changed (`jobs/notify-next`).
+    NotifyNext,
+    /// Filter: the list of pending job executions changed (`jobs/notify`).
+    Notify,
+    /// Filter: both answers of [`Topic::DescribeNext`] (`jobs/$next/get/+`).
+    DescribeNextAnswers,
+    /// Filter: both answers of [`Topic::Describe`] (`jobs/J/get/+`).
+    DescribeAnswers(&'a str),
+    /// Filter: both answers of [`Topic::Update`] (`jobs/J/update/+`).
+    UpdateAnswers(&'a str),
+    /// Filter: blocks of this stream (`streams/S/data/F`).
+    StreamData(&'a str, Format),
+    /// Filter: rejections of this stream (`streams/S/rejected/F`).
+    StreamRejected(&'a str, Format),
+    /// Filter: descriptions of this stream (`streams/S/description/F`).
+    StreamDescription(&'a str, Format),
+}
+
+impl Topic<'_> {
+    /// Writes the topic of `thing` into `buf`, for which [`MAX_TOPIC_SIZE`] bytes always suffice.
+    ///
+    /// # Errors
+    /// A name AWS does not allow, a topic the broker would refuse, or a buffer that is too small.
+    pub fn encode<'b>(&self, thing: &str, buf: &'b mut [u8]) -> Result<&'b str, TopicError> {
+        ThingName::new(thing)?;
+        let (area, id, tail, format) = match *self {
+            Self::DescribeNext => (JOBS, NEXT, "/get", None),
+            Self::Describe(job) => (JOBS, job_id(job)?, "/get", None),
+            Self::Update(job) => (JOBS, job_id(job)?, "/update", None),
+            Self::NotifyNext => (JOBS, "", "notify-next", None),
+            Self::Notify => (JOBS, "", "notify", None),
+            Self::DescribeNextAnswers => (JOBS, NEXT, "/get/+", None),
+            Self::DescribeAnswers(job) => (JOBS, job_id(job)?, "/get/+", None),
+            Self::UpdateAnswers(job) => (JOBS, job_id(job)?, "/update/+", None),
+            Self::GetStream(stream, format) => (STREAMS, stream_id(stream)?, "/get/", Some(format)),
+            Self::DescribeStream(stream, format) => (STREAMS, stream_id(stream)?, "/describe/", Some(format)),
+            Self::StreamData(stream, format) => (STREAMS, stream_id(stream)?, "/data/", Some(format)),
+            Self::StreamRejected(stream, format) => (STREAMS, stream_id(stream)?, "/rejected/", Some(format)),
+            Self::StreamDescription(stream, format) => {
+                (STREAMS, stream_id(stream)?, "/description/", Some(format))
+            }
+        };
+        let mut writer = Writer::new(buf);
+        for part in [THINGS, thing, area, id, tail, format.map_or("", Format::as_str)] {
+            writer.str(part);
+        }
+        let topic = writer.into_str().map_err(|error| match error {
+            EncodeError::BufferTooSmall => TopicError::BufferTooSmall,
+            _ => TopicError::TooLong,
+        })?;
+        // Ids hold no slash, so seven can only be exceeded by a change of this table.
+        if topic.len() > MAX_TOPIC_SIZE || topic.bytes().filter(|byte| *byte == b'/').count() > MAX_SLASHES {
+            return Err(TopicError::TooLong);
+        }
+        Ok(topic)
+    }
+}
+
+fn job_id(id: &str) -> Result<&str, TopicError> {
+    if is_id(id) { Ok(id) } else { Err(TopicError::JobId) }
+}
+
+fn stream_id(id: &str) -> Result<&str, TopicError> {
+    if is_id(id) { Ok(id) } else { Err(TopicError::StreamId) }
+}
+
+/// What an inbound message is, by its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// The next job execution, or none.
+    DescribeNextAccepted,
+    /// The request for the next job execution was rejected.
+    DescribeNextRejected,
+    /// The execution of this job.
+    DescribeAccepted(&'a str),
+    /// The request for the execution of this job was rejected.
+    DescribeRejected(&'a str),
+    /// An update of this job was accepted.
+    UpdateAccepted(&'a str),
+    /// An update of this job was rejected.
+    UpdateRejected(&'a str),
+    /// The next job execution changed.
+    NotifyNext,
+    /// The list of pending job executions changed.
+    Notify,
+    /// A block of this stream.
+    Data(&'a str, Format),
+    /// A request to this stream was rejected.
+    StreamRejected(&'a str, Format),
+    /// What this stream holds.
+    StreamDescription(&'a str, Format),
+}
+
+impl<'a> Incoming<'a> {
+    /// Reads the topic of an inbound message; `None` when it is not for `thing` or not one this library knows.
+    ///
+    /// Answers of Jobs arrive without a subscription, so whatever arrives is routed here and the thing name is compared.
+    pub fn parse(topic: &'a str, thing: &str) -> Option<Self> {
+        let rest = topic.strip_prefix(THINGS)?.strip_prefix(thing)?;
+        if let Some(rest) = rest.strip_prefix(JOBS) {
+            Self::parse_job(rest)
+        } else {
+            Self::parse_stream(rest.strip_prefix(STREAMS)?)
+        }
+    }
+
+    fn parse_job(rest: &'a str) -> Option<Self> {
+        let Some((job, answer)) = rest.split_once('/') else {
+            return match rest {
+                "notify-next" => Some(Self::NotifyNext),
+                "notify" => Some(Self::Notify),
+                _ => None,
+            };
+        };
+        if job == NEXT {
+            return match answer {
+                "get/accepted" => Some(Self::DescribeNextAccepted),
+                "get/rejected" => Some(Self::DescribeNextRejected),
+                _ => None,
+            };
+        }
+        if !is_id(job) {
+            return None;
+        }
+        match answer {
+            "get/accepted" => Some(Self::DescribeAccepted(job)),
+            "get/rejected" => Some(Self::DescribeRejected(job)),
+            "update/accepted" => Some(Self::UpdateAccepted(job)),
+            "update/rejected" => Some(Self::UpdateRejected(job)),
+            _ => None,
+        }
+    }
+
+    fn parse_stream(rest: &'a str) -> Option<Self> {
+        let (stream, rest) = rest.split_once('/')?;
+        let (answer, format) = rest.split_once('/')?;
+        let format = Format::parse(format)?;
+        if !is_id(stream) {
+            return None;
+        }
+        match answer {
+            "data" => Some(Self::Data(stream, format)),
+            "rejected" => Some(Self::StreamRejected(stream, format)),
+            "description" => Some(Self::StreamDescription(stream, format)),
+            _ => None,
+        }
+    }
+}

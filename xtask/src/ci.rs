@@ -1,0 +1,106 @@
+//! The list of stages. `.ci/run` calls it after installing what it needs.
+
+use crate::{
+    cargo, readme, sizes,
+    stage::{self, Stage, Times},
+    tidy,
+};
+
+/// The processor of the kits.
+pub(crate) const TARGET: &str = "thumbv7em-none-eabihf";
+
+/// Every set of features of `ota-core` that is built and checked, in the words of cargo's command line.
+const FEATURE_SETS: &[&[&str]] = &[&[], &["--features=mqtt"], &["--all-features"]];
+
+/// What a library that promises not to panic may not contain. Tests are not part of the check, and an exception says
+/// `#[allow(.., reason = "..")]`.
+const NO_PANIC: &[&str] = &[
+    "-Dclippy::unwrap_used",
+    "-Dclippy::expect_used",
+    "-Dclippy::panic",
+    "-Dclippy::unreachable",
+    "-Dclippy::todo",
+    "-Dclippy::unimplemented",
+];
+
+/// All stages but the tests, which come last because the runner's summary ends the run.
+const STAGES: &[Stage] = &[
+    Stage { name: "tidy", run: tidy::run },
+    Stage { name: "fmt", run: fmt },
+    Stage { name: "clippy", run: clippy },
+    Stage { name: "doc", run: doc },
+    Stage { name: "target", run: target },
+    Stage { name: "sizes", run: sizes::run },
+    Stage { name: "main job", run: main_job },
+    Stage { name: "benches", run: benches },
+];
+
+const TESTS: &str = "tests";
+
+/// Names a caller may ask for.
+pub(crate) fn stage_names() -> Vec<&'static str> {
+    STAGES.iter().map(|stage| stage.name).chain([TESTS]).collect()
+}
+
+/// Runs all stages, or only those named. The last thing printed is the test runner's summary.
+pub(crate) fn run(only: &[&str]) -> anyhow::Result<()> {
+    if let Some(unknown) = only.iter().find(|name| !stage_names().contains(name)) {
+        anyhow::bail!("no stage `{unknown}`; there are: {}", stage_names().join(", "));
+    }
+    let chosen = |name: &str| only.is_empty() || only.contains(&name);
+    let mut times = Times::default();
+    for stage in STAGES.iter().filter(|stage| chosen(stage.name)) {
+        if let Err(error) = times.measure(stage.name, stage.run) {
+            times.print();
+            return Err(error);
+        }
+    }
+    if !chosen(TESTS) {
+        times.print();
+        return Ok(());
+    }
+    let tested = times.measure(TESTS, || stage::run_tests(&readme::quick_start()?.tests));
+    times.print();
+    tested?.print();
+    Ok(())
+}
+
+fn fmt() -> anyhow::Result<()> {
+    stage::run(cargo().args(["fmt", "--all", "--check"]))?;
+    // Not a member of the workspace: it builds for the kits' processor only.
+    stage::run(cargo().args(["fmt", "--check", "--manifest-path", sizes::PROBE_MANIFEST]))
+}
+
+fn clippy() -> anyhow::Result<()> {
+    stage::run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]))?;
+    for set in FEATURE_SETS {
+        let mut command = cargo();
+        command.args(["clippy", "--package=ota-core", "--lib"]).args(*set);
+        stage::run(command.args(["--", "-Dwarnings"]).args(NO_PANIC))?;
+    }
+    Ok(())
+}
+
+fn doc() -> anyhow::Result<()> {
+    stage::run(
+        cargo().args(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-Dwarnings"),
+    )
+}
+
+fn target() -> anyhow::Result<()> {
+    for set in FEATURE_SETS {
+        stage::run(cargo().args(["build", "--target", TARGET, "--package=ota-core"]).args(*set))?;
+    }
+    // The flash double and the MCUboot model also run on a board.
+    stage::run(cargo().args(["build", "--target", TARGET, "--package=ota-sim", "--no-default-features"]))
+}
+
+fn main_job() -> anyhow::Result<()> {
+    let line = readme::quick_start()?.main_job;
+    stage::run(std::process::Command::new("sh").args(["-c", &line]).current_dir(crate::root()))
+}
+
+/// Runs each bench once, as a test of the bench.
+fn benches() -> anyhow::Result<()> {
+    stage::run(cargo().args(["test", "--package=ota-benches", "--benches"]))
+}
