@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use ota_sim::aws::{Change, Execution, FILE_SIZE_MAX, OtaSpec, Status};
+use ota_sim::aws::{Change, Execution, FILE_SIZE_MAX, OtaSpec, ServiceConfig, Status};
 use ota_sim::net::{Broker, Server, ServerConfig, Tls};
 
 use crate::job_key::JobKey;
@@ -70,7 +70,10 @@ impl Serve {
         let made = key.is_none();
         let key = key.unwrap_or_else(JobKey::generate);
 
-        let server = Server::start(ServerConfig { broker: self.broker(), ..ServerConfig::default() }).await?;
+        // Streams of two runs have different names, as in the cloud.
+        let service = ServiceConfig { seed: seconds_since_1970(), ..ServiceConfig::default() };
+        let config = ServerConfig { broker: self.broker(), service, ..ServerConfig::default() };
+        let server = Server::start(config).await?;
         let size = image.len();
         let mut spec = OtaSpec::mqtt(image.clone(), &key.sign(&image));
         for file in &mut spec.files {
