@@ -4,6 +4,7 @@
 mod support;
 
 use ota_sim::Version;
+use ota_sim::flash::{Actor, Device, FlashConfig, VecFlash};
 use ota_sim::image::{Corruption, ImageBuilder, Key, corrupt};
 use ota_sim::mcuboot::{
     Action, Area, Boot, Bootloader, Config, ImageSlots, LayoutError, Mode, PublicKey, Refused, Validation,
@@ -145,6 +146,32 @@ fn overwrite_copies_the_request_too_and_never_reverts() {
     assert!(world.secondary_holds(4096, &new[4096..8192]), "what lies between is not");
     let boot = world.boot();
     assert_eq!((running(&boot), boot.image(0).unwrap().action), (Some(2), Action::None));
+}
+
+/// Rows that erase to 0x00 inside, NOR that erases to 0xFF outside, and the outer slot not on a sector: a usual PSoC 62.
+#[test]
+fn overwrite_from_one_kind_of_flash_to_another() {
+    let mut inside = VecFlash::<512, 512>::blank(FlashConfig::row_rewrite(SLOT, 512)).unwrap();
+    let mut outside = VecFlash::<16, 0x8000>::blank(FlashConfig::nor(0x2_0000, 0x8000, 16)).unwrap();
+    let slots = [ImageSlots {
+        primary: Area { device: 0, start: 0, size: SLOT },
+        secondary: Area { device: 1, start: 0x4400, size: SLOT },
+    }];
+    let configs = [inside.config(), outside.config()];
+    let bootloader = Bootloader::new(Config::new(Mode::Overwrite, &slots), &configs).unwrap();
+    inside.poke(0, &old_image()).unwrap();
+    outside.poke(0x4400, &new_image()).unwrap();
+    outside.poke(0x4400 + SLOT - 16, &M8_MAGIC).unwrap();
+    let boot = bootloader.boot(&mut [&mut inside, &mut outside], &mut []).unwrap();
+    assert_eq!(running(&boot), Some(2));
+    let mut tail = [0; 48];
+    inside.peek(SLOT - 48, &mut tail).unwrap();
+    // Bytes are copied as they are: "erased" outside is neither set nor erased inside.
+    assert_eq!((&tail[..32], &tail[32..]), (&[0xFF; 32][..], &M8_MAGIC[..]));
+    assert_eq!(inside.strict_violations() + outside.strict_violations(), 0);
+    assert_eq!(inside.counters().operations, 0);
+    assert_eq!(inside.counters_of(Actor::Bootloader).erases, SLOT / 512);
+    assert_eq!(running(&bootloader.boot(&mut [&mut inside, &mut outside], &mut []).unwrap()), Some(2));
 }
 
 fn requested(mode: Mode, change: impl FnOnce(&mut World<8, 4096>)) -> (World<8, 4096>, Boot) {
@@ -459,7 +486,7 @@ fn two_images_depend_on_each_other() {
         let boot = |world: &mut World<8, 4096>| {
             let config = Config { images: &slots, ..world.config() };
             let bootloader = Bootloader::new(config, &world.flashes()).unwrap();
-            let mut devices: [&mut dyn ota_sim::flash::Device; 4] =
+            let mut devices: [&mut dyn Device; 4] =
                 [&mut world.primary, &mut world.secondary, &mut world.scratch, &mut world.status];
             let boot = bootloader.boot(&mut devices, &mut []).unwrap();
             [0, 1].map(|image| boot.image(image).unwrap().running.unwrap().version.major)
