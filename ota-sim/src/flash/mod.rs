@@ -21,6 +21,7 @@
 //! assert_eq!(read, [3, 3, 3, 3, 0xFF, 0xFF, 0xFF, 0xFF]);
 //! ```
 
+mod device;
 mod double;
 #[cfg(feature = "std")]
 pub mod file;
@@ -30,7 +31,8 @@ mod supply;
 
 use core::fmt;
 
-pub use double::{Device, FlashDouble};
+pub use device::Device;
+pub use double::FlashDouble;
 #[cfg(feature = "std")]
 pub use ledger::VecLedger;
 pub use ledger::{ArrayLedger, Ledger};
