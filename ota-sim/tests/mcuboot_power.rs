@@ -3,10 +3,12 @@
 
 mod support;
 
+use std::rc::Rc;
+
 use ota_sim::Version;
-use ota_sim::flash::{Cut, FlashFault, Tear, When};
+use ota_sim::flash::{Cut, Device, FlashConfig, FlashFault, Supply, Tear, VecFlash, When};
 use ota_sim::image::ImageBuilder;
-use ota_sim::mcuboot::Mode;
+use ota_sim::mcuboot::{Area, Bootloader, Config, ImageSlots, Mode, trailer_magic};
 use support::{ALL_MODES, World, new_image, old_image, running};
 
 const SLOT: u32 = 0x8000;
@@ -145,6 +147,53 @@ fn power_fails_again_while_recovering() {
     }
     for mode in [Mode::SwapScratch, Mode::SwapMove, Mode::SwapOffset] {
         sweep::<8>(mode, 0xFF, ordinary, Request::Revert, &WHENS[..5], true);
+    }
+}
+
+/// Small sectors inside, large ones outside; short and long images, the long one sharing the trailer's large sector.
+#[test]
+fn sectors_of_two_sizes() {
+    let slots = [ImageSlots {
+        primary: Area { device: 0, start: 0, size: 0x1_0000 },
+        secondary: Area { device: 1, start: 0, size: 0x1_0000 },
+    }];
+    let mut config = Config::new(Mode::SwapScratch, &slots);
+    config.scratch = Some(Area { device: 1, start: 0x1_0000, size: 0x4000 });
+    let old = old_image();
+    for size in [0x2800, 0xE000] {
+        let new = ImageBuilder::with_random_payload(Version::new(2, 0, 0, 0), size, 9).unsigned();
+        let device = |supply: &Rc<Supply>| {
+            let inside = FlashConfig::nor(0x1_0000, 4096, 8).with_erased(0x00);
+            let outside = FlashConfig::nor(0x1_4000, 0x4000, 8);
+            let mut inside = VecFlash::<8, 4096, _>::blank_on(Rc::clone(supply), inside).unwrap();
+            let mut outside = VecFlash::<8, 0x4000, _>::blank_on(Rc::clone(supply), outside).unwrap();
+            inside.poke(0, &old).unwrap();
+            outside.poke(0, &new).unwrap();
+            outside.poke(0x1_0000 - 16, &trailer_magic(8).unwrap()).unwrap();
+            (inside, outside)
+        };
+        let (mut inside, mut outside) = device(&Rc::new(Supply::new()));
+        let bootloader = Bootloader::new(config, &[inside.config(), outside.config()]).unwrap();
+        assert_eq!(running(&bootloader.boot(&mut [&mut inside, &mut outside], &mut []).unwrap()), Some(2));
+        let operations = inside.supply().operations();
+        for operation in (0..operations).step_by(3) {
+            for when in [When::Before, When::Inside(Tear::Half)] {
+                let supply = Rc::new(Supply::new());
+                let (mut inside, mut outside) = device(&supply);
+                supply.arm(Cut { operation, when });
+                let cut = bootloader.boot(&mut [&mut inside, &mut outside], &mut []);
+                assert_eq!(cut, Err(FlashFault::PowerLost));
+                supply.power_on();
+                let boot = bootloader.boot(&mut [&mut inside, &mut outside], &mut []).unwrap();
+                // After the last operation a test is over, and the boot above has taken it back.
+                let expected = if operation + 2 >= operations { running(&boot) } else { Some(2) };
+                assert_eq!(running(&boot), expected, "size {size:#x} cut {operation}/{operations} {when:?}");
+                assert!(boot.starts());
+                let back = bootloader.boot(&mut [&mut inside, &mut outside], &mut []).unwrap();
+                assert!(back.starts());
+                assert_eq!(inside.strict_violations() + outside.strict_violations(), 0);
+            }
+        }
     }
 }
 

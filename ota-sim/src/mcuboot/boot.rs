@@ -85,6 +85,9 @@ impl Bootloader<'_> {
     ///
     /// # Errors
     /// The fault of a flash. After [`FlashFault::PowerLost`], boot again with the power on.
+    ///
+    /// # Panics
+    /// When `devices` are not the flashes, in number and shape, that the layout was checked against.
     pub fn boot(&self, devices: &mut [&mut dyn Device], counters: &mut [u32]) -> Result<Boot, FlashFault> {
         devices.iter_mut().for_each(|device| device.set_actor(Actor::Bootloader));
         let result = self.boot_images(&mut Flashes(&mut *devices), counters);
