@@ -2,14 +2,14 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
-pub mod flash;
 #[cfg(feature = "std")]
 pub mod aws;
-#[cfg(feature = "net")]
-pub mod net;
+pub mod flash;
 #[cfg(feature = "std")]
 pub mod image;
 pub mod mcuboot;
+#[cfg(feature = "net")]
+pub mod net;
 mod version;
 
 pub use version::Version;

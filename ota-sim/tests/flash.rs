@@ -146,6 +146,17 @@ fn a_torn_erase_leaves_a_sector_that_must_be_erased_again() {
         let mut first = [0; 512];
         flash.peek(0, &mut first).unwrap();
         assert_eq!(first, [0xFF; 512], "the first sector was whole");
+        let mut torn = [0; 512];
+        flash.peek(512, &mut torn).unwrap();
+        let expected = match tear {
+            Tear::ReadsErased | Tear::ReadsComplete => Some((0xFF, 0xFF)),
+            Tear::Half => Some((0xFF, 1)),
+            Tear::Garbage(_) => None,
+        };
+        match expected {
+            Some((first, last)) => assert_eq!((torn[255], torn[256]), (first, last)),
+            None => assert!(torn != [0xFF; 512] && torn != [1; 512]),
+        }
         assert_eq!(flash.write(512, &[2; 8]), Err(FlashFault::NotErased));
         flash.erase(512, 1024).unwrap();
         flash.write(512, &[2; 8]).unwrap();

@@ -95,6 +95,15 @@ fn corruptions_spoil_what_they_name() {
 }
 
 #[test]
+fn header_padding_is_the_erased_value_and_hashed() {
+    let builder = ImageBuilder::new(Version::default(), vec![1; 16]).header_size(0x40);
+    let (high, low) = (builder.clone().erased(0xFF).unsigned(), builder.erased(0x00).unsigned());
+    assert_eq!((&high[0x20..0x40], &low[0x20..0x40]), (&[0xFF; 32][..], &[0x00; 32][..]));
+    assert_eq!(high[0x40..0x58], low[0x40..0x58]);
+    assert_ne!(high[0x58..], low[0x58..]);
+}
+
+#[test]
 fn the_reset_vector_stands_in_front() {
     let image =
         ImageBuilder::new(Version::default(), vec![9; 16]).reset_vector(0x0804_0000, 0x1001_8601).unsigned();

@@ -1,7 +1,6 @@
-//! The stand-in on the network, as an independent MQTT client sees it (rumqttc, both protocol versions), and
-//! mutual TLS with another client.
+//! The stand-in on the network, as an independent MQTT client sees it (rumqttc, both protocol versions), plain and
+//! through mutual TLS too.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ota_sim::aws::{FaultRates, OtaSpec, Status};
@@ -284,6 +283,88 @@ fn lost_and_doubled_blocks_follow_the_seed() {
     assert_ne!(ids, ids_of(6));
 }
 
+/// A kicked client sees its connection close, and is served again after it comes back.
+#[test]
+fn a_kicked_client_comes_back() {
+    block_on(async {
+        let content = image(3072);
+        let server = server(&content).await;
+        let mut device = V4::connect(server.port().unwrap(), THING);
+        device.subscribe("x").await;
+        server.kick(THING).await;
+        while device.1.poll().await.is_ok() {}
+        update(&mut device, &server, &content, 256, None).await;
+        server.shutdown().await;
+    });
+}
+
+/// Behind somebody else's broker the same device works once it subscribes to its answers.
+#[test]
+fn an_external_broker_carries_an_update() {
+    let Some(mosquitto) = Mosquitto::start() else { return };
+    block_on(async {
+        let content = image(10_000);
+        let address = format!("127.0.0.1:{}", mosquitto.port);
+        let config = ServerConfig { broker: Broker::External { address }, ..ServerConfig::default() };
+        let server = loop {
+            match Server::start(config.clone()).await {
+                Ok(server) => break server,
+                // Not listening yet; `block_on` bounds the number of attempts.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        server.queue_job(THING, JOB, &OtaSpec::mqtt(content.clone(), "MAYCAQECAQE="));
+        let mut device = V4::connect(mosquitto.port, THING);
+        device.subscribe("$aws/things/dev-7/jobs/$next/get/+").await;
+        device.subscribe(&format!("$aws/things/dev-7/jobs/{JOB}/update/+")).await;
+        update(&mut device, &server, &content, 1024, Some(4)).await;
+        server.shutdown().await;
+    });
+}
+
+/// A mosquitto of this test alone.
+struct Mosquitto {
+    port: u16,
+    child: std::process::Child,
+    _dir: tempfile::TempDir,
+}
+
+impl Mosquitto {
+    /// `None`, with a notice, where it is not installed; a failure where everything is required.
+    fn start() -> Option<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mosquitto.conf");
+        std::fs::write(&file, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).unwrap();
+        // Debian installs it where only root's PATH looks.
+        let started = ["mosquitto", "/usr/sbin/mosquitto"].into_iter().find_map(|program| {
+            let mut command = std::process::Command::new(program);
+            command
+                .arg("-c")
+                .arg(&file)
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null());
+            command.spawn().ok()
+        });
+        match started {
+            Some(child) => Some(Self { port, child, _dir: dir }),
+            None => {
+                let required = ["CI", "OTA_REQUIRE_ALL"].iter().any(|name| std::env::var_os(name).is_some());
+                assert!(!required, "mosquitto is not installed");
+                eprintln!("NOT RUN: mosquitto is not installed (apt-get install mosquitto)");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn mutual_tls_admits_the_device_and_nobody_else() {
     block_on(async {
@@ -295,33 +376,25 @@ fn mutual_tls_admits_the_device_and_nobody_else() {
         };
         let server = Server::start(config).await.unwrap();
         assert_eq!(server.port(), None);
-        let address: std::net::SocketAddr = ([127, 0, 0, 1], server.tls_port().unwrap()).into();
+        let port = server.tls_port().unwrap();
         let files = server.certificates().unwrap().clone();
-        server.queue_job(THING, JOB, &OtaSpec::mqtt(image(300), ""));
+        let content = image(5 * 1024);
+        server.queue_job(THING, JOB, &OtaSpec::mqtt(content.clone(), ""));
 
-        use mqtt5::transport::tls::TlsConfig;
-        let mut with_certificate = TlsConfig::new(address, "localhost");
-        with_certificate.load_ca_cert_pem(files.ca.to_str().unwrap()).unwrap();
-        with_certificate.load_client_cert_pem(files.device.to_str().unwrap()).unwrap();
-        with_certificate.load_client_key_pem(files.device_key.to_str().unwrap()).unwrap();
-        let client = mqtt5::MqttClient::new(THING);
-        client.connect_with_tls(with_certificate).await.unwrap();
-        let (arrived, mut answers) = tokio::sync::mpsc::unbounded_channel();
-        let arrived = Arc::new(arrived);
-        client
-            .subscribe("$aws/things/dev-7/jobs/$next/get/accepted", move |m| {
-                let _ = arrived.send(String::from_utf8(m.payload.to_vec()).unwrap());
-            })
-            .await
-            .unwrap();
-        client.publish_qos1("$aws/things/dev-7/jobs/$next/get", b"{}".to_vec()).await.unwrap();
-        assert!(answers.recv().await.unwrap().contains(JOB));
-        client.disconnect().await.unwrap();
+        let read = |path: &std::path::Path| std::fs::read(path).unwrap();
+        let connect = |id: &str, client_auth| {
+            let mut options = rumqttc::MqttOptions::new(id, "127.0.0.1", port);
+            options.set_transport(rumqttc::Transport::tls(read(&files.ca), client_auth, None));
+            let (client, events) = rumqttc::AsyncClient::new(options, 100);
+            V4(client, events)
+        };
+        let mut device = connect(THING, Some((read(&files.device), read(&files.device_key))));
+        update(&mut device, &server, &content, 1024, Some(3)).await;
 
-        let mut without = TlsConfig::new(address, "localhost");
-        without.load_ca_cert_pem(files.ca.to_str().unwrap()).unwrap();
-        let stranger = mqtt5::MqttClient::new("stranger");
-        assert!(stranger.connect_with_tls(without).await.is_err());
+        // With TLS 1.3 a client learns of the refusal when it reads.
+        let mut stranger = connect("stranger", None);
+        let refused = stranger.1.poll().await.expect_err("no certificate, no entry").to_string();
+        assert!(refused.to_lowercase().contains("certificate"), "{refused}");
         server.shutdown().await;
     });
 }

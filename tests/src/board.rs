@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use ota_core::geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout};
 use ota_core::journal::{JournalLayout, JournalRegion};
-use ota_sim::flash::{Actor, Device, FlashConfig, Supply, VecFlash};
+use ota_sim::flash::{Actor, Device, FlashConfig, Kind as FlashKind, Supply, VecFlash};
 use ota_sim::mcuboot::{Area, Boot, Bootloader, Config, ImageSlots as Slots, Mode, StatusVersion, Validation};
 
 /// A kind of flash, each with something the others have not.
@@ -20,7 +20,8 @@ pub enum Kind {
     /// PSoC 62 inside: rows of 512 bytes that a write replaces whole, erased to 0x00.
     Rows,
     /// PSoC 62 or 64 with external NOR: primary in rows (erased 0x00), secondary in 256 KiB sectors with 512-byte pages
-    /// (erased 0xFF), starting inside a sector so that its trailer has one to itself.
+    /// (erased 0xFF, ECC: no second program of a unit), starting inside a sector so that its trailer has one to
+    /// itself.
     External,
 }
 
@@ -75,7 +76,7 @@ impl Kind {
                 sector_size: 0x40000,
                 write_size: 512,
                 erased: 0xFF,
-                reprogram: Reprogram::Allowed,
+                reprogram: Reprogram::Forbidden,
                 rewrite: false,
                 erase_ms: 520,
             },
@@ -139,12 +140,18 @@ pub(crate) struct Board<const PW: usize, const PE: usize, const SW: usize, const
 impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<PW, PE, SW, SE> {
     pub(crate) fn new(plan: Plan) -> Self {
         let config = |geometry: &Geometry, size| {
-            let config = if geometry.rewrite() {
-                FlashConfig::row_rewrite(size, geometry.sector_size())
-            } else {
-                FlashConfig::nor(size, geometry.sector_size(), geometry.write_size())
+            let kind = match (geometry.rewrite(), geometry.reprogram()) {
+                (true, _) => FlashKind::RowRewrite,
+                (false, Reprogram::Allowed) => FlashKind::NorReprogram,
+                (false, Reprogram::Forbidden) => FlashKind::Nor,
             };
-            config.with_erased(geometry.erased())
+            FlashConfig {
+                size,
+                sector_size: geometry.sector_size(),
+                write_size: geometry.write_size(),
+                erased: geometry.erased(),
+                kind,
+            }
         };
         let supply = Rc::new(Supply::new());
         let inside = config(plan.layout.primary(), plan.inside_size);

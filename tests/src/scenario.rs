@@ -272,7 +272,7 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'
         let commands = Commands::new();
         let seen = RefCell::new(Vec::new());
         let ended = Cell::new(None);
-        let application = Application { commands: &commands, seen: &seen, ended: &ended, self_test: self.scenario.self_test };
+        let application = Application { cloud: &self.cloud, commands: &commands, seen: &seen, ended: &ended, self_test: self.scenario.self_test };
         let mut buffer = vec![0; 2048.max(block_size as usize)];
         let mut device = Device {
             connector: SimConnector(&self.cloud),
@@ -372,6 +372,7 @@ impl Policy for Consent {
 }
 
 struct Application<'t> {
+    cloud: &'t Cloud,
     commands: &'t Commands,
     seen: &'t RefCell<Vec<StateKind>>,
     ended: &'t Cell<Option<Ended>>,
@@ -381,6 +382,13 @@ struct Application<'t> {
 impl Observer for Application<'_> {
     fn state(&mut self, _: StateKind, to: StateKind) {
         self.seen.borrow_mut().push(to);
+        if to == StateKind::Idle {
+            // A boot after everything was said and written down: nothing is left to wait for.
+            let link = self.cloud.link.borrow();
+            if link.service().job_execution(JOB, THING).is_some_and(|execution| execution.status.is_terminal()) {
+                self.commands.say(Command::ShutDown);
+            }
+        }
         if to == StateKind::Testing {
             match self.self_test {
                 SelfTest::Pass => self.commands.say(Command::SelfTestPassed),

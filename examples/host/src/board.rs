@@ -93,10 +93,11 @@ impl Board {
             erase_ms: 0,
         };
         // A unit of 16 or 32 bytes needs a bootloader built for it; below, and with whole rows, MCUboot's default serves.
-        let max_align = match write_size {
-            16 => MaxAlign::M16,
-            32 => MaxAlign::M32,
-            _ => MaxAlign::M8,
+        let max_align = match (write_size, options.boot_mode) {
+            (_, Mode::SwapStatus) => MaxAlign::M8,
+            (16, _) => MaxAlign::M16,
+            (32, _) => MaxAlign::M32,
+            (_, _) => MaxAlign::M8,
         };
         let layout = ImageLayout::new(ImageSlots {
             primary: Geometry::new(slot)?,

@@ -13,15 +13,30 @@ const MAX_REFUSALS: u8 = 4;
 const MAX_WITHHELD: u8 = 2;
 
 impl Agent<'_> {
-    /// Takes the call that `token` answers, if it is the one that waits.
-    fn answered(&mut self, token: Token<'_>, job_id: Option<&str>) -> Option<(Request, u8)> {
-        let Call::Waiting { request, token: number, tries, .. } = self.call else { return None };
-        let ours = token.0.is_none() || token.matches(self.token(number).as_str());
+    /// Takes the describe that `token` answers, if it is the call that waits.
+    fn described_call(&mut self, token: Token<'_>, job_id: Option<&str>) -> Option<(Request, u8)> {
+        let Call::Waiting { request, .. } = self.call else { return None };
         let fits = match request {
             Request::Next { .. } => job_id.is_none(),
-            Request::Held { .. } | Request::Report(_) => job_id == Some(self.job_id()),
+            Request::Held { .. } => job_id == Some(self.job_id()),
+            Request::Report(_) => false,
         };
-        if !ours || !fits {
+        if fits { self.take_call(token) } else { None }
+    }
+
+    /// Takes the report that `token` answers, if it is the call that waits.
+    fn reported_call(&mut self, token: Token<'_>, job_id: &str) -> Option<(Report, u8)> {
+        let Call::Waiting { request: Request::Report(report), .. } = self.call else { return None };
+        if job_id != self.job_id() {
+            return None;
+        }
+        self.take_call(token).map(|(_, tries)| (report, tries))
+    }
+
+    /// Every call carries a token and the service echoes it: an answer without ours is to something else.
+    fn take_call(&mut self, token: Token<'_>) -> Option<(Request, u8)> {
+        let Call::Waiting { request, token: number, tries, .. } = self.call else { return None };
+        if !token.matches(self.token(number).as_str()) {
             return None;
         }
         self.call = Call::None;
@@ -38,7 +53,7 @@ impl Agent<'_> {
     }
 
     pub(super) fn described(&mut self, now: u64, job_id: Option<&str>, token: Token<'_>, answer: &DescribeAnswer<'_>) {
-        match self.answered(token, job_id) {
+        match self.described_call(token, job_id) {
             Some((Request::Next { document }, _)) => {
                 self.check_at = now + u64::from(self.config.timing.poll_ms);
                 match answer {
@@ -60,7 +75,9 @@ impl Agent<'_> {
     }
 
     pub(super) fn describe_rejected(&mut self, now: u64, job_id: Option<&str>, rejected: &Rejected<'_>) {
-        let Some((request, tries)) = self.answered(rejected.token, job_id) else { return self.drop_message(Drop::Late) };
+        let Some((request, tries)) = self.described_call(rejected.token, job_id) else {
+            return self.drop_message(Drop::Late);
+        };
         let held = matches!(request, Request::Held { .. });
         match rejected.code {
             RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached if held => self.gone(now),
@@ -251,10 +268,12 @@ impl Agent<'_> {
     }
 
     pub(super) fn updated(&mut self, now: u64, job_id: &str, token: Token<'_>, state: Option<&ExecutionState<'_>>) {
-        let Some((Request::Report(report), _)) = self.answered(token, Some(job_id)) else {
-            // A progress update: all it tells is the version.
-            if job_id == self.job_id() && self.job.is_held() {
-                self.job.version = state.and_then(|s| s.version_number).or(self.job.version);
+        let Some((report, _)) = self.reported_call(token, job_id) else {
+            // A progress update: all it tells is that the version went up by one.
+            if token.0.is_none() && job_id == self.job_id() {
+                self.job.version = self.job.version.map(|version| version.saturating_add(1));
+                self.job.started = true;
+                return;
             }
             return self.drop_message(Drop::Late);
         };
@@ -283,12 +302,12 @@ impl Agent<'_> {
     }
 
     pub(super) fn update_rejected(&mut self, now: u64, job_id: &str, rejected: &Rejected<'_>) {
-        let Some((request, tries)) = self.answered(rejected.token, Some(job_id)) else {
+        let Some((report, tries)) = self.reported_call(rejected.token, job_id) else {
             // A progress update was refused: canceled, deleted, or just throttled. Look.
             self.check_at = self.check_at.min(now);
             return self.drop_message(Drop::Late);
         };
-        let Request::Report(report) = request else { return };
+        let request = Request::Report(report);
         match rejected.code {
             RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.state {
                 // The answer to an earlier attempt got lost.

@@ -2,10 +2,10 @@
 
 use core::ops::{Range, RangeInclusive};
 
-use super::rng::Rng;
-use super::service::Kind;
+use super::message::Kind;
 #[cfg(feature = "net")]
-use super::service::Outgoing;
+use super::message::Outgoing;
+use super::rng::Rng;
 
 /// Faults of one kind of message. Percentages are of messages; the default is a perfect network.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::jobs::{Origin, Status};
 use super::json::{Object, array};
-use super::service::{Kind, Outgoing, Service, To};
+use super::message::{Kind, Outgoing, To};
+use super::service::Service;
 
 const TOKEN_MAX: usize = 64;
 const DETAIL_PAIRS_MAX: usize = 10;

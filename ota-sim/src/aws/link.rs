@@ -6,97 +6,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::faults::{Faults, flip, truncate};
+use super::config::LinkConfig;
+use super::faults::{flip, truncate};
+use super::message::{Counters, Kind, LinkDown, Message, Outgoing, Passing, To};
 use super::rng::Rng;
-use super::service::{Kind, Outgoing, Service, To};
+use super::service::Service;
 use super::topic::matches;
 
 /// Broker's bound on a PUBLISH payload, bytes.
 const PAYLOAD_MAX: usize = 128 * 1024;
-
-/// Properties of the connection.
-#[derive(Clone, Debug)]
-pub struct LinkConfig {
-    /// Faults; none by default.
-    pub faults: Faults,
-    /// The client's maximum packet size, bytes: a larger PUBLISH packet never arrives. `None`: no bound.
-    pub max_packet_size: Option<usize>,
-    /// Messages a second to the device; blocks above it are discarded. AWS: 100.
-    pub messages_per_s: Option<u32>,
-    /// Bytes a second to the device; what is above waits. AWS: 512 KiB.
-    pub bytes_per_s: Option<u32>,
-    /// Keep subscriptions, and QoS 1 pushes of the time in between, over a disconnect.
-    pub persistent_session: bool,
-    /// Deliver answers of Jobs to the requester without a subscription, as AWS does.
-    pub implicit_answers: bool,
-}
-
-impl Default for LinkConfig {
-    fn default() -> Self {
-        Self {
-            faults: Faults::default(),
-            max_packet_size: None,
-            messages_per_s: Some(100),
-            bytes_per_s: Some(512 * 1024),
-            persistent_session: false,
-            implicit_answers: true,
-        }
-    }
-}
-
-/// The connection is down; connect again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkDown;
-
-impl core::fmt::Display for LinkDown {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("the link is down: connect again")
-    }
-}
-
-impl core::error::Error for LinkDown {}
-
-/// A message as it reaches the device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Full topic.
-    pub topic: String,
-    /// Body, possibly damaged.
-    pub payload: Vec<u8>,
-}
-
-/// What happened on the link so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Messages the device published.
-    pub published: u64,
-    /// GetStream requests among them.
-    pub stream_requests: u64,
-    /// Block messages the service sent.
-    pub blocks_sent: u64,
-    /// Block messages handed to the device.
-    pub blocks_delivered: u64,
-    /// Messages handed to the device, blocks included.
-    pub delivered: u64,
-    /// Lost to chance, both directions.
-    pub lost: u64,
-    /// Doubled by chance.
-    pub doubled: u64,
-    /// Delayed so that later ones could overtake.
-    pub reordered: u64,
-    /// Damaged by a flipped bit.
-    pub flipped: u64,
-    /// Cut off.
-    pub truncated: u64,
-    /// Withheld because the packet is larger than the client accepts.
-    pub withheld: u64,
-    /// Discarded by the broker's message rate.
-    pub discarded: u64,
-    /// Nobody had subscribed.
-    pub unsubscribed: u64,
-    /// Times the link broke or was closed.
-    pub disconnects: u64,
-}
 
 /// One device's connection. See the module's example.
 ///
@@ -123,6 +41,19 @@ pub struct Link {
     free_us: u64,
     recent_ms: VecDeque<u64>,
     counters: Counters,
+    script: Script,
+}
+
+/// Decides about single messages; see [`Link::set_script`].
+#[derive(Default)]
+struct Script(Option<Box<Judge>>);
+
+type Judge = dyn FnMut(&Passing<'_>) -> Option<u8>;
+
+impl core::fmt::Debug for Script {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(if self.0.is_some() { "Script(..)" } else { "None" })
+    }
 }
 
 #[derive(Debug)]
@@ -153,6 +84,7 @@ impl Link {
             free_us: 0,
             recent_ms: VecDeque::new(),
             counters: Counters::default(),
+            script: Script::default(),
         }
     }
 
@@ -174,6 +106,12 @@ impl Link {
     /// The properties, to be changed at any time (heal the network, cut it for good).
     pub fn config_mut(&mut self) -> &mut LinkConfig {
         &mut self.config
+    }
+
+    /// Lets `script` decide how many copies of a message travel on (0: it is lost); `None` leaves it to chance. It
+    /// sees every message of both directions once, before the faults: the n-th answer to a status update, say.
+    pub fn set_script(&mut self, script: impl FnMut(&Passing<'_>) -> Option<u8> + 'static) {
+        self.script = Script(Some(Box::new(script)));
     }
 
     /// Whether the connection is up at the time of the last call.
@@ -233,9 +171,13 @@ impl Link {
             self.counters.stream_requests += 1;
         }
         let rates = &self.config.faults.control;
-        let fate = rates.fate(&mut self.rng);
+        let mut fate = rates.fate(&mut self.rng);
+        if let Some(script) = &mut self.script.0 {
+            let passing = Passing { upward: true, topic, payload };
+            fate.copies = script(&passing).unwrap_or(fate.copies);
+        }
         self.counters.lost += u64::from(fate.copies == 0);
-        self.counters.doubled += u64::from(fate.copies == 2);
+        self.counters.doubled += u64::from(fate.copies > 1);
         self.counters.reordered += u64::from(fate.reordered && fate.copies > 0);
         for _ in 0..fate.copies {
             let mut due_ms = (now_ms + self.rng.between(rates.delay_ms.clone())).max(self.last_up_ms);
@@ -374,7 +316,7 @@ impl Link {
             self.counters.unsubscribed += 1;
             return;
         }
-        let size = packet_size(&outgoing);
+        let size = outgoing.packet_size();
         let too_large = self.config.max_packet_size.is_some_and(|max| size > max);
         if too_large || outgoing.payload.len() > PAYLOAD_MAX {
             self.counters.withheld += 1;
@@ -409,9 +351,13 @@ impl Link {
         }
         let sent_ms = from_ms.max(self.free_us / 1000);
         let rates = self.config.faults.rates(&outgoing.kind);
-        let fate = rates.fate(&mut self.rng);
+        let mut fate = rates.fate(&mut self.rng);
+        if let Some(script) = &mut self.script.0 {
+            let passing = Passing { upward: false, topic: &outgoing.topic, payload: &outgoing.payload };
+            fate.copies = script(&passing).unwrap_or(fate.copies);
+        }
         self.counters.lost += u64::from(fate.copies == 0);
-        self.counters.doubled += u64::from(fate.copies == 2);
+        self.counters.doubled += u64::from(fate.copies > 1);
         let arrives = fate.copies > 0;
         self.counters.reordered += u64::from(fate.reordered && arrives);
         self.counters.flipped += u64::from(fate.flipped && arrives);
@@ -443,17 +389,4 @@ enum Event {
     Down,
     Up,
     Break,
-}
-
-/// Bytes of the MQTT 5 PUBLISH packet without properties: header, topic, packet id for QoS 1, empty property list.
-fn packet_size(outgoing: &Outgoing) -> usize {
-    let packet_id = if outgoing.qos > 0 { 2 } else { 0 };
-    let remaining = 2 + outgoing.topic.len() + packet_id + 1 + outgoing.payload.len();
-    let length_bytes = match remaining {
-        0..=127 => 1,
-        128..=16_383 => 2,
-        16_384..=2_097_151 => 3,
-        _ => 4,
-    };
-    1 + length_bytes + remaining
 }

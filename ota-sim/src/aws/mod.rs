@@ -19,26 +19,30 @@
 //! assert_eq!(link.service().job_execution("AFR_OTA-rel-12", "dev-7").unwrap().status, Status::Queued);
 //! ```
 
+mod config;
 mod document;
 mod faults;
 mod jobs;
 mod jobs_api;
 mod json;
 mod link;
+mod message;
 mod rng;
 mod service;
 mod streams;
 mod topic;
 
+pub use config::{EmptyNext, LinkConfig, ServiceConfig};
 pub use document::{OtaFile, OtaSpec};
 #[cfg(feature = "net")]
 pub(crate) use faults::damage;
 pub use faults::{FaultRates, Faults, FlipTarget};
 pub use jobs::{Change, Execution, Origin, Status};
 pub use jobs_api::JobsError;
-pub use link::{Counters, Link, LinkConfig, LinkDown, Message};
+pub use link::Link;
+pub use message::{Counters, Kind, LinkDown, Message, Outgoing, Passing, To};
 pub use rng::Rng;
-pub use service::{EmptyNext, Kind, Outgoing, Service, ServiceConfig, To};
+pub use service::Service;
 pub use streams::{
     BITMAP_LIMIT, BLOCK_COUNT_MAX, BLOCK_SIZE_MAX, BLOCK_SIZE_MIN, FILE_SIZE_MAX, Format, REQUEST_BYTES_MAX,
     Stream, StreamError,

@@ -1,116 +1,17 @@
 //! The cloud's side of an update as a value: things, jobs, streams; requests in, answers out.
 
-use core::ops::Range;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::config::ServiceConfig;
 use super::document::OtaSpec;
 use super::jobs::{Clock, Execution, Origin, Queue, Status};
 use super::jobs_api::JobsError;
 use super::json::{Object, array};
+use super::message::{Kind, Outgoing, To};
 use super::rng::Rng;
 use super::streams::{Format, Request, Stream, StreamError};
 use super::topic::thing_of;
-
-/// What `$next/get` answers and `notify-next` pushes when nothing is pending; all three were seen or are plausible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EmptyNext {
-    /// No `execution` member.
-    Absent,
-    /// `"execution":{}`
-    EmptyObject,
-    /// `"execution":null`
-    Null,
-}
-
-/// Behaviour of a [`Service`]. The default is what AWS documents.
-#[derive(Clone, Debug)]
-pub struct ServiceConfig {
-    /// Seconds since 1970 at `now_ms` = 0.
-    pub epoch_s: u64,
-    /// Where stream names come from.
-    pub seed: u64,
-    /// Answer things that were never added as if they existed and had no jobs.
-    pub any_thing: bool,
-    /// Let a device go from `IN_PROGRESS` to `REJECTED`. AWS' guide is not clear; its agents assume not.
-    pub rejected_after_start: bool,
-    /// Put the request's client token into each block.
-    pub echo_token_in_blocks: bool,
-    /// Refuse a GetStream that has a bitmap but no count, as was seen live for files under 128 KiB.
-    pub refuse_bitmap_without_count: bool,
-    /// Shape of "no job".
-    pub empty_next: EmptyNext,
-    /// Push `notify-next` also when only the status of the next execution changes (undocumented, reported).
-    pub notify_status_changes: bool,
-    /// Longest value in status details, in characters: 128 in the archived limits, 1024 in newer ones.
-    pub detail_value_max: usize,
-    /// Jobs requests a thing may send within a second; what is above is `RequestThrottled`.
-    pub requests_per_s: Option<u32>,
-    /// How long the service thinks before an answer, ms.
-    pub answer_delay_ms: u64,
-}
-
-impl Default for ServiceConfig {
-    fn default() -> Self {
-        Self {
-            epoch_s: 1_718_000_000,
-            seed: 0,
-            any_thing: false,
-            rejected_after_start: false,
-            echo_token_in_blocks: true,
-            refuse_bitmap_without_count: false,
-            empty_next: EmptyNext::Absent,
-            notify_status_changes: false,
-            detail_value_max: 128,
-            requests_per_s: None,
-            answer_delay_ms: 0,
-        }
-    }
-}
-
-/// Whom a message is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum To {
-    /// The client that asked, even without a subscription (answers of Jobs).
-    Requester,
-    /// Whoever subscribed.
-    Subscribers,
-}
-
-/// What a message is, so that faults can tell them apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// An answer of Jobs, or of a stream other than a block.
-    Answer,
-    /// `notify` and `notify-next`.
-    Push,
-    /// One block of a file.
-    Block {
-        /// Where the values of `f` and `i` lie in the payload of the message.
-        ids: Range<usize>,
-        /// Where the block's own bytes lie in it.
-        payload: Range<usize>,
-    },
-}
-
-/// One message the cloud publishes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Whose topic it is.
-    pub thing: String,
-    /// Full topic.
-    pub topic: String,
-    /// Body.
-    pub payload: Vec<u8>,
-    /// 0 or 1.
-    pub qos: u8,
-    /// Receiver.
-    pub to: To,
-    /// Kind of message.
-    pub kind: Kind,
-    /// Not to be delivered before this time, ms.
-    pub not_before_ms: u64,
-}
 
 /// AWS IoT Jobs and streams for any number of things.
 ///
@@ -252,6 +153,18 @@ impl Service {
         }
         self.push_changes(now_ms, thing);
         true
+    }
+
+    /// Pushes `notify-next` again though nothing changed, as a QoS 1 redelivery or an eager service would.
+    pub fn redeliver(&mut self, now_ms: u64, thing: &str) {
+        if let Some(known) = self.things.get_mut(thing) {
+            known.queue.told_next = None;
+            // With nothing next, `None` would look told already.
+            if known.queue.next().is_none() {
+                known.queue.told_next = Some((String::new(), 0, Status::Removed));
+            }
+        }
+        self.push_changes(now_ms, thing);
     }
 
     /// Rejects the next `count` requests to Jobs with `error` (throttling, service failure).
@@ -448,16 +361,6 @@ impl Service {
                 Err(error) => rejected(error, token),
             },
             _ => rejected(StreamError::InvalidTopic, token),
-        }
-    }
-}
-
-impl EmptyNext {
-    pub(crate) fn add_to(self, object: Object) -> Object {
-        match self {
-            Self::Absent => object,
-            Self::EmptyObject => object.raw("execution", "{}"),
-            Self::Null => object.raw("execution", "null"),
         }
     }
 }

@@ -3,37 +3,11 @@
 use core::borrow::Borrow;
 use core::ops::Range;
 
-use embedded_storage::nor_flash as blocking;
-use embedded_storage_async::nor_flash as nonblocking;
-
 use super::supply::Fate;
 use super::{
     Actor, ConfigError, Counters, Cut, FlashConfig, FlashFault, Kind, Ledger, Memory, Supply, Tear,
     ZONE_COUNT, splitmix,
 };
-
-/// A flash whose sizes are known at run time only, as the MCUboot model sees it.
-pub trait Device {
-    /// The shape of the part.
-    fn config(&self) -> FlashConfig;
-    /// Says who works on the flash from now on.
-    fn set_actor(&mut self, actor: Actor);
-    /// Reads bytes.
-    ///
-    /// # Errors
-    /// [`FlashFault::OutOfBounds`], [`FlashFault::PowerLost`] or [`FlashFault::Memory`].
-    fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), FlashFault>;
-    /// Writes whole units.
-    ///
-    /// # Errors
-    /// Any [`FlashFault`].
-    fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashFault>;
-    /// Erases whole sectors, each one operation.
-    ///
-    /// # Errors
-    /// Any [`FlashFault`] but `NotErased`.
-    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashFault>;
-}
 
 /// A strict flash in memory. `WRITE` and `ERASE` are the write size and the sector in bytes; both 1 stand for a part whose
 /// sizes are known at run time only, which is as strict but tells the traits of `embedded-storage` nothing.
@@ -47,8 +21,8 @@ pub struct FlashDouble<M, const WRITE: usize, const ERASE: usize, L = (), P = Su
     memory: M,
     ledger: L,
     supply: P,
-    config: FlashConfig,
-    actor: Actor,
+    pub(super) config: FlashConfig,
+    pub(super) actor: Actor,
     application: Counters,
     bootloader: Counters,
     zones: [(Range<u32>, Counters); ZONE_COUNT],
@@ -297,7 +271,7 @@ impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Sup
         }
     }
 
-    fn read_bytes(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), FlashFault> {
+    pub(super) fn read_bytes(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), FlashFault> {
         if self.supply().is_lost() {
             return Err(FlashFault::PowerLost);
         }
@@ -309,7 +283,7 @@ impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Sup
         self.memory.load(at, bytes)
     }
 
-    fn write_units(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashFault> {
+    pub(super) fn write_units(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashFault> {
         if self.supply().is_lost() {
             return Err(FlashFault::PowerLost);
         }
@@ -380,7 +354,7 @@ impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Sup
         Ok(())
     }
 
-    fn erase_sectors(&mut self, from: u32, to: u32) -> Result<(), FlashFault> {
+    pub(super) fn erase_sectors(&mut self, from: u32, to: u32) -> Result<(), FlashFault> {
         if self.supply().is_lost() {
             return Err(FlashFault::PowerLost);
         }
@@ -430,81 +404,5 @@ impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Sup
             Fate::Never => {}
         }
         if fate == Fate::Whole { Ok(()) } else { Err(FlashFault::PowerLost) }
-    }
-}
-
-impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Supply>> Device
-    for FlashDouble<M, WRITE, ERASE, L, P>
-{
-    fn config(&self) -> FlashConfig {
-        self.config
-    }
-    fn set_actor(&mut self, actor: Actor) {
-        self.actor = actor;
-    }
-    fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), FlashFault> {
-        self.read_bytes(at, bytes)
-    }
-    fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashFault> {
-        self.write_units(at, bytes)
-    }
-    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashFault> {
-        self.erase_sectors(from, to)
-    }
-}
-
-impl<M, const WRITE: usize, const ERASE: usize, L, P> blocking::ErrorType
-    for FlashDouble<M, WRITE, ERASE, L, P>
-{
-    type Error = FlashFault;
-}
-
-impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Supply>> blocking::ReadNorFlash
-    for FlashDouble<M, WRITE, ERASE, L, P>
-{
-    const READ_SIZE: usize = 1;
-    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashFault> {
-        self.read_bytes(offset, bytes)
-    }
-    fn capacity(&self) -> usize {
-        self.config.size as usize
-    }
-}
-
-impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Supply>> blocking::NorFlash
-    for FlashDouble<M, WRITE, ERASE, L, P>
-{
-    const WRITE_SIZE: usize = WRITE;
-    const ERASE_SIZE: usize = ERASE;
-    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashFault> {
-        self.erase_sectors(from, to)
-    }
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashFault> {
-        self.write_units(offset, bytes)
-    }
-}
-
-impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Supply>>
-    nonblocking::ReadNorFlash for FlashDouble<M, WRITE, ERASE, L, P>
-{
-    const READ_SIZE: usize = 1;
-    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashFault> {
-        self.read_bytes(offset, bytes)
-    }
-    fn capacity(&self) -> usize {
-        self.config.size as usize
-    }
-}
-
-impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Supply>> nonblocking::NorFlash
-    for FlashDouble<M, WRITE, ERASE, L, P>
-{
-    const WRITE_SIZE: usize = WRITE;
-    const ERASE_SIZE: usize = ERASE;
-    async fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashFault> {
-        self.erase_sectors(from, to)
-    }
-    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashFault> {
-        self.write_units(offset, bytes)
     }
 }

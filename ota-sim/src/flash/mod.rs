@@ -21,6 +21,7 @@
 //! assert_eq!(read, [3, 3, 3, 3, 0xFF, 0xFF, 0xFF, 0xFF]);
 //! ```
 
+mod device;
 mod double;
 #[cfg(feature = "std")]
 pub mod file;
@@ -30,7 +31,8 @@ mod supply;
 
 use core::fmt;
 
-pub use double::{Device, FlashDouble};
+pub use device::Device;
+pub use double::FlashDouble;
 #[cfg(feature = "std")]
 pub use ledger::VecLedger;
 pub use ledger::{ArrayLedger, Ledger};
@@ -48,7 +50,8 @@ pub type VecFlash<const WRITE: usize, const ERASE: usize, P = Supply> =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Write-once NOR: a unit is programmed once between erases, even when the bytes written were the erased value
-    /// or the write was torn and the unit looks blank (parts with ECC per unit, e.g. S25FL512S).
+    /// or the write was torn and the unit looks blank (parts with ECC per unit, e.g. S25FL512S). The bootloader alone may
+    /// program a unit that reads blank: bootutil goes by what it reads.
     Nor,
     /// As [`Kind::Nor`], but a unit that reads blank may be programmed again after a torn write.
     NorReprogram,

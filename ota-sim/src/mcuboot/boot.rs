@@ -85,6 +85,9 @@ impl Bootloader<'_> {
     ///
     /// # Errors
     /// The fault of a flash. After [`FlashFault::PowerLost`], boot again with the power on.
+    ///
+    /// # Panics
+    /// When `devices` are not the flashes, in number and shape, that the layout was checked against.
     pub fn boot(&self, devices: &mut [&mut dyn Device], counters: &mut [u32]) -> Result<Boot, FlashFault> {
         devices.iter_mut().for_each(|device| device.set_actor(Actor::Bootloader));
         let result = self.boot_images(&mut Flashes(&mut *devices), counters);
@@ -144,7 +147,7 @@ impl Bootloader<'_> {
         if swap == SwapType::None {
             return Ok(Plan::Nothing);
         }
-        if let Err(refused) = self.judge(flashes, image, swap, counters)? {
+        if let Err(refused) = self.judge(flashes, image, swap, counters, interrupted.is_some())? {
             report.refused = Some(refused);
             self.refuse(flashes, image, swap, refused, interrupted.is_some())?;
             return Ok(Plan::Nothing);
@@ -183,10 +186,12 @@ impl Bootloader<'_> {
         image: usize,
         swap: SwapType,
         counters: &[u32],
+        resumed: bool,
     ) -> Result<Result<(), Refused>, FlashFault> {
         let slots = self.slots(image);
         let place = self.secondary_place(flashes, image, swap);
-        if place.base > 0 && has_magic(flashes, Place { base: 0, ..place })? {
+        // A swap that was cut may already have put the old image there.
+        if !resumed && place.base > 0 && has_magic(flashes, Place { base: 0, ..place })? {
             return Ok(Err(Refused::WrongOffset));
         }
         let limit = self.limit_of(flashes, &slots);

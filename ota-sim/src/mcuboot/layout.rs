@@ -231,6 +231,13 @@ impl<'a> Bootloader<'a> {
         }
     }
 
+    /// Largest image, to the end of its TLVs, that can be installed from the secondary; `None` with a status partition,
+    /// where bootutil does not check, and with an image or flash that is not there.
+    pub fn max_image_size(&self, image: usize, flashes: &[FlashConfig]) -> Option<u32> {
+        let slots = self.config.images.get(image)?;
+        self.limit(slots, flashes.get(slots.primary.device)?, flashes.get(slots.secondary.device)?)
+    }
+
     /// [`limit`](Self::limit) of the flashes at hand.
     pub(super) fn limit_of(&self, flashes: &Flashes<'_, '_>, slots: &ImageSlots) -> Option<u32> {
         self.limit(slots, &flashes.config(slots.primary), &flashes.config(slots.secondary))

@@ -161,6 +161,11 @@ impl Bootloader<'_> {
     fn keep_revert(&self, flashes: &mut Flashes<'_, '_>, job: &Job) -> Result<(), FlashFault> {
         let area = self.slots(job.image).secondary;
         let fields = self.fields(area);
+        let state = self.state(flashes, area, &fields)?;
+        if state.magic == Magic::Good && state.copy_done == Flag::Set {
+            // Row 0 brought us here: what is asked for already stands in the secondary.
+            return Ok(());
+        }
         if !flashes.is_blank(area, fields.swap_size, area.size)? {
             if job.in_scratch {
                 return Ok(());

@@ -93,7 +93,7 @@ impl NetError {
 impl core::fmt::Display for NetError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Broker(text) => write!(f, "the broker does not start: {text}"),
+            Self::Broker(text) => write!(f, "the broker cannot be used: {text}"),
             Self::Certificates(error) => write!(f, "the certificates cannot be written: {error}"),
         }
     }

@@ -1,0 +1,190 @@
+//! `ota serve` as a process, with an independent MQTT client as the device.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use base64ct::{Base64, Encoding};
+use p256::ecdsa::signature::Verifier;
+use p256::ecdsa::{DerSignature, VerifyingKey};
+use p256::pkcs8::DecodePublicKey;
+use rumqttc::{Client, Connection, Event, MqttOptions, Packet, QoS};
+
+/// Bounds every wait, so that a broken tool fails the test and does not hang it.
+const PATIENCE: Duration = Duration::from_secs(20);
+const THING: &str = "dev-7";
+
+/// The running tool; killed when the test gives up.
+struct Tool {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Tool {
+    fn serve(image: &Path, more: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ota"))
+            .args(["serve", "--thing", THING, "--mqtt-port", "0", "--image"])
+            .arg(image)
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the tool starts");
+        let (sender, lines) = channel();
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { child, lines }
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("one more line in time")
+    }
+
+    /// Reads on to the line that starts with `start`; gives what follows.
+    fn after(&self, start: &str) -> String {
+        loop {
+            if let Some(rest) = self.line().strip_prefix(start) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+
+    fn port(&self) -> u16 {
+        let address = self.after("MQTT ");
+        address.split(' ').next().and_then(|a| a.rsplit(':').next()).expect("port").parse().expect("number")
+    }
+
+    fn exit_code(mut self) -> i32 {
+        // The last line is out; what is left takes half a second. Reading to the end of the output waits for it.
+        while self.lines.recv_timeout(PATIENCE).is_ok() {}
+        self.child.wait().expect("exit").code().expect("no signal")
+    }
+}
+
+fn device(port: u16) -> (Client, Connection) {
+    let mut options = MqttOptions::new(THING, "127.0.0.1", port);
+    options.set_credentials("?SDK=Test", "");
+    Client::new(options, 10)
+}
+
+/// Publishes a request and waits for the answer, without any subscription.
+fn ask(device: &mut (Client, Connection), path: &str, body: &str) -> (String, String) {
+    let topic = format!("$aws/things/{THING}/jobs/{path}");
+    device.0.publish(topic, QoS::AtLeastOnce, false, body).expect("queued");
+    loop {
+        if let Event::Incoming(Packet::Publish(p)) =
+            device.1.recv_timeout(PATIENCE).expect("an answer in time").expect("connected")
+        {
+            return (p.topic, String::from_utf8(p.payload.to_vec()).expect("UTF-8"));
+        }
+    }
+}
+
+fn image_file(dir: &Path) -> (std::path::PathBuf, Vec<u8>) {
+    let content: Vec<u8> = (0..5000u32).map(|k| (k * 7) as u8).collect();
+    let path = dir.join("app.bin");
+    std::fs::File::create(&path).expect("file").write_all(&content).expect("written");
+    (path, content)
+}
+
+#[test]
+fn a_succeeded_job_exits_with_zero_and_is_signed_with_the_printed_key() {
+    let dir = tempfile::tempdir().expect("folder");
+    let (path, content) = image_file(dir.path());
+    let tool = Tool::serve(&path, &[]);
+    let mut device = device(tool.port());
+    let job = tool.after("Job ");
+    let mut pem = String::new();
+    while !pem.ends_with("-----END PUBLIC KEY-----\n") {
+        let line = tool.line();
+        if !pem.is_empty() || line.starts_with("-----BEGIN") {
+            pem += &line;
+            pem.push('\n');
+        }
+    }
+
+    let (topic, body) = ask(&mut device, "$next/get", "{}");
+    assert!(topic.ends_with("/$next/get/accepted"));
+    let answer: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let execution = &answer["execution"];
+    assert_eq!(execution["jobId"], job.as_str());
+    let file = &execution["jobDocument"]["afr_ota"]["files"][0];
+    assert_eq!((&file["filepath"], &file["filesize"]), (&"app.bin".into(), &5000.into()));
+    let signature =
+        Base64::decode_vec(file["sig-sha256-ecdsa"].as_str().expect("signature")).expect("base64");
+    let key = VerifyingKey::from_public_key_pem(&pem).expect("printed key");
+    key.verify(&content, &DerSignature::try_from(signature.as_slice()).expect("DER"))
+        .expect("good signature");
+
+    let update = r#"{"status":"IN_PROGRESS","statusDetails":{"receive":"1/5"}}"#;
+    let (topic, _) = ask(&mut device, &format!("{job}/update"), update);
+    assert!(topic.ends_with("/update/accepted"));
+    let shown = tool.after("+");
+    assert!(shown.contains("QUEUED"), "{shown}");
+    let shown = tool.after("+");
+    assert!(shown.ends_with("IN_PROGRESS  version 2  receive=1/5"), "{shown}");
+    let (topic, _) = ask(&mut device, &format!("{job}/update"), r#"{"status":"SUCCEEDED"}"#);
+    assert!(topic.ends_with("/update/accepted"), "the answer to the last update still arrives");
+    assert_eq!(tool.exit_code(), 0);
+}
+
+#[test]
+fn other_ends_have_their_own_exit_codes() {
+    for (status, code) in [("FAILED", 10), ("REJECTED", 11)] {
+        let dir = tempfile::tempdir().expect("folder");
+        let tool = Tool::serve(&image_file(dir.path()).0, &[]);
+        let mut device = device(tool.port());
+        let job = tool.after("Job ");
+        let update = format!(r#"{{"status":"{status}","statusDetails":{{"reason":"because"}}}}"#);
+        ask(&mut device, &format!("{job}/update"), &update);
+        assert_eq!(tool.exit_code(), code);
+    }
+}
+
+#[test]
+fn tls_files_are_made_and_announced() {
+    let dir = tempfile::tempdir().expect("folder");
+    let certificates = dir.path().join("tls");
+    let tool = Tool::serve(&image_file(dir.path()).0, &["--tls-dir", certificates.to_str().expect("UTF-8")]);
+    assert!(tool.after("MQTT/TLS ").contains("client certificate required"));
+    for (label, name) in [("CA ", "ca.pem"), ("Device ", "device.pem"), ("Device key ", "device-key.pem")] {
+        let path = tool.after(label);
+        assert!(path.ends_with(name), "{path}");
+        assert!(std::fs::read_to_string(path).expect("file").starts_with("-----BEGIN "));
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_said_at_once() {
+    let dir = tempfile::tempdir().expect("folder");
+    let (image, _) = image_file(dir.path());
+    let empty = dir.path().join("empty.bin");
+    std::fs::write(&empty, b"").expect("written");
+    let run = |image: &Path, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ota"));
+        command.args(["serve", "--thing", THING, "--mqtt-port", "0", "--image"]).arg(image).args(more);
+        let output = command.stdin(Stdio::null()).output().expect("runs");
+        (output.status.code().expect("no signal"), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (image, more, code, words) in [
+        (dir.path().join("none.bin"), &[][..], 1, "cannot read"),
+        (empty, &[], 1, "is empty"),
+        (image.clone(), &["--protocols", "mqtt,http"], 1, "MQTT streams only"),
+        (image.clone(), &["--job-key", "/nonexistent.pem"], 1, "cannot read /nonexistent.pem"),
+        (image, &["--protocols", "ftp"], 2, "invalid value"),
+    ] {
+        let (got, text) = run(&image, more);
+        assert_eq!(got, code, "{text}");
+        assert!(text.contains(words), "{text}");
+    }
+}
