@@ -14,10 +14,12 @@ use ota_core::journal::{FlashJournal, Journal, JournalLayout, JournalRegion, Rec
 use ota_core::slot::FlashError;
 use ota_sim::flash::file::FileMemory;
 use ota_sim::flash::{
-    Actor, Counters, Cut, Device, FlashConfig, FlashDouble, FlashFault, Kind, Memory, Supply, Tear, VecLedger, When,
+    Actor, Counters, Cut, Device, FlashConfig, FlashDouble, FlashFault, Kind, Memory, Supply, Tear,
+    VecLedger, When,
 };
 use ota_sim::mcuboot::{
-    Area, Bootloader, Config, ImageBoot, ImageSlots as BootSlots, Mode as BootMode, PublicKey, StatusVersion, Validation,
+    Area, Bootloader, Config, ImageBoot, ImageSlots as BootSlots, Mode as BootMode, PublicKey, StatusVersion,
+    Validation,
 };
 use tokio::sync::Notify;
 
@@ -74,7 +76,8 @@ impl Board {
         let &Options { slot_size, sector_size, write_size, erased, .. } = options;
         let kind = if write_size > WRITE_ONCE_MAX { Kind::RowRewrite } else { Kind::NorReprogram };
         let span = |sectors: u32| sectors.checked_mul(sector_size);
-        let journal_start = slot_size.checked_mul(2).zip(span(SCRATCH_SECTORS)).and_then(|(a, b)| a.checked_add(b));
+        let journal_start =
+            slot_size.checked_mul(2).zip(span(SCRATCH_SECTORS)).and_then(|(a, b)| a.checked_add(b));
         let size = journal_start.zip(span(JOURNAL_SECTORS)).and_then(|(a, b)| a.checked_add(b));
         let (Some(journal_start), Some(size)) = (journal_start, size.filter(|size| *size <= 1 << 30)) else {
             bail!("two slots of this size make a flash of more than 1 GiB");
@@ -107,7 +110,10 @@ impl Board {
             boot_write_size: max_align.bytes(),
             max_sectors: slot_size.div_ceil(sector_size).max(128),
         })?;
-        ensure!(update.factory.len() <= layout.max_image_size() as usize, "--slot-size: no room for version 0.9.0");
+        ensure!(
+            update.factory.len() <= layout.max_image_size() as usize,
+            "--slot-size: no room for version 0.9.0"
+        );
         let journal = JournalRegion::new(JournalLayout {
             start: journal_start,
             sector_count: JOURNAL_SECTORS,
@@ -125,8 +131,11 @@ impl Board {
         double.watch(zone::JOURNAL, journal_start..size);
         double.watch(zone::PRIMARY, 0..slot_size);
         // Only swap-status has a status partition; in the others nobody looks at this part.
-        let status_file =
-            options.flash.as_deref().filter(|_| options.boot_mode == Mode::SwapStatus).map(|p| beside(p, "status"));
+        let status_file = options
+            .flash
+            .as_deref()
+            .filter(|_| options.boot_mode == Mode::SwapStatus)
+            .map(|p| beside(p, "status"));
         let status_config = FlashConfig::row_rewrite(STATUS_SIZE, ROW_SIZE);
         let status = Bytes::open(status_file.as_deref(), &status_config, &[])?;
         let status = with_ledger(status, Rc::clone(&supply), status_config)?;
@@ -134,7 +143,10 @@ impl Board {
             supply.arm_for(Actor::Application, Cut { operation, when: When::Inside(Tear::Half) });
         }
         let area = |start, size| Area { device: 0, start, size };
-        let keys = update.image_keys.iter().map(|der| PublicKey::from_spki(der).context("--image-key: not a P-256 key"));
+        let keys = update
+            .image_keys
+            .iter()
+            .map(|der| PublicKey::from_spki(der).context("--image-key: not a P-256 key"));
         let board = Self {
             flash: RefCell::new(BoardFlash { double, lost: Rc::default(), torn: Rc::default() }),
             layout,
@@ -207,12 +219,10 @@ impl Board {
 
     fn secondary(&self) -> Download {
         let flash = self.flash.borrow();
-        let secondary = self.layout.secondary();
-        Download {
-            counters: flash.double.watched(zone::SECONDARY),
-            // The ledger counts the bootloader's erases too, which come later.
-            max_erases_per_sector: flash.double.max_erases_per_sector(secondary.covered()),
-        }
+        let counters = flash.double.watched(zone::SECONDARY);
+        // The ledger counts the bootloader's erases too; where there was no download these are the only ones.
+        let worst = flash.double.max_erases_per_sector(self.layout.secondary().covered());
+        Download { counters, max_erases_per_sector: worst.min(counters.erases) }
     }
 
     /// What the firmware did to the journal, and to the primary slot (the confirm).
@@ -252,7 +262,11 @@ pub(crate) struct BoardFlash {
 }
 
 impl BoardFlash {
-    async fn survive<T>(&self, result: Result<T, FlashFault>, operation: impl FnOnce() -> String) -> Result<T, FlashFault> {
+    async fn survive<T>(
+        &self,
+        result: Result<T, FlashFault>,
+        operation: impl FnOnce() -> String,
+    ) -> Result<T, FlashFault> {
         if matches!(result, Err(FlashFault::PowerLost)) {
             self.torn.replace(operation());
             self.lost.notify_one();
@@ -332,11 +346,16 @@ impl Bytes {
         if !path.exists() {
             // Renamed when it is whole, so that a process killed here leaves no half a flash behind.
             let half = beside(path, "new");
-            fs::write(&half, fresh()).and_then(|()| fs::rename(&half, path)).with_context(|| path.display().to_string())?;
+            fs::write(&half, fresh())
+                .and_then(|()| fs::rename(&half, path))
+                .with_context(|| path.display().to_string())?;
         }
         let length = fs::metadata(path)?.len();
         let (name, size) = (path.display(), config.size);
-        ensure!(length == u64::from(size), "{name} holds {length} bytes, this board has {size}: another file, or other options");
+        ensure!(
+            length == u64::from(size),
+            "{name} holds {length} bytes, this board has {size}: another file, or other options"
+        );
         Ok(Self::File(FileMemory::open(path, config)?))
     }
 }

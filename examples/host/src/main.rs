@@ -50,7 +50,12 @@ impl Open for Tcp {
 
 /// One life of the device, from reset to reset (`None`: to a power cut). Memory comes from vectors; a device has arrays.
 async fn firmware(
-    options: &Options, update: &Update, board: &Board, cloud: &Cloud, boots: u32, totals: &mut Totals,
+    options: &Options,
+    update: &Update,
+    board: &Board,
+    cloud: &Cloud,
+    boots: u32,
+    totals: &mut Totals,
 ) -> anyhow::Result<Option<Outcome>> {
     // 2. The flash: one device here, with both slots and the journal in it. Only the layout knows the boot mode.
     let flash = SharedFlash::new(&board.flash);
@@ -60,7 +65,8 @@ async fn firmware(
     // 3. The keys: whose jobs are believed, and (where given) whose images.
     let certificate = update.job_key.certificate_der("Laptop Inc.");
     let job_keys = [PublicKey::certificate(&certificate)?];
-    let image_keys: Vec<_> = update.image_keys.iter().map(|der| PublicKey::spki(der)).collect::<Result<_, _>>()?;
+    let image_keys: Vec<_> =
+        update.image_keys.iter().map(|der| PublicKey::spki(der)).collect::<Result<_, _>>()?;
     let rules = Rules { job: EcdsaP256::new(&job_keys)?, image_keys: &image_keys, reset_vector: None };
 
     // 4. The MQTT client.
@@ -68,12 +74,22 @@ async fn firmware(
     let mut tx = vec![0; mqtt::tx_size(MAX_PAYLOAD_SIZE, 4, 0)];
     let connector = Mqtt::new(Tcp(cloud.broker), mqtt::Config::new(THING), &mut rx, &mut tx)?;
 
-    // 5. The agent and its memory. A loopback needs less patience than the Internet, and has no limit of 100 blocks/s.
+    // 5. The agent and its memory. A loopback needs less patience than the Internet.
     let layouts = [board.layout];
-    let mut config = Config { block_size: options.block_size, blocks_per_second: 0, ..Config::new(THING, &layouts) };
+    let mut config = Config {
+        block_size: options.block_size,
+        blocks_per_second: options.rate,
+        ..Config::new(THING, &layouts)
+    };
     config.seed = (options.seed as u32).wrapping_add(boots);
     if options.broker.is_none() {
-        config.timing = Timing { request_ms: 2_000, block_ms: 250, retry_ms: 100, retry_max_ms: 2_000, ..Timing::DEFAULT };
+        config.timing = Timing {
+            request_ms: 2_000,
+            block_ms: 250,
+            retry_ms: 100,
+            retry_max_ms: 2_000,
+            ..Timing::DEFAULT
+        };
     }
     if options.self_test == SelfTest::Hang {
         config.timing.self_test_ms = 2_000;
@@ -91,7 +107,8 @@ async fn firmware(
 
     // 7. Run until the device has to be reset. Dropping the future, as a power cut does here, is legal anywhere.
     let mut buffer = [0; MAX_PAYLOAD_SIZE];
-    let mut device = Device { connector, local, timer: EmbassyTimer, commands: &commands, buffer: &mut buffer };
+    let mut device =
+        Device { connector, local, timer: EmbassyTimer, commands: &commands, buffer: &mut buffer };
     let outcome = tokio::select! {
         outcome = run(&mut agent, &mut device) => Some(outcome),
         operation = board.power_lost() => {
@@ -111,7 +128,11 @@ async fn update(options: &Options) -> anyhow::Result<bool> {
     let board = Board::new(options, &update)?;
     let mut totals = Totals::default();
     let mut end = Cloud::remembered(options, &update);
-    if end.is_none() {
+    if end.is_some() {
+        eprintln!(
+            "note: this job ended in an earlier run; remove the flash file and the one beside it to start over"
+        );
+    } else {
         let cloud = Cloud::start(options, &update).await?;
         for boots in 0.. {
             board.boot()?;
@@ -126,7 +147,15 @@ async fn update(options: &Options) -> anyhow::Result<bool> {
     let end = end.context("the device stopped before its job was over")?;
     // What runs is what runs after yet another power cycle.
     let running = board.boot()?.running.unwrap_or_default();
-    let report = Report { options, update: &update, board: &board, totals: &totals, end: &end, running, time: started.elapsed() };
+    let report = Report {
+        options,
+        update: &update,
+        board: &board,
+        totals: &totals,
+        end: &end,
+        running,
+        time: started.elapsed(),
+    };
     if !options.quiet {
         println!("{}", report.table());
     }

@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Bytes of a block
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = number)]
     pub(crate) block_size: u32,
+    /// Blocks the device asks for in a second at most (AWS IoT delivers 100); 0: as many as it can take
+    #[arg(long, value_name = "BLOCKS", default_value_t = 1000)]
+    pub(crate) rate: u16,
     /// How the bootloader installs an update
     #[arg(long, value_enum, default_value_t = Mode::SwapMove)]
     pub(crate) boot_mode: Mode,

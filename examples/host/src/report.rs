@@ -74,7 +74,15 @@ impl Report<'_> {
         let rows = [
             ("job", format!("{}: {} ({})", self.update.job_id, self.end.status, self.end.reason)),
             ("runs now", format!("version {}", self.running.version)),
-            ("file", format!("{} bytes, {} blocks of {}", self.update.file.len(), self.blocks(), self.options.block_size)),
+            (
+                "file",
+                format!(
+                    "{} bytes, {} blocks of {}",
+                    self.update.file.len(),
+                    self.blocks(),
+                    self.options.block_size
+                ),
+            ),
             ("requests", format!("{} for blocks", totals.requests)),
             ("received", format!("{} blocks, {} resumed", totals.blocks_received, totals.resumed_blocks)),
             ("dropped", format!("{} messages, {} of them duplicates", totals.dropped, totals.duplicates)),
@@ -87,7 +95,10 @@ impl Report<'_> {
             ),
             ("journal", format!("{} writes, {} erases", journal.writes, journal.erases)),
             ("confirm", format!("{} writes, {} erases", confirm.writes, confirm.erases)),
-            ("bootloader", format!("{} erases, {} bytes written", bootloader.erases, bootloader.bytes_written)),
+            (
+                "bootloader",
+                format!("{} erases, {} bytes written", bootloader.erases, bootloader.bytes_written),
+            ),
             ("reboots", format!("{}{cut}", totals.reboots)),
             ("time", format!("{seconds:.2} s")),
         ];

@@ -17,17 +17,24 @@ const BAR: u32 = 40;
 
 /// Shows progress on standard error and says the application's words.
 pub(crate) struct Screen<'a> {
-    pub(crate) options: &'a Options,
-    pub(crate) board: &'a Board,
-    pub(crate) cloud: &'a Cloud,
-    pub(crate) commands: &'a Commands,
+    options: &'a Options,
+    board: &'a Board,
+    cloud: &'a Cloud,
+    commands: &'a Commands,
     /// A bar is on the line the cursor is on.
-    pub(crate) drawn: Cell<bool>,
+    drawn: Cell<bool>,
+    /// How far the last line of progress was, in tenths.
+    tenth: Cell<u32>,
 }
 
 impl<'a> Screen<'a> {
-    pub(crate) fn new(options: &'a Options, board: &'a Board, cloud: &'a Cloud, commands: &'a Commands) -> Self {
-        Self { options, board, cloud, commands, drawn: Cell::new(false) }
+    pub(crate) fn new(
+        options: &'a Options,
+        board: &'a Board,
+        cloud: &'a Cloud,
+        commands: &'a Commands,
+    ) -> Self {
+        Self { options, board, cloud, commands, drawn: Cell::default(), tenth: Cell::default() }
     }
 
     /// One line of what happens.
@@ -83,10 +90,18 @@ impl Observer for Screen<'_> {
         if total == 0 {
             return;
         }
-        if self.options.cancel_at.is_some_and(|percent| held * 100 >= percent * total) && self.cloud.end().is_none() {
+        if self.options.cancel_at.is_some_and(|percent| held * 100 >= percent * total)
+            && self.cloud.end().is_none()
+        {
             self.cloud.cancel();
         }
-        if !self.options.quiet && stderr().is_terminal() {
+        if !self.options.quiet && !stderr().is_terminal() {
+            // A log gets ten lines, not one a block.
+            let tenth = held * 10 / total;
+            if self.tenth.replace(tenth) != tenth && tenth > 0 {
+                self.say(&format!("device: {held} of {total} blocks"));
+            }
+        } else if !self.options.quiet {
             let filled = held * BAR / total;
             let bar: String = (0..BAR).map(|place| if place < filled { '#' } else { '.' }).collect();
             eprint!("\r[{bar}] {held}/{total} blocks");

@@ -49,7 +49,9 @@ impl Update {
                         &fs::read_to_string(pem).with_context(|| pem.display().to_string())?,
                     )?),
                     None => {
-                        eprintln!("note: no --image-key is given, so the bootloader checks the image's hash only");
+                        eprintln!(
+                            "note: no --image-key is given, so the bootloader checks the image's hash only"
+                        );
                         image_keys.clear();
                     }
                 }
