@@ -236,6 +236,11 @@ impl Board {
         self.flash.borrow().double.counters_of(Actor::Bootloader)
     }
 
+    /// Writes and sector erases of the firmware: what `--cut` counts.
+    pub(crate) fn operations(&self) -> u32 {
+        self.flash.borrow().double.counters().operations
+    }
+
     /// Flash operations no chip would have taken; a fault of the library.
     pub(crate) fn violations(&self) -> u32 {
         self.flash.borrow().double.strict_violations()

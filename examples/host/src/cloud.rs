@@ -83,7 +83,13 @@ impl Cloud {
         let value: Value = serde_json::from_str(&text).ok()?;
         let text = |key: &str| value.get(key)?.as_str().map(String::from);
         let end = JobEnd { status: text("status")?, reason: text("reason")? };
-        (text("job_id")? == update.job_id).then_some(end)
+        let same = text("job_id")? == update.job_id;
+        if same {
+            eprintln!(
+                "note: this job ended in an earlier run; remove the flash file and the one beside it to start over"
+            );
+        }
+        same.then_some(end)
     }
 
     /// How the job ended, if it has.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
+use ota_core::agent::Timing;
 use ota_core::geometry::BootMode;
 use ota_core::version::Version;
 use ota_sim::aws::FaultRates;
@@ -44,7 +45,8 @@ pub(crate) struct Options {
     /// Faults on block messages in percent, e.g. loss=20,dup=10,reorder=20,flip=1 (also: truncate)
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
     pub(crate) fault: Faults,
-    /// Cut the power in the middle of the device's flash operation of this number (the first is 0), then boot and resume
+    /// Cut the power in the middle of the device's flash operation of this number, then boot and resume. The first is 0;
+    /// --json tells how many there are without a cut
     #[arg(long, value_name = "OPERATION")]
     pub(crate) cut: Option<u32>,
     /// Cancel the job in the cloud once the device holds this much of the file
@@ -89,6 +91,23 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// How patient the device is.
+    pub(crate) fn timing(&self) -> Timing {
+        // A loopback needs less patience than the Internet.
+        let quick = Timing {
+            request_ms: 2_000,
+            block_ms: 250,
+            retry_ms: 100,
+            retry_max_ms: 2_000,
+            ..Timing::DEFAULT
+        };
+        let mut timing = if self.broker.is_none() { quick } else { Timing::DEFAULT };
+        if self.self_test == SelfTest::Hang {
+            timing.self_test_ms = 2_000;
+        }
+        timing
+    }
+
     /// The broker's address, where it is not our own.
     pub(crate) fn broker_address(&self) -> anyhow::Result<Option<SocketAddr>> {
         use std::net::ToSocketAddrs;

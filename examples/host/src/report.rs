@@ -19,6 +19,8 @@ pub(crate) struct Totals {
     pub(crate) duplicates: u32,
     pub(crate) dropped: u32,
     pub(crate) resumed_blocks: u32,
+    /// Times the firmware was started.
+    pub(crate) boots: u32,
     /// Resets the firmware asked for.
     pub(crate) reboots: u32,
     /// In which operation the power failed.
@@ -49,6 +51,16 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
+    /// Prints what the options ask for; the object comes last.
+    pub(crate) fn print(&self) {
+        if !self.options.quiet {
+            println!("{}", self.table());
+        }
+        if self.options.json {
+            println!("{}", self.json());
+        }
+    }
+
     /// The job's status and what boots agree.
     pub(crate) fn is_true(&self) -> bool {
         let new_runs = self.update.hash == Some(self.running.hash);
@@ -65,7 +77,7 @@ impl Report<'_> {
     }
 
     /// For people.
-    pub(crate) fn table(&self) -> String {
+    fn table(&self) -> String {
         let (totals, download) = (self.totals, self.board.download());
         let (journal, confirm) = self.board.journal_and_confirm();
         let bootloader = self.board.bootloader();
@@ -107,7 +119,7 @@ impl Report<'_> {
     }
 
     /// For scripts.
-    pub(crate) fn json(&self) -> Value {
+    fn json(&self) -> Value {
         let (totals, download) = (self.totals, self.board.download());
         let (journal, confirm) = self.board.journal_and_confirm();
         let bootloader = self.board.bootloader();
@@ -136,6 +148,7 @@ impl Report<'_> {
             "bootloader_bytes_written": bootloader.bytes_written,
             "reboots": totals.reboots,
             "power_cut": totals.power_cut,
+            "flash_operations": self.board.operations(),
             "flash_violations": self.board.violations(),
             "time_ms": u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX),
         })

@@ -8,6 +8,7 @@ use ota_core::command::{Command, Commands};
 use ota_core::policy::Observer;
 use ota_core::status::Ended;
 
+use crate::World;
 use crate::board::Board;
 use crate::cloud::Cloud;
 use crate::options::{Options, SelfTest};
@@ -28,17 +29,18 @@ pub(crate) struct Screen<'a> {
 }
 
 impl<'a> Screen<'a> {
-    pub(crate) fn new(
-        options: &'a Options,
-        board: &'a Board,
-        cloud: &'a Cloud,
-        commands: &'a Commands,
-    ) -> Self {
+    pub(crate) fn new(world: &World<'a>, commands: &'a Commands) -> Self {
+        let &World { options, board, cloud, .. } = world;
         Self { options, board, cloud, commands, drawn: Cell::default(), tenth: Cell::default() }
     }
 
+    /// The power is gone; whoever stands beside the device sees it.
+    pub(crate) fn power_lost(&self, operation: &str) {
+        self.say(&format!("power cut in a {operation}"));
+    }
+
     /// One line of what happens.
-    pub(crate) fn say(&self, text: &str) {
+    fn say(&self, text: &str) {
         if self.options.quiet {
             return;
         }
