@@ -227,6 +227,9 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'
                 self.board.supply.power_on();
                 continue;
             };
+            if std::env::var_os("TRACE").is_some() {
+                eprintln!("{} boot {:?}", self.cloud.clock.get(), boot.image(0));
+            }
             assert!(boot.starts(), "nothing boots any more: a brick; {tally:#?}");
             match self.boot_once(&mut tally) {
                 Ran::Returned(Outcome::Reset) => tally.resets += 1,
