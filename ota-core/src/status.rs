@@ -214,7 +214,10 @@ mod tests {
     fn numbers_and_spellings_are_unique_and_round_trip() {
         for (at, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(Reason::from_number(reason.number()), Some(*reason));
-            assert!(reason.spelling().len() <= 64 && reason.spelling().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!(
+                reason.spelling().len() <= 64
+                    && reason.spelling().bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            );
             for other in &Reason::ALL[at + 1..] {
                 assert!(other.number() > reason.number() && other.spelling() != reason.spelling());
             }

@@ -43,6 +43,7 @@ fn record(number: u32) -> Record {
         window: [!byte; 32],
         intended: [[byte; 32], [0; 32], [!byte; 32]],
         reverted: [byte ^ 0x55; 32],
+        reverted_job: [byte ^ 0xAA; 32],
         status: byte % 5,
         reason: byte % 7,
         detail: number,

@@ -91,7 +91,10 @@ impl Job {
     /// Takes identity and status over, without the document.
     pub(crate) fn identify(arena: &mut Arena<'_>, execution: &Execution<'_>) -> Result<Job, Reason> {
         arena.clear();
-        let mut job = Job { id: arena.push(execution.job_id.as_bytes()).ok_or(Reason::DocumentTooLarge)?, ..Job::default() };
+        let mut job = Job {
+            id: arena.push(execution.job_id.as_bytes()).ok_or(Reason::DocumentTooLarge)?,
+            ..Job::default()
+        };
         job.refresh(execution);
         Ok(job)
     }
@@ -167,7 +170,7 @@ impl Job {
         }
         // Images are set pending in this order, the application last (DESIGN.md, several images).
         if let Some(files) = self.files.get_mut(..usize::from(self.file_count)) {
-            files.sort_unstable_by(|a, b| b.image.cmp(&a.image));
+            files.sort_unstable_by_key(|file| core::cmp::Reverse(file.image));
         }
         self.digest = identity.finalize().into();
         self.loaded = true;

@@ -3,9 +3,7 @@
 //! In this order: finish; the block in hand; the journal; what the state can do without the network; the link and what
 //! goes over it; wait.
 
-use super::{
-    Action, Agent, Call, Doing, Link, Outcome, Publication, Request, Stage, State, Subscription,
-};
+use super::{Action, Agent, Call, Doing, Link, Outcome, Publication, Request, Stage, State, Subscription};
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::Question;
@@ -41,12 +39,11 @@ impl<'a> Agent<'a> {
     }
 
     fn look(&mut self, now: u64) -> Next {
-        if self.hand.is_some() {
-            if let State::Downloading { .. } = self.state
-                && !self.record_due
-            {
-                return self.plan_hand();
-            }
+        if let State::Downloading { .. } = self.state
+            && self.hand.is_some()
+            && !self.record_due
+        {
+            return self.plan_hand();
         }
         if let Some(outcome) = self.outcome()
             && !(self.record_due && outcome == Outcome::Reset)
@@ -125,13 +122,16 @@ impl<'a> Agent<'a> {
             },
             State::Verifying { question: Some(question), .. } => self.consult(question),
             State::Verifying { file, .. } => self.plan_verify(file),
-            State::Verified { ask_at } if now >= ask_at && self.is_offline() => self.consult(Question::ActivateOffline),
+            State::Verified { ask_at } if now >= ask_at && self.is_offline() => {
+                self.consult(Question::ActivateOffline)
+            }
             State::Ready { at } if now >= at => self.consult(Question::Activate),
             State::Activating { file } => self.plan_activate(now, file),
             // One last look for a cancel, no longer than an answer may take.
             State::Pending { until } => {
                 let looking = matches!(self.link, Link::Up { jobs: true, .. })
-                    && (self.check_at <= now || matches!(self.call, Call::Waiting { request: Request::Held { .. }, .. }));
+                    && (self.check_at <= now
+                        || matches!(self.call, Call::Waiting { request: Request::Held { .. }, .. }));
                 if now < until && looking {
                     return Next::Nothing;
                 }
@@ -239,7 +239,8 @@ impl<'a> Agent<'a> {
         }
         if let State::Judging { file, .. } | State::Downloading { file } = self.state {
             if !stream {
-                return self.act(Doing::Subscribe(Subscription::Stream), Action::Subscribe(Subscription::Stream));
+                return self
+                    .act(Doing::Subscribe(Subscription::Stream), Action::Subscribe(Subscription::Stream));
             }
             if let Some(layout) = self.layout(self.job.file(file).image) {
                 match self.plan_fetch(now, file, layout) {
@@ -248,7 +249,8 @@ impl<'a> Agent<'a> {
                 }
             }
             if self.progress_due && self.call == Call::None {
-                return self.act(Doing::Publish(Publication::Progress), Action::Publish(Publication::Progress));
+                return self
+                    .act(Doing::Publish(Publication::Progress), Action::Publish(Publication::Progress));
             }
         }
         let until_ms = self.deadline(now);
@@ -285,7 +287,9 @@ impl<'a> Agent<'a> {
             // The report's own answer tells whether the job is still there.
             State::Confirmed { .. } | State::Failed { .. } => owed.map(Request::Report),
             _other if now >= self.check_at => Some(match self.job.is_held() {
-                true => Request::Held { document: !self.job.loaded && matches!(self.state, State::Offered { .. }) },
+                true => Request::Held {
+                    document: !self.job.loaded && matches!(self.state, State::Offered { .. }),
+                },
                 false => Request::Next { document: true },
             }),
             _other => owed.map(Request::Report),
@@ -321,12 +325,14 @@ impl<'a> Agent<'a> {
                 if slow && !judging {
                     if !self.cleared {
                         if let Some(sector) = self.sector_to_clear(layout) {
-                            return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+                            return self
+                                .act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
                         }
                         self.slot_cleared(held.image);
                     }
                     if let Some(sector) = self.fetch.closed_sector(&request, layout) {
-                        return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+                        return self
+                            .act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
                     }
                 }
                 let publication = Publication::Blocks(request);
@@ -414,4 +420,3 @@ impl<'a> Agent<'a> {
         until.max(now + 1)
     }
 }
-

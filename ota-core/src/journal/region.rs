@@ -150,6 +150,7 @@ impl JournalRegion {
     pub const fn checked(layout: JournalLayout) -> Self {
         match Self::new(layout) {
             Ok(region) => region,
+            #[allow(clippy::panic, reason = "for `const` contexts: a wrong layout does not compile")]
             Err(error) => panic!("{}", error.sentence()),
         }
     }
