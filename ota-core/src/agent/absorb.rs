@@ -7,7 +7,7 @@ use super::{
     Subscription,
 };
 use crate::policy::Drop;
-use crate::status::{Ended, Reason, number_of_stream_error, reason_of_verify};
+use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
 impl Agent<'_> {
     pub(super) fn absorb(&mut self, now: u64, input: Input<'_>) {
@@ -107,7 +107,8 @@ impl Agent<'_> {
             self.state = State::Judging { file, question: None };
         }
         if self.state == State::Custom {
-            self.close(now, Ended::Gone);
+            // Its document went with the message: ask for it again.
+            self.leave_alone(now);
         }
         self.fetch.hashed = 0;
         self.link_lost(now);

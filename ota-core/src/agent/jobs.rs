@@ -2,7 +2,7 @@
 
 use super::{Agent, Call, Job, Link, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
-use crate::status::{Ended, Reason};
+use crate::status::{Ended, Reason, reason_of_document};
 use crate::wire::{
     DescribeAnswer, Document, Execution, ExecutionState, JobStatus, OtaDocument, Rejected, RejectedCode,
     Token,
@@ -124,10 +124,18 @@ impl Agent<'_> {
                 self.adopt(now, execution, ota);
             }
             Document::Custom(_) => self.state = State::Custom,
-            Document::Malformed(_) => self.fail(Reason::DocumentMalformed, 0),
+            Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
             Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
             Document::Absent => self.withheld(now),
         }
+    }
+
+    /// The job in hand is none of this library's: `$next` is asked again at `check_at`.
+    pub(super) fn leave_alone(&mut self, check_at: u64) {
+        self.arena.clear();
+        self.job = Job::default();
+        self.check_at = check_at;
+        self.state = State::Idle;
     }
 
     /// A describe without the document was answered where those with it were not: the broker withholds messages larger
@@ -219,7 +227,8 @@ impl Agent<'_> {
                     }
                 }
             }
-            Document::Custom(_) | Document::Malformed(_) => self.fail(Reason::DocumentMalformed, 0),
+            Document::Custom(_) => self.fail(Reason::DocumentMalformed, 0),
+            Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
             Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
             Document::Absent => self.withheld(now),
         }

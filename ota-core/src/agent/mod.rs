@@ -247,8 +247,9 @@ impl<'a> Agent<'a> {
     /// An input that is not legal for the outstanding action is counted and ignored: the action asked for last is
     /// planned again.
     pub fn step(&mut self, now_ms: u64, input: Input<'_>) -> Action {
+        let waited = matches!(input, Input::Timeout);
         self.absorb(now_ms, input);
-        self.plan(now_ms)
+        self.plan(now_ms, waited)
     }
 
     /// No step was made yet.
@@ -404,11 +405,12 @@ impl<'a> Agent<'a> {
     fn link_lost(&mut self, now: u64) {
         let tries = match self.link {
             Link::Suspended { .. } => return,
-            Link::Down { tries, .. } => tries.saturating_add(1),
-            Link::Up { tries, .. } => tries,
+            // Never at once, even after a link that was fine: two devices with one client id throw each other off the
+            // broker for ever, and it takes one connection a second.
+            Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
         };
-        let at = if tries == 0 { now } else { now + self.pause(self.config.timing.retry_ms, tries - 1) };
-        self.link = Link::Down { at, tries: tries.max(1) };
+        let at = now + self.pause(self.config.timing.retry_ms, tries);
+        self.link = Link::Down { at, tries: tries.saturating_add(1) };
         self.fetch.forget_requests();
         self.call = match self.call {
             Call::None => Call::None,

@@ -27,9 +27,11 @@ enum Next {
 }
 
 impl<'a> Agent<'a> {
-    pub(super) fn plan(&mut self, now: u64) -> Action {
+    /// `waited`: the link was listened to until now, so what is due and not here is late. Otherwise it may lie in the
+    /// receive buffer, where a long flash operation kept it waiting.
+    pub(super) fn plan(&mut self, now: u64, waited: bool) -> Action {
         for _ in 0..MAX_TURNS {
-            match self.look(now) {
+            match self.look(now, waited) {
                 Next::Act(action) => return action,
                 Next::Again | Next::Nothing => {}
             }
@@ -38,7 +40,7 @@ impl<'a> Agent<'a> {
         Action::Pause { until_ms: now + 1000 }
     }
 
-    fn look(&mut self, now: u64) -> Next {
+    fn look(&mut self, now: u64, waited: bool) -> Next {
         if let State::Downloading { .. } = self.state
             && self.hand.is_some()
             && !self.record_due
@@ -57,7 +59,7 @@ impl<'a> Agent<'a> {
             return self.act(Doing::Record, Action::Record);
         }
         match self.plan_state(now) {
-            Next::Nothing => self.plan_link(now),
+            Next::Nothing => self.plan_link(now, waited),
             next => next,
         }
     }
@@ -213,7 +215,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The link, and what goes over it.
-    fn plan_link(&mut self, now: u64) -> Next {
+    fn plan_link(&mut self, now: u64, waited: bool) -> Next {
         match self.link {
             Link::Suspended { closed: false } => self.act(Doing::Disconnect, Action::Disconnect),
             Link::Suspended { closed: true } => {
@@ -228,12 +230,12 @@ impl<'a> Agent<'a> {
             Link::Up { jobs: false, .. } => {
                 self.act(Doing::Subscribe(Subscription::Jobs), Action::Subscribe(Subscription::Jobs))
             }
-            Link::Up { stream, .. } => self.plan_online(now, stream),
+            Link::Up { stream, .. } => self.plan_online(now, waited, stream),
         }
     }
 
-    fn plan_online(&mut self, now: u64, stream: bool) -> Next {
-        match self.plan_jobs(now) {
+    fn plan_online(&mut self, now: u64, waited: bool, stream: bool) -> Next {
+        match self.plan_jobs(now, waited) {
             Next::Nothing => {}
             next => return next,
         }
@@ -243,7 +245,7 @@ impl<'a> Agent<'a> {
                     .act(Doing::Subscribe(Subscription::Stream), Action::Subscribe(Subscription::Stream));
             }
             if let Some(layout) = self.layout(self.job.file(file).image) {
-                match self.plan_fetch(now, file, layout) {
+                match self.plan_fetch(now, waited, file, layout) {
                     Next::Nothing => {}
                     next => return next,
                 }
@@ -258,9 +260,11 @@ impl<'a> Agent<'a> {
     }
 
     /// The one request to Jobs: its deadline, its retry, or the next one.
-    fn plan_jobs(&mut self, now: u64) -> Next {
+    fn plan_jobs(&mut self, now: u64, waited: bool) -> Next {
         let request = match self.call {
-            Call::Waiting { request, until, tries, .. } if now >= until => {
+            Call::Waiting { request, until, tries, .. }
+                if is_late(now, waited, until, self.config.timing.request_ms) =>
+            {
                 self.call_expired(now, request, tries);
                 return Next::Again;
             }
@@ -308,11 +312,11 @@ impl<'a> Agent<'a> {
     }
 
     /// Requests for blocks, sectors erased ahead, hashing while waiting.
-    fn plan_fetch(&mut self, now: u64, file: u8, layout: &'a ImageLayout) -> Next {
+    fn plan_fetch(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
         let held = self.job.file(file);
         let judging = matches!(self.state, State::Judging { .. });
         let under_way = self.fetch.under_way();
-        if under_way > 0 && now >= self.fetch.due {
+        if under_way > 0 && is_late(now, waited, self.fetch.due, self.config.timing.block_ms) {
             return self.blocks_overdue(now);
         }
         let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
@@ -375,11 +379,12 @@ impl<'a> Agent<'a> {
 
     /// The next moment something is due without the network.
     fn local_deadline(&self, now: u64) -> u64 {
+        let poll = now + u64::from(self.config.timing.poll_ms);
         match self.state {
-            State::Offered { at, .. } if self.job.loaded && at > now => at,
-            State::Ready { at } => at,
-            State::Verified { ask_at } if ask_at > now => ask_at,
-            State::Testing { until, .. } | State::Pending { until } => until,
+            State::Offered { at, .. } if self.job.loaded && at > now => at.min(poll),
+            State::Ready { at } => at.min(poll),
+            State::Verified { ask_at } if ask_at > now => ask_at.min(poll),
+            State::Testing { until, .. } | State::Pending { until } => until.min(poll),
             State::Booting { .. }
             | State::Idle
             | State::Custom
@@ -394,7 +399,7 @@ impl<'a> Agent<'a> {
             | State::Confirmed { .. }
             | State::Failed { .. }
             | State::Resetting
-            | State::Stopped => now + u64::from(self.config.timing.poll_ms),
+            | State::Stopped => poll,
         }
     }
 
@@ -419,4 +424,9 @@ impl<'a> Agent<'a> {
         }
         until.max(now + 1)
     }
+}
+
+/// What was due at `due` is late: the link was listened to since, or twice the time is over.
+const fn is_late(now: u64, waited: bool, due: u64, allowed_ms: u32) -> bool {
+    now >= due && (waited || now - due >= allowed_ms as u64)
 }
