@@ -169,6 +169,7 @@ impl Geometry {
     pub const fn checked(layout: SlotLayout) -> Self {
         match Self::new(layout) {
             Ok(geometry) => geometry,
+            #[allow(clippy::panic, reason = "for `const` contexts: a wrong layout does not compile")]
             Err(error) => panic!("{}", error.text()),
         }
     }
@@ -314,6 +315,7 @@ impl ImageLayout {
     pub const fn checked(slots: ImageSlots) -> Self {
         match Self::new(slots) {
             Ok(layout) => layout,
+            #[allow(clippy::panic, reason = "for `const` contexts: a wrong layout does not compile")]
             Err(error) => panic!("{}", error.text()),
         }
     }

@@ -6,7 +6,7 @@
 use core::fmt::{self, Write};
 
 use crate::verify::VerifyError;
-use crate::wire::StreamErrorCode;
+use crate::wire::{DocumentError, StreamErrorCode};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $spelling:literal, $judged:literal;)*) => {
@@ -109,6 +109,8 @@ reasons! {
     MixedImages = 49, "mixed_images", false;
     /// The journal or the swap request was lost over the reboot, nothing is known of the image.
     StateLost = 50, "state_lost", false;
+    /// The job's images do not need each other by their own DEPENDENCY TLVs: one could boot without the other.
+    NotMutual = 51, "images_not_mutually_dependent", false;
 }
 
 impl Reason {
@@ -201,9 +203,27 @@ pub(crate) fn reason_of_verify(error: VerifyError) -> Reason {
     }
 }
 
+/// Which reason an unusable job document is reported with.
+pub(crate) fn reason_of_document(error: DocumentError) -> Reason {
+    match error {
+        DocumentError::ZeroFileSize => Reason::ZeroSize,
+        DocumentError::TooManyFiles => Reason::TooManyFiles,
+        DocumentError::DuplicateFileId => Reason::DuplicateFileId,
+        DocumentError::Type
+        | DocumentError::Duplicate
+        | DocumentError::Protocols
+        | DocumentError::StreamName
+        | DocumentError::NoFiles
+        | DocumentError::FileSize
+        | DocumentError::FileId
+        | DocumentError::NoSuchFile => Reason::DocumentMalformed,
+    }
+}
+
 /// The number reported beside [`Reason::StreamRejected`].
 pub(crate) fn number_of_stream_error(code: StreamErrorCode) -> u32 {
-    code as u32
+    // 0 means that no number is reported.
+    code as u32 + 1
 }
 
 #[cfg(test)]
@@ -214,7 +234,10 @@ mod tests {
     fn numbers_and_spellings_are_unique_and_round_trip() {
         for (at, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(Reason::from_number(reason.number()), Some(*reason));
-            assert!(reason.spelling().len() <= 64 && reason.spelling().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!(
+                reason.spelling().len() <= 64
+                    && reason.spelling().bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            );
             for other in &Reason::ALL[at + 1..] {
                 assert!(other.number() > reason.number() && other.spelling() != reason.spelling());
             }

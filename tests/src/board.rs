@@ -6,7 +6,9 @@ use std::rc::Rc;
 use ota_core::geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout};
 use ota_core::journal::{JournalLayout, JournalRegion};
 use ota_sim::flash::{Actor, Device, FlashConfig, Kind as FlashKind, Supply, VecFlash};
-use ota_sim::mcuboot::{Area, Boot, Bootloader, Config, ImageSlots as Slots, Mode, StatusVersion, Validation};
+use ota_sim::mcuboot::{
+    Area, Boot, Bootloader, Config, ImageSlots as Slots, Mode, StatusVersion, Validation,
+};
 
 /// A kind of flash, each with something the others have not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +169,8 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<P
     /// Lets the bootloader run. `None`: the power went.
     pub(crate) fn boot(&self) -> Option<Boot> {
         let layout = &self.plan.layout;
-        let area = |device, geometry: &Geometry| Area { device, start: geometry.start(), size: geometry.size() };
+        let area =
+            |device, geometry: &Geometry| Area { device, start: geometry.start(), size: geometry.size() };
         let images = [Slots { primary: area(0, layout.primary()), secondary: area(1, layout.secondary()) }];
         let mode = match self.plan.mode {
             BootMode::Overwrite => Mode::Overwrite,

@@ -11,18 +11,18 @@ use ota_sim::aws::{Link, Message};
 use ota_sim::flash::Supply;
 
 /// Cloud and clock. When the power is off nothing answers any more.
-pub struct Cloud {
-    pub link: RefCell<Link>,
-    pub clock: Cell<u64>,
+pub(crate) struct Cloud {
+    pub(crate) link: RefCell<Link>,
+    pub(crate) clock: Cell<u64>,
     wake: Cell<Option<u64>>,
     supply: Rc<Supply>,
     /// Connections fail while this is set.
-    pub unreachable: Cell<bool>,
+    pub(crate) unreachable: Cell<bool>,
 }
 
 /// How a run of the driver ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Ran<T> {
+pub(crate) enum Ran<T> {
     /// It returned.
     Returned(T),
     /// The power went.
@@ -34,7 +34,7 @@ pub enum Ran<T> {
 }
 
 impl Cloud {
-    pub fn new(link: Link, supply: Rc<Supply>) -> Self {
+    pub(crate) fn new(link: Link, supply: Rc<Supply>) -> Self {
         Self {
             link: RefCell::new(link),
             clock: Cell::new(0),
@@ -45,7 +45,12 @@ impl Cloud {
     }
 
     /// Polls `future` to its end, the power's end, `until_ms`, or after `polls` polls.
-    pub fn drive<F: Future>(&self, future: Pin<&mut F>, until_ms: u64, polls: Option<u32>) -> Ran<F::Output> {
+    pub(crate) fn drive<F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        until_ms: u64,
+        polls: Option<u32>,
+    ) -> Ran<F::Output> {
         let mut future = future;
         let mut polled = 0;
         loop {
@@ -76,7 +81,7 @@ impl Cloud {
 
 /// Why the link failed: it is down.
 #[derive(Debug, Clone, Copy)]
-pub struct Down;
+pub(crate) struct Down;
 
 impl Failure for Down {
     fn kind(&self) -> FailureKind {
@@ -84,9 +89,9 @@ impl Failure for Down {
     }
 }
 
-pub struct SimConnector<'w>(pub &'w Cloud);
+pub(crate) struct SimConnector<'w>(pub(crate) &'w Cloud);
 
-pub struct SimLink<'w> {
+pub(crate) struct SimLink<'w> {
     cloud: &'w Cloud,
     message: Option<Message>,
 }
@@ -146,7 +151,17 @@ impl Control for SimLink<'_> {
             }
             let mut link = cloud.link.borrow_mut();
             match link.poll(cloud.clock.get()) {
-                Some(message) => { if std::env::var_os("TRACE").is_some() { eprintln!("{} < {} {}", cloud.clock.get(), message.topic, String::from_utf8_lossy(&message.payload[..message.payload.len().min(300)])); } Poll::Ready(Ok(message)) }
+                Some(message) => {
+                    if std::env::var_os("TRACE").is_some() {
+                        eprintln!(
+                            "{} < {} {}",
+                            cloud.clock.get(),
+                            message.topic,
+                            String::from_utf8_lossy(&message.payload[..message.payload.len().min(300)])
+                        );
+                    }
+                    Poll::Ready(Ok(message))
+                }
                 None if !link.is_connected() => Poll::Ready(Err(Down)),
                 None => Poll::Pending,
             }
@@ -163,7 +178,7 @@ impl Drop for SimLink<'_> {
     }
 }
 
-pub struct SimTimer<'w>(pub &'w Cloud);
+pub(crate) struct SimTimer<'w>(pub(crate) &'w Cloud);
 
 impl Timer for SimTimer<'_> {
     fn now_ms(&mut self) -> u64 {

@@ -8,4 +8,4 @@ mod cloud;
 mod scenario;
 
 pub use board::Kind;
-pub use scenario::{Report, Scenario, SelfTest};
+pub use scenario::{JOB, Report, Scenario, SelfTest, THING};

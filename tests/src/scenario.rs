@@ -227,6 +227,9 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'
                 self.board.supply.power_on();
                 continue;
             };
+            if std::env::var_os("TRACE").is_some() {
+                eprintln!("{} boot {:?}", self.cloud.clock.get(), boot.image(0));
+            }
             assert!(boot.starts(), "nothing boots any more: a brick; {tally:#?}");
             match self.boot_once(&mut tally) {
                 Ran::Returned(Outcome::Reset) => tally.resets += 1,
@@ -242,7 +245,10 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'
 
     fn boot_once(&self, tally: &mut Tally) -> Ran<Outcome> {
         if self.scenario.journal {
-            let journal = FlashJournal::<_, PE>::with_buffer(SharedFlash::new(&self.board.inside), self.board.plan.journal);
+            let journal = FlashJournal::<_, PE>::with_buffer(
+                SharedFlash::new(&self.board.inside),
+                self.board.plan.journal,
+            );
             self.run_application(journal.expect("a journal that fits"), tally)
         } else {
             self.run_application(NoJournal, tally)
@@ -265,14 +271,22 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'
         let mut agent = Agent::new(config, memory).expect("a good configuration");
 
         let inside = || SharedFlash::new(&self.board.inside);
-        let image = Image::<_, _, 512>::with_unit(inside(), SharedFlash::new(&self.board.outside), layouts[0]);
+        let image =
+            Image::<_, _, 512>::with_unit(inside(), SharedFlash::new(&self.board.outside), layouts[0]);
         let spki = self.job_key.public_spki();
         let keys = [PublicKey::spki(spki).expect("a P-256 key")];
-        let rules = Rules { job: EcdsaP256::new(&keys).expect("one key"), image_keys: &[], reset_vector: None };
+        let rules =
+            Rules { job: EcdsaP256::new(&keys).expect("one key"), image_keys: &[], reset_vector: None };
         let commands = Commands::new();
         let seen = RefCell::new(Vec::new());
         let ended = Cell::new(None);
-        let application = Application { cloud: &self.cloud, commands: &commands, seen: &seen, ended: &ended, self_test: self.scenario.self_test };
+        let application = Application {
+            cloud: &self.cloud,
+            commands: &commands,
+            seen: &seen,
+            ended: &ended,
+            self_test: self.scenario.self_test,
+        };
         let mut buffer = vec![0; 2048.max(block_size as usize)];
         let mut device = Device {
             connector: SimConnector(&self.cloud),
@@ -314,7 +328,12 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'
         let end = outside.config().size;
         Report {
             status: execution.status,
-            reason: execution.details.iter().find(|(name, _)| name == "reason").map(|(_, value)| value.clone()).unwrap_or_default(),
+            reason: execution
+                .details
+                .iter()
+                .find(|(name, _)| name == "reason")
+                .map(|(_, value)| value.clone())
+                .unwrap_or_default(),
             ended: tally.ended,
             old_runs: holds(&self.old),
             new_runs: holds(&self.new),
@@ -385,7 +404,11 @@ impl Observer for Application<'_> {
         if to == StateKind::Idle {
             // A boot after everything was said and written down: nothing is left to wait for.
             let link = self.cloud.link.borrow();
-            if link.service().job_execution(JOB, THING).is_some_and(|execution| execution.status.is_terminal()) {
+            if link
+                .service()
+                .job_execution(JOB, THING)
+                .is_some_and(|execution| execution.status.is_terminal())
+            {
                 self.commands.say(Command::ShutDown);
             }
         }

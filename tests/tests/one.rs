@@ -5,7 +5,7 @@ use ota_tests::{Kind, Scenario};
 #[test]
 fn one() {
     let _ = Tear::Half;
-    let mut s = Scenario::new(Kind::External, BootMode::Overwrite);
-    s.cut = Some(Cut { operation: 9, when: When::Before });
-    s.run().assert_sane("");
+    let mut s = Scenario::new(Kind::Nor4k, BootMode::SwapOffset);
+    s.cut = Some(Cut { operation: 49, when: When::Before });
+    s.run().assert_updated("");
 }

@@ -3,18 +3,11 @@
 use super::blocks::Arrived;
 use super::fetch::Sector;
 use super::{
-    Agent, Call, Doing, Failure, Input, Job, Link, Message, Outcome, Publication, Report, Request, Stage, State,
+    Agent, Call, Doing, Failure, Input, Link, Message, Outcome, Publication, Report, Request, State,
     Subscription,
 };
-use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
-use crate::command::Command;
-use crate::policy::{Answer, Drop, Question};
-use crate::slot::FlashError;
-use crate::status::{Ended, Reason, number_of_stream_error, reason_of_verify};
-use crate::verify::Verified;
-
-/// Attempts at set pending or confirm.
-const MAX_BOOT_FAILURES: u8 = 3;
+use crate::policy::Drop;
+use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
 impl Agent<'_> {
     pub(super) fn absorb(&mut self, now: u64, input: Input<'_>) {
@@ -28,10 +21,14 @@ impl Agent<'_> {
             (Doing::Write, Input::Done) => self.part_held(),
             (Doing::Write, Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
             (Doing::Compare, Input::Compared(compared)) => self.part_compared(compared),
-            (Doing::Compare | Doing::Erase { .. }, Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
+            (Doing::Compare | Doing::Erase { .. }, Input::Failed(Failure::Flash(error))) => {
+                self.flash_failed(error)
+            }
             (Doing::Erase { sector }, Input::Done) => self.fetch.put_sector(sector, Sector::Open),
             (Doing::Hash { to }, Input::Done) => self.fetch.hashed = to,
-            (Doing::Hash { .. }, Input::Failed(Failure::Flash(error))) => self.fail(Reason::FlashFailed, error as u32),
+            (Doing::Hash { .. }, Input::Failed(Failure::Flash(error))) => {
+                self.fail(Reason::FlashFailed, error as u32)
+            }
             (Doing::Record, Input::Done) => self.statistics.records += 1,
             // A journal that fails costs what it would have saved, nothing else.
             (Doing::Record, Input::Failed(_)) => {}
@@ -40,7 +37,9 @@ impl Agent<'_> {
             (Doing::Load, Input::Loaded(record)) => self.loaded(now, record),
             (Doing::Load, Input::Failed(_)) => self.loaded(now, None),
             (Doing::Connect, Input::Done) => self.linked(now),
-            (Doing::Disconnect, Input::Done | Input::Failed(_)) => self.link = Link::Suspended { closed: true },
+            (Doing::Disconnect, Input::Done | Input::Failed(_)) => {
+                self.link = Link::Suspended { closed: true }
+            }
             (Doing::Subscribe(subscription), Input::Done) => self.subscribed(now, subscription),
             (Doing::Publish(publication), Input::Done) => self.published(now, publication),
             (Doing::Publish(publication), Input::Failed(Failure::Refused)) => self.refused(now, publication),
@@ -108,7 +107,8 @@ impl Agent<'_> {
             self.state = State::Judging { file, question: None };
         }
         if self.state == State::Custom {
-            self.close(now, Ended::Gone);
+            // Its document went with the message: ask for it again.
+            self.leave_alone(now);
         }
         self.fetch.hashed = 0;
         self.link_lost(now);
@@ -187,7 +187,8 @@ impl Agent<'_> {
                 self.fetch.asked(&request);
                 self.fetch.due = now + u64::from(self.config.timing.block_ms);
                 let pace = u64::from(request.count) * 1000;
-                self.fetch.paced = now + pace.checked_div(u64::from(self.config.blocks_per_second)).unwrap_or(0);
+                self.fetch.paced =
+                    now + pace.checked_div(u64::from(self.config.blocks_per_second)).unwrap_or(0);
             }
         }
     }
@@ -208,286 +209,6 @@ impl Agent<'_> {
             }
             Publication::Progress => self.progress_due = false,
             Publication::Blocks(_) => self.fetch.paced = now + self.pause(self.config.timing.retry_ms, 0),
-        }
-    }
-
-    fn command(&mut self, now: u64, command: Command) {
-        match command {
-            Command::ShutDown => self.state = State::Stopped,
-            Command::Suspend => {
-                if !matches!(self.link, Link::Suspended { .. }) {
-                    self.link_lost(now);
-                    self.link = Link::Suspended { closed: false };
-                }
-            }
-            Command::Resume => {
-                if matches!(self.link, Link::Suspended { .. }) {
-                    self.link = Link::Down { at: now, tries: 0 };
-                }
-            }
-            Command::CheckNow => self.check_at = now,
-            Command::Abort => self.abort(),
-            Command::SelfTestPassed => {
-                if let State::Testing { question: None, .. } = self.state {
-                    self.state = State::Confirming { image: 0, failed: 0 };
-                }
-            }
-            Command::SelfTestFailed => {
-                if let State::Testing { .. } = self.state {
-                    self.test_failed();
-                }
-            }
-        }
-    }
-
-    fn abort(&mut self) {
-        match self.state {
-            State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
-            | State::Activating { .. }
-            | State::Pending { .. } => self.fail(Reason::Aborted, 0),
-            State::Testing { .. } => self.test_failed(),
-            // Nothing to abort, or too late: the truth is told.
-            State::Booting { .. }
-            | State::Idle
-            | State::Custom
-            | State::Withdrawing { .. }
-            | State::Confirming { .. }
-            | State::Confirmed { .. }
-            | State::Failed { .. }
-            | State::Resetting
-            | State::Stopped => {}
-        }
-    }
-
-    fn answer(&mut self, now: u64, question: Question, answer: Answer) {
-        let later = |ms: u32| now + u64::from(ms);
-        match (question, answer) {
-            (Question::Start, Answer::Yes) => self.start_job(now),
-            (Question::RevertedBefore, Answer::Yes) => {
-                (self.bad_image, self.bad_job) = ([0; 32], [0; 32]);
-                self.record_due = true;
-            }
-            (Question::Start | Question::RevertedBefore, Answer::Later { ms }) => {
-                if let State::Offered { stage, .. } = self.state {
-                    self.state = State::Offered { at: later(ms), stage };
-                }
-            }
-            (Question::Start, Answer::No) => self.fail(Reason::Declined, 0),
-            (Question::RevertedBefore, Answer::No) => self.fail(Reason::RevertedBefore, 0),
-
-            (Question::Downgrade { .. } | Question::SameVersion { .. } | Question::Erase, answer) => {
-                self.version_or_erase_answer(now, question, answer);
-            }
-
-            (Question::Activate, Answer::Yes) => self.state = State::Activating { file: 0 },
-            (Question::Activate, Answer::Later { ms }) => self.state = State::Ready { at: later(ms) },
-            (Question::Activate, Answer::No) => self.fail(Reason::Declined, 0),
-            (Question::ActivateOffline, Answer::Yes) => self.state = State::Activating { file: 0 },
-            (Question::ActivateOffline, Answer::Later { ms }) => self.state = State::Verified { ask_at: later(ms) },
-            (Question::ActivateOffline, Answer::No) => self.state = State::Verified { ask_at: u64::MAX },
-
-            (Question::JobGoneInTest, Answer::Yes | Answer::Later { .. }) => self.test_goes_on(),
-            (Question::JobGoneInTest, Answer::No) => self.test_failed(),
-
-            (Question::Custom, Answer::Yes) => self.state = State::Confirmed { custom: true },
-            (Question::Custom, Answer::Later { .. } | Answer::No) => {
-                // Somebody else's: it is asked about again when the next job changes.
-                self.arena.clear();
-                self.job = Job::default();
-                self.state = State::Idle;
-            }
-        }
-    }
-
-    /// Answers given while judging, verifying or testing.
-    fn version_or_erase_answer(&mut self, now: u64, question: Question, answer: Answer) {
-        let reason = match question {
-            Question::Downgrade { .. } => Reason::Downgrade,
-            Question::SameVersion { .. } => Reason::SameVersion,
-            _erase => Reason::Declined,
-        };
-        match (self.state, answer) {
-            (State::Judging { file, .. }, Answer::Yes) => {
-                if question == Question::Erase || self.erase_agreed {
-                    self.erase_agreed = true;
-                    self.download(file);
-                } else {
-                    self.state = State::Judging { file, question: Some(Question::Erase) };
-                }
-            }
-            (State::Judging { .. }, Answer::Later { ms }) => {
-                // The block in hand does not wait; it is fetched again.
-                self.hand = None;
-                self.keep_progress();
-                self.state = State::Offered { at: now + u64::from(ms), stage: Stage::New };
-            }
-            (State::Verifying { stage, .. }, Answer::Yes) => self.next_file(now, stage),
-            (State::Verifying { .. }, Answer::Later { .. } | Answer::No) => self.fail(reason, 0),
-            (State::Judging { .. }, Answer::No) => self.fail(reason, 0),
-            (State::Testing { .. }, Answer::Yes) => self.test_goes_on(),
-            (State::Testing { .. }, Answer::Later { .. } | Answer::No) => self.test_failed(),
-            (_, Answer::Yes | Answer::Later { .. } | Answer::No) => {}
-        }
-    }
-
-    fn test_goes_on(&mut self) {
-        if let State::Testing { until, announced, .. } = self.state {
-            self.state = State::Testing { until, announced, question: None };
-        }
-    }
-
-    /// Policy agreed: the job starts, or goes on from what flash holds.
-    fn start_job(&mut self, now: u64) {
-        let State::Offered { stage, .. } = self.state else { return };
-        if self.job.updated_by.is_none() || stage == Stage::New {
-            self.job.updated_by = Some(self.running_version().word());
-        }
-        let known = self.resume.filter(|resume| resume.identity == self.job.digest);
-        self.complete = match (stage, known) {
-            (Stage::Verified | Stage::Ready, _) => self.job.file_count,
-            (Stage::New, Some(resume)) => resume.file.min(self.job.file_count),
-            (Stage::New, None) => 0,
-        };
-        self.tokens = [const { None }; super::MAX_IMAGES];
-        self.failures = 0;
-        self.next_file(now, stage);
-        if known.is_none() {
-            self.resume = None;
-        }
-    }
-
-    fn verified(&mut self, now: u64, token: Verified) {
-        let State::Verifying { file, stage, .. } = self.state else { return };
-        let image = token.image();
-        let info = *token.info();
-        let counter = |info: &crate::image::ImageInfo| info.security_counter;
-        let running = self.images.get(usize::from(image)).and_then(|i| i.state).and_then(|s| s.running);
-        if running.as_ref().and_then(counter).is_some_and(|least| info.security_counter.is_none_or(|c| c < least)) {
-            return self.fail(Reason::SecurityCounter, 0);
-        }
-        if info.hash == self.bad_image {
-            return self.fail(Reason::RevertedBefore, 0);
-        }
-        if let Some(place) = self.images.get_mut(usize::from(image)) {
-            place.intended = info.hash;
-        }
-        if let Some(place) = self.tokens.get_mut(usize::from(file)) {
-            *place = Some(token);
-        }
-        self.complete = self.complete.max(file + 1);
-        match self.version_question(image, info.version) {
-            // Agreed to before the download; what flash holds now is asked about once more.
-            Some(question) => self.state = State::Verifying { file, stage, question: Some(question) },
-            None => self.next_file(now, stage),
-        }
-    }
-
-    /// What flash holds is not to be gone on from.
-    fn forget_data(&mut self) {
-        self.fetch.identity = None;
-        self.resume = None;
-        self.complete = 0;
-    }
-
-    fn set_pending_done(&mut self, now: u64) {
-        let State::Activating { file } = self.state else { return };
-        self.set_request(self.job.file(file).image, SwapRequest::Test);
-        self.failures = 0;
-        self.state = if file + 1 < self.job.file_count {
-            State::Activating { file: file + 1 }
-        } else {
-            self.record_due = true;
-            self.check_at = now;
-            State::Pending { until: now + u64::from(self.config.timing.request_ms) }
-        };
-    }
-
-    fn set_pending_failed(&mut self, now: u64, error: FlashError) {
-        let State::Activating { file } = self.state else { return };
-        self.failures += 1;
-        if self.failures >= MAX_BOOT_FAILURES {
-            return self.fail(Reason::SetPendingFailed, error as u32);
-        }
-        let held = self.job.file(file);
-        let Some(layout) = self.layout(held.image) else { return };
-        if error == FlashError::Trailer {
-            // The trailer's sector is given up; what it holds of the image is fetched again.
-            self.fetch.start(self.job.digest, file, held.size);
-            self.fetch.restore(u32::MAX, &[0; 32], layout);
-            for sector in layout.trailer_sectors() {
-                self.fetch.give_up(sector, layout);
-            }
-            self.complete = file;
-            self.statistics.sectors_given_up += 1;
-            self.cleared = false;
-            self.record_due = true;
-            if let Some(token) = self.tokens.get_mut(usize::from(file)) {
-                *token = None;
-            }
-            self.state = if self.fetch.is_complete() {
-                State::Verifying { file, stage: Stage::Ready, question: None }
-            } else {
-                State::Downloading { file }
-            };
-        } else {
-            // The token is spent: hash and verify again, then once more.
-            self.next_file(now, Stage::Ready);
-        }
-    }
-
-    fn set_request(&mut self, image: u8, request: SwapRequest) {
-        if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
-            state.request = request;
-        }
-    }
-
-    fn withdrawn(&mut self, now: u64, withdrawn: Option<Withdrawn>) {
-        let State::Withdrawing { image, reason } = self.state else { return };
-        self.set_request(image, SwapRequest::None);
-        if let Some(Withdrawn::SectorLost(_)) | None = withdrawn {
-            // Rare, and only on parts whose trailer shares a sector with the image: start over rather than guess.
-            self.forget_data();
-        }
-        self.state = State::Withdrawing { image: image + 1, reason };
-        if usize::from(image) + 1 < self.config.images.len() {
-            return;
-        }
-        match reason {
-            Some(reason) => {
-                self.record_due = true;
-                self.state = self.failed(reason, 0);
-            }
-            None => self.close(now, Ended::Gone),
-        }
-    }
-
-    fn confirmed_one(&mut self) {
-        let State::Confirming { image, .. } = self.state else { return };
-        if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
-            state.revert = Revert::No;
-            state.confirmed = true;
-        }
-        self.state = State::Confirming { image: image + 1, failed: 0 };
-        if usize::from(image) + 1 < self.config.images.len() {
-            return;
-        }
-        self.record_due = true;
-        self.state = if self.job.is_held() { State::Confirmed { custom: false } } else { self.done() };
-    }
-
-    fn confirm_failed(&mut self) {
-        let State::Confirming { image, failed } = self.state else { return };
-        if failed + 1 < MAX_BOOT_FAILURES {
-            self.state = State::Confirming { image, failed: failed + 1 };
-        } else if self.revert() == Revert::Yes {
-            self.state = State::Resetting;
-        } else {
-            self.fail(Reason::ConfirmFailed, 0);
         }
     }
 

@@ -108,12 +108,7 @@ impl<'a> Agent<'a> {
     pub(super) fn next_file(&mut self, now: u64, stage: Stage) {
         let files = self.tokens.iter().take(usize::from(self.job.file_count));
         let Some(index) = files.into_iter().position(Option::is_none) else {
-            self.record_due = true;
-            self.state = match stage {
-                Stage::Ready => State::Ready { at: now },
-                Stage::New | Stage::Verified => State::Verified { ask_at: now },
-            };
-            return;
+            return self.files_verified(now, stage);
         };
         let index = index as u8;
         let file = self.job.file(index);
@@ -122,7 +117,8 @@ impl<'a> Agent<'a> {
         let Some(layout) = self.layout(file.image) else { return self.fail(Reason::NoDestination, 0) };
         if index < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
-        } else if let Some(resume) = self.resume.take_if(|r| r.identity == self.job.digest && r.file == index) {
+        } else if let Some(resume) = self.resume.take_if(|r| r.identity == self.job.digest && r.file == index)
+        {
             self.fetch.restore(resume.front, &resume.window, layout);
             if layout.secondary().reprogram() == Reprogram::Forbidden && !layout.secondary().rewrite() {
                 self.fetch.give_up_torn(layout);
@@ -139,6 +135,36 @@ impl<'a> Agent<'a> {
             self.record_due = true;
             State::Downloading { file: index }
         };
+    }
+
+    /// Every file is verified. Several of them must need each other, or policy must not mind (DESIGN.md, several images).
+    fn files_verified(&mut self, now: u64, stage: Stage) {
+        if self.are_mutual() {
+            self.all_verified(now, stage);
+        } else {
+            let file = self.job.file_count.saturating_sub(1);
+            self.state = State::Verifying { file, stage, question: Some(Question::NotMutual) };
+        }
+    }
+
+    /// Nothing is left to check.
+    pub(super) fn all_verified(&mut self, now: u64, stage: Stage) {
+        self.record_due = true;
+        self.state = match stage {
+            Stage::Ready => State::Ready { at: now },
+            Stage::New | Stage::Verified => State::Verified { ask_at: now },
+        };
+    }
+
+    /// Each image of the job needs every other one, in a version that comes with it.
+    fn are_mutual(&self) -> bool {
+        let tokens = || self.tokens.iter().flatten();
+        tokens().all(|one| {
+            tokens().all(|other| {
+                let needed = one.dependency(other.image());
+                one.image() == other.image() || needed.is_some_and(|version| version <= other.info().version)
+            })
+        })
     }
 
     /// The next part of the block in hand: within one sector.

@@ -45,8 +45,12 @@ impl Agent<'_> {
                 rejected: record.status == super::record::REJECTED,
                 detail: record.detail,
             },
-            (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Intended) => self.booted(record),
-            (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Mixed) => self.end(Reason::MixedImages),
+            (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Intended) => {
+                self.booted(record)
+            }
+            (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Mixed) => {
+                self.end(Reason::MixedImages)
+            }
             // An image under test that nobody knows: test it, report nothing, touch nothing.
             (_, Running::Other | Running::Intended | Running::Mixed) if self.revert() == Revert::Yes => {
                 self.forget_job();
@@ -114,7 +118,8 @@ impl Agent<'_> {
 
     fn running(&self) -> Running {
         let meant = || self.images.iter().filter(|image| image.intended != NONE);
-        let runs = |image: &&Image| image.state.and_then(|s| s.running).is_some_and(|r| r.hash == image.intended);
+        let runs =
+            |image: &&Image| image.state.and_then(|s| s.running).is_some_and(|r| r.hash == image.intended);
         match (meant().count(), meant().filter(runs).count()) {
             (0, _) | (_, 0) => Running::Other,
             (all, some) if all == some => Running::Intended,
@@ -174,11 +179,12 @@ impl Agent<'_> {
         self.bad_image = record.reverted;
         self.bad_job = record.reverted_job;
         self.resets = record.first_boots;
-        self.resume = (record.job_digest != NONE && record.block_size == self.config.block_size).then_some(Resume {
-            identity: record.job_digest,
-            file: record.file_index,
-            front: record.front,
-            window: record.window,
-        });
+        self.resume =
+            (record.job_digest != NONE && record.block_size == self.config.block_size).then_some(Resume {
+                identity: record.job_digest,
+                file: record.file_index,
+                front: record.front,
+                window: record.window,
+            });
     }
 }

@@ -1,7 +1,7 @@
 //! What the integrator fixes: names, layouts, limits and times.
 
-use super::fetch::{WINDOW_BLOCKS, sector_memory};
 use super::MAX_IMAGES;
+use super::fetch::{WINDOW_BLOCKS, sector_memory};
 use crate::bitmap;
 use crate::geometry::ImageLayout;
 use crate::version::Version;
@@ -227,7 +227,9 @@ impl core::fmt::Display for ConfigError {
         f.write_str(match self {
             ConfigError::ThingName => "the thing name must be 1 to 128 characters of a-z A-Z 0-9 : _ -",
             ConfigError::Images => "give at least one image layout and at most MAX_IMAGES",
-            ConfigError::BlockSize => "the block size must be 256 to 65536 and a multiple of every secondary slot's write size",
+            ConfigError::BlockSize => {
+                "the block size must be 256 to 65536 and a multiple of every secondary slot's write size"
+            }
             ConfigError::Details => "give at most 6 status detail pairs",
             ConfigError::Destination => "a destination names an image that has no layout",
             ConfigError::BlockMemory => "the block bitmap is too small: use Memory::block_bytes",

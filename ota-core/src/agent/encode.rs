@@ -4,7 +4,9 @@ use super::{Agent, Publication, Report, Request, State, Subscription};
 use crate::status::Line;
 use crate::transport::Qos;
 use crate::wire::topic::MAX_TOPIC_SIZE;
-use crate::wire::{EncodeError, GetStream, JobStatus, Topic, TopicError, Update, encode_describe, encode_update};
+use crate::wire::{
+    EncodeError, GetStream, JobStatus, Topic, TopicError, Update, encode_describe, encode_update,
+};
 
 /// Most status detail pairs of one update (AWS IoT Jobs limits).
 const MAX_DETAILS: usize = 10;
@@ -61,9 +63,10 @@ impl Agent<'_> {
                 (Topic::AnyDescribeAnswers, Qos::AtLeastOnce),
                 (Topic::AnyUpdateAnswers, Qos::AtLeastOnce),
             ],
-            Subscription::Stream => {
-                &[(Topic::StreamData(stream, format), Qos::AtMostOnce), (Topic::StreamRejected(stream, format), Qos::AtMostOnce)]
-            }
+            Subscription::Stream => &[
+                (Topic::StreamData(stream, format), Qos::AtMostOnce),
+                (Topic::StreamRejected(stream, format), Qos::AtMostOnce),
+            ],
         };
         for (place, (topic, qos)) in filters.iter_mut().zip(wanted) {
             place.0.put(topic, thing)?;
@@ -87,10 +90,13 @@ impl Agent<'_> {
             Publication::Jobs(request) => {
                 let token = self.token(self.next_token);
                 let (target, len) = match request {
-                    Request::Next { document } => (Topic::DescribeNext, encode_describe(payload, token.as_str(), *document, None)?),
-                    Request::Held { document } => {
-                        (Topic::Describe(self.job_id()), encode_describe(payload, token.as_str(), *document, None)?)
+                    Request::Next { document } => {
+                        (Topic::DescribeNext, encode_describe(payload, token.as_str(), *document, None)?)
                     }
+                    Request::Held { document } => (
+                        Topic::Describe(self.job_id()),
+                        encode_describe(payload, token.as_str(), *document, None)?,
+                    ),
                     Request::Report(report) => {
                         (Topic::Update(self.job_id()), self.encode_report(*report, token.as_str(), payload)?)
                     }
@@ -100,7 +106,13 @@ impl Agent<'_> {
             Publication::Progress => {
                 let (held, total) = self.progress();
                 let receive = Line::<24>::format(format_args!("{held}/{total}"));
-                let len = self.encode_update(JobStatus::InProgress, &[("receive", receive.as_str())], None, None, payload)?;
+                let len = self.encode_update(
+                    JobStatus::InProgress,
+                    &[("receive", receive.as_str())],
+                    None,
+                    None,
+                    payload,
+                )?;
                 (Topic::Update(self.job_id()), len, Qos::AtMostOnce)
             }
             Publication::Blocks(request) => {
@@ -129,21 +141,37 @@ impl Agent<'_> {
         let token = Some(token);
         let version = self.job.version;
         match report {
-            Report::Ready => {
-                self.encode_update(JobStatus::InProgress, &[("self_test", "ready"), updated_by], version, token, payload)
-            }
-            Report::Active => {
-                self.encode_update(JobStatus::InProgress, &[("self_test", "active"), updated_by], version, token, payload)
-            }
+            Report::Ready => self.encode_update(
+                JobStatus::InProgress,
+                &[("self_test", "ready"), updated_by],
+                version,
+                token,
+                payload,
+            ),
+            Report::Active => self.encode_update(
+                JobStatus::InProgress,
+                &[("self_test", "active"), updated_by],
+                version,
+                token,
+                payload,
+            ),
             Report::Succeeded => {
                 let reason = match self.state {
                     State::Confirmed { custom: true } => Line::<48>::format(format_args!("accepted")),
                     _image => Line::<48>::format(format_args!("accepted v{}", self.running_version())),
                 };
-                self.encode_update(JobStatus::Succeeded, &[("reason", reason.as_str()), updated_by], version, token, payload)
+                self.encode_update(
+                    JobStatus::Succeeded,
+                    &[("reason", reason.as_str()), updated_by],
+                    version,
+                    token,
+                    payload,
+                )
             }
             Report::Ended => {
-                let State::Failed { reason, rejected, detail } = self.state else { return Err(EncodeError::BufferTooSmall) };
+                let State::Failed { reason, rejected, detail } = self.state else {
+                    return Err(EncodeError::BufferTooSmall);
+                };
                 let status = if rejected { JobStatus::Rejected } else { JobStatus::Failed };
                 let text = match detail {
                     0 => Line::<64>::format(format_args!("{reason}")),
@@ -174,7 +202,9 @@ impl Agent<'_> {
             status,
             details: details.get(..count).unwrap_or(&[]),
             expected_version: expected_version.filter(|_| self.config.expected_version && token.is_some()),
-            execution_number: (self.job.execution != 0).then_some(self.job.execution).filter(|_| token.is_some()),
+            execution_number: (self.job.execution != 0)
+                .then_some(self.job.execution)
+                .filter(|_| token.is_some()),
             include_state: token.is_some(),
             token,
         };

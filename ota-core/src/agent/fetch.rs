@@ -179,10 +179,11 @@ impl<'a> Fetch<'a> {
         let mut held = [0; 32];
         for k in 0..WINDOW_BLOCKS {
             let block = self.front.saturating_add(k);
-            if block < self.block_count && !bitmap::is_missing(self.missing, block) {
-                if let Some(byte) = held.get_mut((k / 8) as usize) {
-                    *byte |= 1 << (k % 8);
-                }
+            if block < self.block_count
+                && !bitmap::is_missing(self.missing, block)
+                && let Some(byte) = held.get_mut((k / 8) as usize)
+            {
+                *byte |= 1 << (k % 8);
             }
         }
         held
@@ -241,7 +242,9 @@ impl<'a> Fetch<'a> {
     }
 
     fn advance_front(&mut self) {
-        self.front = bitmap::first_missing_from(self.missing, self.front).unwrap_or(self.block_count).min(self.block_count);
+        self.front = bitmap::first_missing_from(self.missing, self.front)
+            .unwrap_or(self.block_count)
+            .min(self.block_count);
     }
 
     pub(crate) fn under_way(&self) -> u16 {
@@ -364,7 +367,9 @@ impl<'a> Fetch<'a> {
         while self.ahead < self.asked_end {
             if self.asked.get(self.ahead) {
                 let (from, to) = self.block_range(self.ahead);
-                if let Some(closed) = sectors_of(image, from, to).find(|sector| self.sector(*sector) == Sector::Closed) {
+                if let Some(closed) =
+                    sectors_of(image, from, to).find(|sector| self.sector(*sector) == Sector::Closed)
+                {
                     return Some(closed);
                 }
             }

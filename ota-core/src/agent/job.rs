@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{Config, MAX_IMAGES};
-use crate::status::Reason;
+use crate::status::{Reason, reason_of_document};
 use crate::wire::base64;
 use crate::wire::{Execution, JobStatus, OtaDocument, Text};
 
@@ -79,8 +79,6 @@ pub(crate) struct Job {
     pub(crate) digest: [u8; 32],
     /// `statusDetails.updatedBy` as the service or the journal had it.
     pub(crate) updated_by: Option<u32>,
-    /// `statusDetails.self_test` was present.
-    pub(crate) self_test: bool,
 }
 
 impl Job {
@@ -91,7 +89,10 @@ impl Job {
     /// Takes identity and status over, without the document.
     pub(crate) fn identify(arena: &mut Arena<'_>, execution: &Execution<'_>) -> Result<Job, Reason> {
         arena.clear();
-        let mut job = Job { id: arena.push(execution.job_id.as_bytes()).ok_or(Reason::DocumentTooLarge)?, ..Job::default() };
+        let mut job = Job {
+            id: arena.push(execution.job_id.as_bytes()).ok_or(Reason::DocumentTooLarge)?,
+            ..Job::default()
+        };
         job.refresh(execution);
         Ok(job)
     }
@@ -110,7 +111,6 @@ impl Job {
             | JobStatus::Rejected
             | JobStatus::Removed => true,
         };
-        self.self_test = execution.self_test.is_some();
         if execution.updated_by.is_some() {
             self.updated_by = execution.updated_by;
         }
@@ -134,7 +134,7 @@ impl Job {
         let mut identity = Sha256::new();
         self.file_count = 0;
         for index in 0..document.file_count {
-            let file = document.file(index).map_err(|_| Reason::DocumentMalformed)?;
+            let file = document.file(index).map_err(reason_of_document)?;
             // AWS' conformance suite wants a document without a file name refused, though the name is never used.
             if file.path.is_none() {
                 return Err(Reason::DocumentMalformed);
@@ -167,7 +167,7 @@ impl Job {
         }
         // Images are set pending in this order, the application last (DESIGN.md, several images).
         if let Some(files) = self.files.get_mut(..usize::from(self.file_count)) {
-            files.sort_unstable_by(|a, b| b.image.cmp(&a.image));
+            files.sort_unstable_by_key(|file| core::cmp::Reverse(file.image));
         }
         self.digest = identity.finalize().into();
         self.loaded = true;

@@ -2,9 +2,10 @@
 
 use super::{Agent, Call, Job, Link, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
-use crate::status::{Ended, Reason};
+use crate::status::{Ended, Reason, reason_of_document};
 use crate::wire::{
-    DescribeAnswer, Document, Execution, ExecutionState, JobStatus, OtaDocument, Rejected, RejectedCode, Token,
+    DescribeAnswer, Document, Execution, ExecutionState, JobStatus, OtaDocument, Rejected, RejectedCode,
+    Token,
 };
 
 /// Refusals of one status update before it is given up.
@@ -52,7 +53,13 @@ impl Agent<'_> {
         self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
     }
 
-    pub(super) fn described(&mut self, now: u64, job_id: Option<&str>, token: Token<'_>, answer: &DescribeAnswer<'_>) {
+    pub(super) fn described(
+        &mut self,
+        now: u64,
+        job_id: Option<&str>,
+        token: Token<'_>,
+        answer: &DescribeAnswer<'_>,
+    ) {
         match self.described_call(token, job_id) {
             Some((Request::Next { document }, _)) => {
                 self.check_at = now + u64::from(self.config.timing.poll_ms);
@@ -65,7 +72,9 @@ impl Agent<'_> {
                 self.check_at = now + u64::from(self.config.timing.poll_ms);
                 match answer {
                     DescribeAnswer::NoJob => self.gone(now),
-                    DescribeAnswer::Job(execution) if execution.job_id != self.job_id() => self.drop_message(Drop::Unknown),
+                    DescribeAnswer::Job(execution) if execution.job_id != self.job_id() => {
+                        self.drop_message(Drop::Unknown)
+                    }
                     DescribeAnswer::Job(execution) if execution.status.is_terminal() => self.gone(now),
                     DescribeAnswer::Job(execution) => self.held_job(now, execution, document),
                 }
@@ -115,10 +124,18 @@ impl Agent<'_> {
                 self.adopt(now, execution, ota);
             }
             Document::Custom(_) => self.state = State::Custom,
-            Document::Malformed(_) => self.fail(Reason::DocumentMalformed, 0),
+            Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
             Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
             Document::Absent => self.withheld(now),
         }
+    }
+
+    /// The job in hand is none of this library's: `$next` is asked again at `check_at`.
+    pub(super) fn leave_alone(&mut self, check_at: u64) {
+        self.arena.clear();
+        self.job = Job::default();
+        self.check_at = check_at;
+        self.state = State::Idle;
     }
 
     /// A describe without the document was answered where those with it were not: the broker withholds messages larger
@@ -174,15 +191,19 @@ impl Agent<'_> {
                 let reverts = self.config.images.iter().all(|image| image.mode().has_trailer_state());
                 let confirmed = self.images.iter().filter_map(|i| i.state).all(|s| s.confirmed);
                 self.record_due = true;
-                self.state =
-                    if reverts && confirmed { State::Confirmed { custom: false } } else { self.testing(None) };
+                self.state = if reverts && confirmed {
+                    State::Confirmed { custom: false }
+                } else {
+                    self.testing(None)
+                };
             }
         }
     }
 
     /// A describe of the held job was answered: it still is ours.
     fn held_job(&mut self, now: u64, execution: &Execution<'_>, document: bool) {
-        let retried = execution.execution_number.is_some_and(|n| self.job.execution != 0 && n != self.job.execution);
+        let retried =
+            execution.execution_number.is_some_and(|n| self.job.execution != 0 && n != self.job.execution);
         let updated_by = self.job.updated_by;
         self.job.refresh(execution);
         // What this device wrote down outranks what the service stored last.
@@ -206,7 +227,8 @@ impl Agent<'_> {
                     }
                 }
             }
-            Document::Custom(_) | Document::Malformed(_) => self.fail(Reason::DocumentMalformed, 0),
+            Document::Custom(_) => self.fail(Reason::DocumentMalformed, 0),
+            Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
             Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
             Document::Absent => self.withheld(now),
         }
@@ -217,8 +239,12 @@ impl Agent<'_> {
         self.record_due = true;
         match self.state {
             State::Ready { .. } | State::Activating { .. } => self.state = State::Verified { ask_at: now },
-            State::Offered { at, stage: Stage::Ready } => self.state = State::Offered { at, stage: Stage::Verified },
-            State::Testing { until, question, .. } => self.state = State::Testing { until, announced: false, question },
+            State::Offered { at, stage: Stage::Ready } => {
+                self.state = State::Offered { at, stage: Stage::Verified }
+            }
+            State::Testing { until, question, .. } => {
+                self.state = State::Testing { until, announced: false, question }
+            }
             // The failure owed belongs to the execution before; the new one gets its own try.
             State::Failed { .. } => self.close(now, Ended::Gone),
             State::Booting { .. }
@@ -250,14 +276,17 @@ impl Agent<'_> {
             | State::Custom
             | State::Confirmed { .. }
             | State::Failed { .. } => self.close(now, Ended::Gone),
-            State::Activating { .. } | State::Pending { .. } => self.state = State::Withdrawing { image: 0, reason: None },
+            State::Activating { .. } | State::Pending { .. } => {
+                self.state = State::Withdrawing { image: 0, reason: None }
+            }
             State::Withdrawing { image, .. } => self.state = State::Withdrawing { image, reason: None },
             State::Testing { until, .. } => {
                 // Nobody is left to report to. The image still has to be confirmed or taken back.
                 self.arena.clear();
                 self.job = Job { digest: self.job.digest, ..Job::default() };
                 self.record_due = true;
-                self.state = State::Testing { until, announced: false, question: Some(Question::JobGoneInTest) };
+                self.state =
+                    State::Testing { until, announced: false, question: Some(Question::JobGoneInTest) };
             }
             State::Confirming { .. } => {
                 self.arena.clear();
@@ -267,7 +296,13 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn updated(&mut self, now: u64, job_id: &str, token: Token<'_>, state: Option<&ExecutionState<'_>>) {
+    pub(super) fn updated(
+        &mut self,
+        now: u64,
+        job_id: &str,
+        token: Token<'_>,
+        state: Option<&ExecutionState<'_>>,
+    ) {
         let Some((report, _)) = self.reported_call(token, job_id) else {
             // A progress update: all it tells is that the version went up by one.
             if token.0.is_none() && job_id == self.job_id() {
@@ -277,7 +312,8 @@ impl Agent<'_> {
             }
             return self.drop_message(Drop::Late);
         };
-        self.job.version = state.and_then(|s| s.version_number).or(self.job.version.map(|v| v.saturating_add(1)));
+        self.job.version =
+            state.and_then(|s| s.version_number).or(self.job.version.map(|v| v.saturating_add(1)));
         self.accepted(now, report);
     }
 
@@ -330,7 +366,10 @@ impl Agent<'_> {
                 }
             },
             RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached => self.gone(now),
-            RejectedCode::InvalidTopic | RejectedCode::InvalidJson | RejectedCode::InvalidRequest | RejectedCode::Unknown => {
+            RejectedCode::InvalidTopic
+            | RejectedCode::InvalidJson
+            | RejectedCode::InvalidRequest
+            | RejectedCode::Unknown => {
                 // Perhaps it was the number: some services want none.
                 self.job.version = None;
                 self.retry_or_give_up(now, request, tries);

@@ -19,458 +19,37 @@
 //! else, and planned from.
 
 mod absorb;
+mod activate;
 mod blocks;
 mod boot;
 mod config;
 mod encode;
 mod fetch;
+mod io;
 mod job;
 mod jobs;
 mod plan;
 mod record;
+mod state;
+mod words;
 
-use crate::boot::{self as boot_state, ImageState, Revert, Withdrawn};
-use crate::command::Command;
+use crate::boot::{ImageState, Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
-use crate::journal::Record;
-use crate::policy::{Answer, Drop, Question};
-use crate::slot::{Compared, FlashError};
+use crate::policy::{Drop, Question};
 use crate::status::{Ended, Reason};
-use crate::trailer::Pending;
-use crate::verify::{Verified, VerifyError};
+use crate::verify::Verified;
 use crate::version::Version;
-use crate::wire::{DescribeAnswer, ExecutionState, Rejected, StreamErrorCode, Token};
 
-pub use encode::{Filters, MAX_PAYLOAD_SIZE, TopicBuffer};
 pub use config::{BLOCK_SIZES, Config, ConfigError, Destination, MAX_REQUEST_SIZE, Memory, Timing};
-use fetch::Fetch;
+pub use encode::{Filters, MAX_PAYLOAD_SIZE, TopicBuffer};
 pub use fetch::BlockRequest;
+use fetch::Fetch;
+pub use io::{Action, Failure, Input, Message, Outcome, Part, Publication, Report, Request, Subscription};
 use job::{Arena, Job};
+pub use state::{Stage, State, StateKind};
 
 /// Images one device may have, and files one job may have.
 pub const MAX_IMAGES: usize = 3;
-
-/// What happened: the completion of the action asked for last, or (while it was waiting) a message, a timeout or a word of
-/// the application.
-#[derive(Debug)]
-pub enum Input<'m> {
-    /// The first input after [`Agent::new`]. Also right at any other time: it starts over as after a reset.
-    Start,
-    /// The action is done.
-    Done,
-    /// The action failed.
-    Failed(Failure),
-    /// A message arrived while receiving. The driver keeps it until the agent receives or publishes again.
-    Message(Message<'m>),
-    /// The journal's newest record.
-    Loaded(Option<&'m Record>),
-    /// What the bootloader left for an image.
-    Boot(ImageState),
-    /// How flash compares with the range of the message in hand.
-    Compared(Compared),
-    /// The file is verified.
-    Verified(Verified),
-    /// The request for a swap is taken back.
-    Withdrawn(Withdrawn),
-    /// The policy's answer.
-    Answer(Answer),
-    /// The time the agent gave for receiving or pausing is over.
-    Timeout,
-    /// The driver was dropped with an action under way and runs again: a flash action may or may not have happened, a
-    /// network action is as good as unanswered.
-    ActionLost,
-    /// A word of the application, offered before receiving or pausing.
-    Command(Command),
-}
-
-/// Why an action failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Failure {
-    /// The link is lost or could not be made.
-    Link,
-    /// The link is up but cannot take this now, or the broker refused it.
-    Refused,
-    /// Flash failed.
-    Flash(FlashError),
-    /// The file does not verify.
-    Verify(VerifyError),
-}
-
-/// A message of the cloud, decoded. Strings borrow the message in hand.
-#[derive(Clone, Debug)]
-pub enum Message<'m> {
-    /// Answer to a describe request, of `$next` or of the job with this id.
-    Described {
-        /// The id in the topic; `None`: `$next`.
-        job_id: Option<&'m str>,
-        /// The request's token.
-        token: Token<'m>,
-        /// The answer.
-        answer: DescribeAnswer<'m>,
-    },
-    /// A describe request was refused.
-    DescribeRejected {
-        /// The id in the topic; `None`: `$next`.
-        job_id: Option<&'m str>,
-        /// Why.
-        rejected: Rejected<'m>,
-    },
-    /// A status update was accepted.
-    Updated {
-        /// The job.
-        job_id: &'m str,
-        /// The request's token.
-        token: Token<'m>,
-        /// What is stored now, where asked for.
-        state: Option<ExecutionState<'m>>,
-    },
-    /// A status update was refused.
-    UpdateRejected {
-        /// The job.
-        job_id: &'m str,
-        /// Why, and what is stored.
-        rejected: Rejected<'m>,
-    },
-    /// The next job changed; what it changed to is asked for, never believed.
-    Notify,
-    /// A block of a stream.
-    Block {
-        /// The stream it came from.
-        stream: &'m str,
-        /// File id.
-        file_id: u32,
-        /// Block number in the file.
-        block_id: u32,
-        /// Where the payload lies in the message in hand; the actions name parts of this range.
-        at: u32,
-        /// The payload.
-        data: &'m [u8],
-    },
-    /// A stream request was refused.
-    StreamRejected {
-        /// The stream.
-        stream: &'m str,
-        /// Why.
-        code: StreamErrorCode,
-    },
-    /// Not ours, or not decodable.
-    Useless(Drop),
-}
-
-/// What to do next. Exactly one action is outstanding; ranges are of the message in hand.
-#[derive(Debug)]
-pub enum Action {
-    /// Load the journal's newest record → [`Input::Loaded`].
-    Load,
-    /// Inspect an image's slots → [`Input::Boot`].
-    Inspect {
-        /// The image.
-        image: u8,
-    },
-    /// Drop the link, if there is one, and connect.
-    Connect,
-    /// Drop the link and stay offline.
-    Disconnect,
-    /// Subscribe ([`Agent::filters`]).
-    Subscribe(Subscription),
-    /// Publish ([`Agent::encode`]). Releases the message in hand.
-    Publish(Publication),
-    /// Receive a message, or time out. Releases the message in hand.
-    Receive {
-        /// When to time out, milliseconds.
-        until_ms: u64,
-    },
-    /// Wait, offline. Releases the message in hand.
-    Pause {
-        /// Until when, milliseconds.
-        until_ms: u64,
-    },
-    /// Ask the application's policy → [`Input::Answer`].
-    Consult(Question),
-    /// Erase one sector of an image's secondary slot.
-    Erase {
-        /// The image.
-        image: u8,
-        /// The sector, counted from the one that holds the slot's first byte.
-        sector: u32,
-    },
-    /// Compare a part of the message in hand with flash → [`Input::Compared`]; when equal and `hash`, run the digest over it.
-    Compare(Part),
-    /// Write a part of the message in hand and read it back; if `hash`, run the digest over it.
-    Write(Part),
-    /// Read `from..to` of the file back and run the digest over it; from 0 the digest starts anew.
-    Hash {
-        /// The image.
-        image: u8,
-        /// First byte.
-        from: u32,
-        /// One past the last byte.
-        to: u32,
-    },
-    /// Write a journal record ([`Agent::record`]).
-    Record,
-    /// Verify the file → [`Input::Verified`] ([`Agent::signature`]).
-    Verify {
-        /// The image.
-        image: u8,
-        /// The file, as numbered in the job.
-        file: u8,
-        /// Bytes of the file.
-        size: u32,
-    },
-    /// Ask the bootloader for the swap.
-    SetPending(Verified, Pending),
-    /// Take the request for a swap back → [`Input::Withdrawn`].
-    Withdraw {
-        /// The image.
-        image: u8,
-    },
-    /// Confirm the running image.
-    Confirm {
-        /// The image.
-        image: u8,
-    },
-    /// Nothing more to do.
-    Finish(Outcome),
-}
-
-/// A part of a block that lies within one sector.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Part {
-    /// The image.
-    pub image: u8,
-    /// Offset in the file.
-    pub at: u32,
-    /// First byte in the message in hand.
-    pub from: u32,
-    /// One past the last byte in the message in hand.
-    pub to: u32,
-    /// The digest has reached exactly this part: run it over these bytes too.
-    pub hash: bool,
-}
-
-/// Topic filters asked for together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Subscription {
-    /// `notify-next` and the answers of Jobs.
-    Jobs,
-    /// Blocks and rejections of the held job's stream.
-    Stream,
-}
-
-/// Something to publish.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Publication {
-    /// A request to AWS IoT Jobs that waits for its answer.
-    Jobs(Request),
-    /// Progress of the download: fire and forget.
-    Progress,
-    /// A request for blocks.
-    Blocks(BlockRequest),
-}
-
-/// A request to AWS IoT Jobs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Request {
-    /// Describe the next job.
-    Next {
-        /// With its document.
-        document: bool,
-    },
-    /// Describe the held job.
-    Held {
-        /// With its document.
-        document: bool,
-    },
-    /// Report the held job's status.
-    Report(Report),
-}
-
-/// A status that is reported until accepted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Report {
-    /// `IN_PROGRESS`, `self_test: ready`: verified, about to activate.
-    Ready,
-    /// `IN_PROGRESS`, `self_test: active`: the new image runs.
-    Active,
-    /// `SUCCEEDED`.
-    Succeeded,
-    /// `FAILED` or `REJECTED`.
-    Ended,
-}
-
-/// Why the agent finished.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// Reset the device now: a swap is requested, or an unconfirmed image is to be taken back.
-    Reset,
-    /// The application said [`Command::ShutDown`].
-    Stopped,
-}
-
-/// Where the job stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
-    /// The boot state of every image and the journal are being read.
-    Booting {
-        /// Images inspected.
-        inspected: u8,
-    },
-    /// No job is held.
-    Idle,
-    /// A job of another kind: the application is asked what it makes of it.
-    Custom,
-    /// A job is held. Its document may still be on its way; policy has not said yes yet.
-    Offered {
-        /// Not asked before.
-        at: u64,
-        /// What the journal knows of it.
-        stage: Stage,
-    },
-    /// The file's first block is fetched and judged; its slot is not touched.
-    Judging {
-        /// The file.
-        file: u8,
-        /// The question policy has to answer before going on.
-        question: Option<Question>,
-    },
-    /// Blocks are fetched and written.
-    Downloading {
-        /// The file.
-        file: u8,
-    },
-    /// Flash holds the whole file; it is hashed to its end and verified.
-    Verifying {
-        /// The file.
-        file: u8,
-        /// What the journal knows of the job: from where to go on when every file is verified.
-        stage: Stage,
-        /// The question policy has to answer before going on.
-        question: Option<Question>,
-    },
-    /// Every file is verified; the cloud is told and has to accept.
-    Verified {
-        /// Policy is not asked about activating offline before.
-        ask_at: u64,
-    },
-    /// The cloud has accepted; policy is asked from `at` on.
-    Ready {
-        /// Not asked before.
-        at: u64,
-    },
-    /// The swap is requested, image by image.
-    Activating {
-        /// The file.
-        file: u8,
-    },
-    /// The swap is requested; one last look at the job, then reset.
-    Pending {
-        /// Look no longer than this.
-        until: u64,
-    },
-    /// The request for a swap is taken back, image by image.
-    Withdrawing {
-        /// The image.
-        image: u8,
-        /// What to report; `None`: the job is gone.
-        reason: Option<Reason>,
-    },
-    /// The new image runs and is tested.
-    Testing {
-        /// The application must have spoken by then.
-        until: u64,
-        /// The cloud has accepted `self_test: active`.
-        announced: bool,
-        /// The question policy has to answer before the test may pass.
-        question: Option<Question>,
-    },
-    /// The image is confirmed, image by image.
-    Confirming {
-        /// The image.
-        image: u8,
-        /// Attempts that failed.
-        failed: u8,
-    },
-    /// The image is confirmed (or a custom job is done); `SUCCEEDED` is owed.
-    Confirmed {
-        /// A job of another kind, done by the application.
-        custom: bool,
-    },
-    /// The job has failed or was rejected; the cloud has to accept that.
-    Failed {
-        /// Why.
-        reason: Reason,
-        /// `REJECTED`, not `FAILED`.
-        rejected: bool,
-        /// A number reported beside the reason; 0: none.
-        detail: u32,
-    },
-    /// The device is to be reset.
-    Resetting,
-    /// The application shut the agent down.
-    Stopped,
-}
-
-/// How far the journal says a job had come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stage {
-    /// Not beyond the download.
-    New,
-    /// Every file was verified; the cloud may not know.
-    Verified,
-    /// The cloud has accepted "ready".
-    Ready,
-}
-
-/// [`State`] without its data.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[allow(missing_docs)] // Each is explained at `State`.
-pub enum StateKind {
-    Booting,
-    Idle,
-    Custom,
-    Offered,
-    Judging,
-    Downloading,
-    Verifying,
-    Verified,
-    Ready,
-    Activating,
-    Pending,
-    Withdrawing,
-    Testing,
-    Confirming,
-    Confirmed,
-    Failed,
-    Resetting,
-    Stopped,
-}
-
-impl State {
-    /// The state without its data.
-    pub const fn kind(&self) -> StateKind {
-        match self {
-            State::Booting { .. } => StateKind::Booting,
-            State::Idle => StateKind::Idle,
-            State::Custom => StateKind::Custom,
-            State::Offered { .. } => StateKind::Offered,
-            State::Judging { .. } => StateKind::Judging,
-            State::Downloading { .. } => StateKind::Downloading,
-            State::Verifying { .. } => StateKind::Verifying,
-            State::Verified { .. } => StateKind::Verified,
-            State::Ready { .. } => StateKind::Ready,
-            State::Activating { .. } => StateKind::Activating,
-            State::Pending { .. } => StateKind::Pending,
-            State::Withdrawing { .. } => StateKind::Withdrawing,
-            State::Testing { .. } => StateKind::Testing,
-            State::Confirming { .. } => StateKind::Confirming,
-            State::Confirmed { .. } => StateKind::Confirmed,
-            State::Failed { .. } => StateKind::Failed,
-            State::Resetting => StateKind::Resetting,
-            State::Stopped => StateKind::Stopped,
-        }
-    }
-}
 
 /// The outstanding action, with what its completion needs to know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -513,9 +92,18 @@ enum Link {
 enum Call {
     None,
     /// Published; the answer carries `token`.
-    Waiting { request: Request, token: u32, until: u64, tries: u8 },
+    Waiting {
+        request: Request,
+        token: u32,
+        until: u64,
+        tries: u8,
+    },
     /// Unanswered or refused for now; again at `at`.
-    Retry { request: Request, at: u64, tries: u8 },
+    Retry {
+        request: Request,
+        at: u64,
+        tries: u8,
+    },
 }
 
 /// The block in the message in hand, on its way to flash.
@@ -659,8 +247,9 @@ impl<'a> Agent<'a> {
     /// An input that is not legal for the outstanding action is counted and ignored: the action asked for last is
     /// planned again.
     pub fn step(&mut self, now_ms: u64, input: Input<'_>) -> Action {
+        let waited = matches!(input, Input::Timeout);
         self.absorb(now_ms, input);
-        self.plan(now_ms)
+        self.plan(now_ms, waited)
     }
 
     /// No step was made yet.
@@ -742,7 +331,7 @@ impl<'a> Agent<'a> {
 
     /// A swap is requested for some image (whose secondary slot is not somebody's way back).
     fn is_requested(&self) -> bool {
-        let requested = |s: ImageState| s.request != boot_state::Request::None && s.revert != Revert::Yes;
+        let requested = |s: ImageState| s.request != SwapRequest::None && s.revert != Revert::Yes;
         self.images.iter().any(|i| i.state.is_some_and(requested))
     }
 
@@ -782,7 +371,8 @@ impl<'a> Agent<'a> {
     /// A pause that doubles with each try, up to the longest, with up to a quarter of jitter.
     fn pause(&mut self, first_ms: u32, tries: u8) -> u64 {
         let longest = self.config.timing.retry_max_ms.max(first_ms);
-        let pause = first_ms.checked_shl(u32::from(tries.min(16))).filter(|p| *p >> tries.min(16) == first_ms);
+        let pause =
+            first_ms.checked_shl(u32::from(tries.min(16))).filter(|p| *p >> tries.min(16) == first_ms);
         let pause = pause.unwrap_or(longest).min(longest);
         // xorshift32 (Marsaglia 2003): spreads devices that failed together, nothing secret depends on it.
         self.random ^= self.random << 13;
@@ -815,16 +405,18 @@ impl<'a> Agent<'a> {
     fn link_lost(&mut self, now: u64) {
         let tries = match self.link {
             Link::Suspended { .. } => return,
-            Link::Down { tries, .. } => tries.saturating_add(1),
-            Link::Up { tries, .. } => tries,
+            // Never at once, even after a link that was fine: two devices with one client id throw each other off the
+            // broker for ever, and it takes one connection a second.
+            Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
         };
-        let at = if tries == 0 { now } else { now + self.pause(self.config.timing.retry_ms, tries - 1) };
-        self.link = Link::Down { at, tries: tries.max(1) };
+        let at = now + self.pause(self.config.timing.retry_ms, tries);
+        self.link = Link::Down { at, tries: tries.saturating_add(1) };
         self.fetch.forget_requests();
         self.call = match self.call {
             Call::None => Call::None,
-            Call::Waiting { request, tries, .. } | Call::Retry { request, tries, .. } => Call::Retry { request, at, tries },
+            Call::Waiting { request, tries, .. } | Call::Retry { request, tries, .. } => {
+                Call::Retry { request, at, tries }
+            }
         };
     }
 }
-

@@ -3,9 +3,7 @@
 //! In this order: finish; the block in hand; the journal; what the state can do without the network; the link and what
 //! goes over it; wait.
 
-use super::{
-    Action, Agent, Call, Doing, Link, Outcome, Publication, Request, Stage, State, Subscription,
-};
+use super::{Action, Agent, Call, Doing, Link, Outcome, Publication, Request, Stage, State, Subscription};
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::Question;
@@ -29,9 +27,11 @@ enum Next {
 }
 
 impl<'a> Agent<'a> {
-    pub(super) fn plan(&mut self, now: u64) -> Action {
+    /// `waited`: the link was listened to until now, so what is due and not here is late. Otherwise it may lie in the
+    /// receive buffer, where a long flash operation kept it waiting.
+    pub(super) fn plan(&mut self, now: u64, waited: bool) -> Action {
         for _ in 0..MAX_TURNS {
-            match self.look(now) {
+            match self.look(now, waited) {
                 Next::Act(action) => return action,
                 Next::Again | Next::Nothing => {}
             }
@@ -40,13 +40,12 @@ impl<'a> Agent<'a> {
         Action::Pause { until_ms: now + 1000 }
     }
 
-    fn look(&mut self, now: u64) -> Next {
-        if self.hand.is_some() {
-            if let State::Downloading { .. } = self.state
-                && !self.record_due
-            {
-                return self.plan_hand();
-            }
+    fn look(&mut self, now: u64, waited: bool) -> Next {
+        if let State::Downloading { .. } = self.state
+            && self.hand.is_some()
+            && !self.record_due
+        {
+            return self.plan_hand();
         }
         if let Some(outcome) = self.outcome()
             && !(self.record_due && outcome == Outcome::Reset)
@@ -60,7 +59,7 @@ impl<'a> Agent<'a> {
             return self.act(Doing::Record, Action::Record);
         }
         match self.plan_state(now) {
-            Next::Nothing => self.plan_link(now),
+            Next::Nothing => self.plan_link(now, waited),
             next => next,
         }
     }
@@ -125,13 +124,16 @@ impl<'a> Agent<'a> {
             },
             State::Verifying { question: Some(question), .. } => self.consult(question),
             State::Verifying { file, .. } => self.plan_verify(file),
-            State::Verified { ask_at } if now >= ask_at && self.is_offline() => self.consult(Question::ActivateOffline),
+            State::Verified { ask_at } if now >= ask_at && self.is_offline() => {
+                self.consult(Question::ActivateOffline)
+            }
             State::Ready { at } if now >= at => self.consult(Question::Activate),
             State::Activating { file } => self.plan_activate(now, file),
             // One last look for a cancel, no longer than an answer may take.
             State::Pending { until } => {
                 let looking = matches!(self.link, Link::Up { jobs: true, .. })
-                    && (self.check_at <= now || matches!(self.call, Call::Waiting { request: Request::Held { .. }, .. }));
+                    && (self.check_at <= now
+                        || matches!(self.call, Call::Waiting { request: Request::Held { .. }, .. }));
                 if now < until && looking {
                     return Next::Nothing;
                 }
@@ -213,7 +215,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The link, and what goes over it.
-    fn plan_link(&mut self, now: u64) -> Next {
+    fn plan_link(&mut self, now: u64, waited: bool) -> Next {
         match self.link {
             Link::Suspended { closed: false } => self.act(Doing::Disconnect, Action::Disconnect),
             Link::Suspended { closed: true } => {
@@ -228,27 +230,29 @@ impl<'a> Agent<'a> {
             Link::Up { jobs: false, .. } => {
                 self.act(Doing::Subscribe(Subscription::Jobs), Action::Subscribe(Subscription::Jobs))
             }
-            Link::Up { stream, .. } => self.plan_online(now, stream),
+            Link::Up { stream, .. } => self.plan_online(now, waited, stream),
         }
     }
 
-    fn plan_online(&mut self, now: u64, stream: bool) -> Next {
-        match self.plan_jobs(now) {
+    fn plan_online(&mut self, now: u64, waited: bool, stream: bool) -> Next {
+        match self.plan_jobs(now, waited) {
             Next::Nothing => {}
             next => return next,
         }
         if let State::Judging { file, .. } | State::Downloading { file } = self.state {
             if !stream {
-                return self.act(Doing::Subscribe(Subscription::Stream), Action::Subscribe(Subscription::Stream));
+                return self
+                    .act(Doing::Subscribe(Subscription::Stream), Action::Subscribe(Subscription::Stream));
             }
             if let Some(layout) = self.layout(self.job.file(file).image) {
-                match self.plan_fetch(now, file, layout) {
+                match self.plan_fetch(now, waited, file, layout) {
                     Next::Nothing => {}
                     next => return next,
                 }
             }
             if self.progress_due && self.call == Call::None {
-                return self.act(Doing::Publish(Publication::Progress), Action::Publish(Publication::Progress));
+                return self
+                    .act(Doing::Publish(Publication::Progress), Action::Publish(Publication::Progress));
             }
         }
         let until_ms = self.deadline(now);
@@ -256,9 +260,11 @@ impl<'a> Agent<'a> {
     }
 
     /// The one request to Jobs: its deadline, its retry, or the next one.
-    fn plan_jobs(&mut self, now: u64) -> Next {
+    fn plan_jobs(&mut self, now: u64, waited: bool) -> Next {
         let request = match self.call {
-            Call::Waiting { request, until, tries, .. } if now >= until => {
+            Call::Waiting { request, until, tries, .. }
+                if is_late(now, waited, until, self.config.timing.request_ms) =>
+            {
                 self.call_expired(now, request, tries);
                 return Next::Again;
             }
@@ -285,7 +291,9 @@ impl<'a> Agent<'a> {
             // The report's own answer tells whether the job is still there.
             State::Confirmed { .. } | State::Failed { .. } => owed.map(Request::Report),
             _other if now >= self.check_at => Some(match self.job.is_held() {
-                true => Request::Held { document: !self.job.loaded && matches!(self.state, State::Offered { .. }) },
+                true => Request::Held {
+                    document: !self.job.loaded && matches!(self.state, State::Offered { .. }),
+                },
                 false => Request::Next { document: true },
             }),
             _other => owed.map(Request::Report),
@@ -304,11 +312,11 @@ impl<'a> Agent<'a> {
     }
 
     /// Requests for blocks, sectors erased ahead, hashing while waiting.
-    fn plan_fetch(&mut self, now: u64, file: u8, layout: &'a ImageLayout) -> Next {
+    fn plan_fetch(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
         let held = self.job.file(file);
         let judging = matches!(self.state, State::Judging { .. });
         let under_way = self.fetch.under_way();
-        if under_way > 0 && now >= self.fetch.due {
+        if under_way > 0 && is_late(now, waited, self.fetch.due, self.config.timing.block_ms) {
             return self.blocks_overdue(now);
         }
         let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
@@ -321,12 +329,14 @@ impl<'a> Agent<'a> {
                 if slow && !judging {
                     if !self.cleared {
                         if let Some(sector) = self.sector_to_clear(layout) {
-                            return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+                            return self
+                                .act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
                         }
                         self.slot_cleared(held.image);
                     }
                     if let Some(sector) = self.fetch.closed_sector(&request, layout) {
-                        return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+                        return self
+                            .act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
                     }
                 }
                 let publication = Publication::Blocks(request);
@@ -369,11 +379,12 @@ impl<'a> Agent<'a> {
 
     /// The next moment something is due without the network.
     fn local_deadline(&self, now: u64) -> u64 {
+        let poll = now + u64::from(self.config.timing.poll_ms);
         match self.state {
-            State::Offered { at, .. } if self.job.loaded && at > now => at,
-            State::Ready { at } => at,
-            State::Verified { ask_at } if ask_at > now => ask_at,
-            State::Testing { until, .. } | State::Pending { until } => until,
+            State::Offered { at, .. } if self.job.loaded && at > now => at.min(poll),
+            State::Ready { at } => at.min(poll),
+            State::Verified { ask_at } if ask_at > now => ask_at.min(poll),
+            State::Testing { until, .. } | State::Pending { until } => until.min(poll),
             State::Booting { .. }
             | State::Idle
             | State::Custom
@@ -388,7 +399,7 @@ impl<'a> Agent<'a> {
             | State::Confirmed { .. }
             | State::Failed { .. }
             | State::Resetting
-            | State::Stopped => now + u64::from(self.config.timing.poll_ms),
+            | State::Stopped => poll,
         }
     }
 
@@ -415,3 +426,7 @@ impl<'a> Agent<'a> {
     }
 }
 
+/// What was due at `due` is late: the link was listened to since, or twice the time is over.
+const fn is_late(now: u64, waited: bool, due: u64, allowed_ms: u32) -> bool {
+    now >= due && (waited || now - due >= allowed_ms as u64)
+}

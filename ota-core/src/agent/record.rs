@@ -55,7 +55,11 @@ impl Agent<'_> {
     fn phase(&self) -> Phase {
         match self.state {
             State::Booting { .. } | State::Idle | State::Custom | State::Stopped => {
-                if self.resume.is_some() { Phase::Downloading } else { Phase::Idle }
+                if self.resume.is_some() {
+                    Phase::Downloading
+                } else {
+                    Phase::Idle
+                }
             }
             State::Judging { .. } | State::Downloading { .. } => Phase::Downloading,
             State::Offered { stage, .. } | State::Verifying { stage, .. } => match stage {

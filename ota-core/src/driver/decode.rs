@@ -4,8 +4,8 @@ use crate::agent::Message;
 use crate::policy::Drop;
 use crate::transport::Received;
 use crate::wire::{
-    Block, DescribeAnswer, Format, Incoming, decode_block_cbor, decode_block_json, parse_describe, parse_rejected,
-    parse_stream_error, parse_update_accepted,
+    Block, DescribeAnswer, Format, Incoming, decode_block_cbor, decode_block_json, parse_describe,
+    parse_rejected, parse_stream_error, parse_update_accepted,
 };
 
 /// The message in hand: what the agent's actions name ranges of.

@@ -29,6 +29,8 @@ pub struct Local<'d, I, J, P, O, S> {
 }
 
 /// The completion of an action; an [`Input`] that owns what it carries.
+// It lives on the stack for one step; a box is what this library does not have.
+#[allow(clippy::large_enum_variant)]
 pub enum Completion {
     /// Done.
     Done,
@@ -129,7 +131,8 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
             Action::Consult(question) => Completion::Answer(self.policy.consult(&question)),
             Action::Verify { image, file, size } => {
                 let digest = core::mem::take(&mut self.digest);
-                match verify(&mut self.images, image, size, digest, agent.signature(file), &self.rules).await {
+                match verify(&mut self.images, image, size, digest, agent.signature(file), &self.rules).await
+                {
                     Ok(token) => Completion::Verified(token),
                     Err(error) => Completion::Failed(Failure::Verify(error)),
                 }

@@ -49,7 +49,10 @@ pub struct Device<'d, C, I, J, P, O, T, S> {
 /// Dropping the future is legal anywhere. It closes the link and leaves flash as a power cut in that place would; calling
 /// `run` again with the same agent goes on from there. A flash driver has to wait for its chip to be idle before its next
 /// operation.
-pub async fn run<C, I, J, P, O, T, S>(agent: &mut Agent<'_>, device: &mut Device<'_, C, I, J, P, O, T, S>) -> Outcome
+pub async fn run<C, I, J, P, O, T, S>(
+    agent: &mut Agent<'_>,
+    device: &mut Device<'_, C, I, J, P, O, T, S>,
+) -> Outcome
 where
     C: Connector,
     I: Images,
@@ -153,7 +156,9 @@ where
                             let input = match error.kind() {
                                 FailureKind::Lost => Input::Failed(Failure::Link),
                                 // An earlier request was refused: its answer will not come, and is asked for again.
-                                FailureKind::Busy | FailureKind::Refused | FailureKind::TooLarge => Input::Done,
+                                FailureKind::Busy | FailureKind::Refused | FailureKind::TooLarge => {
+                                    Input::Done
+                                }
                             };
                             local.step(agent, timer.now_ms(), input)
                         }
@@ -192,7 +197,11 @@ where
     local.step(agent, timer.now_ms(), input)
 }
 
-async fn subscribe<L: Control>(agent: &Agent<'_>, link: &mut L, subscription: Subscription) -> Input<'static> {
+async fn subscribe<L: Control>(
+    agent: &Agent<'_>,
+    link: &mut L,
+    subscription: Subscription,
+) -> Input<'static> {
     let mut filters: Filters = [(TopicBuffer::new(), Qos::AtMostOnce); 3];
     let Ok(count) = agent.filters(subscription, &mut filters) else { return Input::Failed(Failure::Refused) };
     let [first, second, third] = &filters;
@@ -217,6 +226,8 @@ fn outcome<E: crate::transport::Failure>(result: Result<(), E>) -> Input<'static
     match result.map_err(|error| error.kind()) {
         Ok(()) => Input::Done,
         Err(FailureKind::Lost) => Input::Failed(Failure::Link),
-        Err(FailureKind::Busy | FailureKind::Refused | FailureKind::TooLarge) => Input::Failed(Failure::Refused),
+        Err(FailureKind::Busy | FailureKind::Refused | FailureKind::TooLarge) => {
+            Input::Failed(Failure::Refused)
+        }
     }
 }

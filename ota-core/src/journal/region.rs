@@ -150,6 +150,7 @@ impl JournalRegion {
     pub const fn checked(layout: JournalLayout) -> Self {
         match Self::new(layout) {
             Ok(region) => region,
+            #[allow(clippy::panic, reason = "for `const` contexts: a wrong layout does not compile")]
             Err(error) => panic!("{}", error.sentence()),
         }
     }
@@ -228,14 +229,14 @@ mod tests {
     #[test]
     fn places_of_a_nor_region() {
         let region = JournalRegion::new(NOR).unwrap();
-        assert_eq!((region.place_size(), region.records_per_sector(), region.record_count()), (368, 11, 22));
-        let offsets = [(0, 0x2000), (10, 0x2000 + 3680), (11, 0x3000), (21, 0x3000 + 3680)];
+        assert_eq!((region.place_size(), region.records_per_sector(), region.record_count()), (400, 10, 20));
+        let offsets = [(0, 0x2000), (9, 0x2000 + 3600), (10, 0x3000), (19, 0x3000 + 3600)];
         for (place, offset) in offsets {
             assert_eq!(region.offset(place), offset, "place {place}");
         }
-        assert_eq!((region.after(0), region.after(10), region.after(21)), (1, 11, 0));
-        assert_eq!((region.next_sector(0), region.next_sector(10), region.next_sector(11)), (11, 11, 0));
-        assert!(region.erases_before(0) && region.erases_before(11) && !region.erases_before(1));
+        assert_eq!((region.after(0), region.after(9), region.after(19)), (1, 10, 0));
+        assert_eq!((region.next_sector(0), region.next_sector(9), region.next_sector(10)), (10, 10, 0));
+        assert!(region.erases_before(0) && region.erases_before(10) && !region.erases_before(1));
     }
 
     #[test]
@@ -269,8 +270,8 @@ mod tests {
             assert_eq!(JournalRegion::new(layout), Err(error), "{layout:?}");
         }
         // The smallest and the largest that work.
-        assert!(JournalRegion::new(JournalLayout { sector_size: 368, start: 0, ..NOR }).is_ok());
-        assert!(JournalRegion::new(JournalLayout { sector_size: 364, start: 0, ..NOR }).is_err());
+        assert!(JournalRegion::new(JournalLayout { sector_size: 400, start: 0, ..NOR }).is_ok());
+        assert!(JournalRegion::new(JournalLayout { sector_size: 396, start: 0, ..NOR }).is_err());
         assert!(JournalRegion::new(JournalLayout { start: 0xFFFF_D000, ..NOR }).is_ok());
         let large = JournalLayout { write_size: 4096, ..NOR };
         assert_eq!(JournalRegion::new(large).unwrap().records_per_sector(), 1);
@@ -280,7 +281,7 @@ mod tests {
     fn wear_formula() {
         let nor = JournalRegion::new(NOR).unwrap();
         for (appends, restarts, erases) in
-            [(0, 0, 0), (1, 0, 1), (22, 0, 1), (23, 0, 2), (44, 0, 2), (45, 3, 6)]
+            [(0, 0, 0), (1, 0, 1), (20, 0, 1), (21, 0, 2), (40, 0, 2), (41, 3, 6)]
         {
             assert_eq!(
                 nor.erases_per_sector(appends, restarts),

@@ -1,0 +1,146 @@
+//! From verified to confirmed: set pending, withdraw, confirm, and what follows when they fail.
+
+use super::{Agent, Stage, State};
+use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
+use crate::slot::FlashError;
+use crate::status::{Ended, Reason};
+use crate::verify::Verified;
+
+/// Attempts at set pending or confirm.
+const MAX_BOOT_FAILURES: u8 = 3;
+
+impl Agent<'_> {
+    pub(super) fn verified(&mut self, now: u64, token: Verified) {
+        let State::Verifying { file, stage, .. } = self.state else { return };
+        let image = token.image();
+        let info = *token.info();
+        let counter = |info: &crate::image::ImageInfo| info.security_counter;
+        let running = self.images.get(usize::from(image)).and_then(|i| i.state).and_then(|s| s.running);
+        if running
+            .as_ref()
+            .and_then(counter)
+            .is_some_and(|least| info.security_counter.is_none_or(|c| c < least))
+        {
+            return self.fail(Reason::SecurityCounter, 0);
+        }
+        if info.hash == self.bad_image {
+            return self.fail(Reason::RevertedBefore, 0);
+        }
+        if let Some(place) = self.images.get_mut(usize::from(image)) {
+            place.intended = info.hash;
+        }
+        if let Some(place) = self.tokens.get_mut(usize::from(file)) {
+            *place = Some(token);
+        }
+        self.complete = self.complete.max(file + 1);
+        match self.version_question(image, info.version) {
+            // Agreed to before the download; what flash holds now is asked about once more.
+            Some(question) => self.state = State::Verifying { file, stage, question: Some(question) },
+            None => self.next_file(now, stage),
+        }
+    }
+
+    /// What flash holds is not to be gone on from.
+    pub(super) fn forget_data(&mut self) {
+        self.fetch.identity = None;
+        self.resume = None;
+        self.complete = 0;
+    }
+
+    pub(super) fn set_pending_done(&mut self, now: u64) {
+        let State::Activating { file } = self.state else { return };
+        self.set_request(self.job.file(file).image, SwapRequest::Test);
+        self.failures = 0;
+        self.state = if file + 1 < self.job.file_count {
+            State::Activating { file: file + 1 }
+        } else {
+            self.record_due = true;
+            self.check_at = now;
+            State::Pending { until: now + u64::from(self.config.timing.request_ms) }
+        };
+    }
+
+    pub(super) fn set_pending_failed(&mut self, now: u64, error: FlashError) {
+        let State::Activating { file } = self.state else { return };
+        self.failures += 1;
+        if self.failures >= MAX_BOOT_FAILURES {
+            return self.fail(Reason::SetPendingFailed, error as u32);
+        }
+        let held = self.job.file(file);
+        let Some(layout) = self.layout(held.image) else { return };
+        if error == FlashError::Trailer {
+            // The trailer's sector is given up; what it holds of the image is fetched again.
+            self.fetch.start(self.job.digest, file, held.size);
+            self.fetch.restore(u32::MAX, &[0; 32], layout);
+            for sector in layout.trailer_sectors() {
+                self.fetch.give_up(sector, layout);
+            }
+            self.complete = file;
+            self.statistics.sectors_given_up += 1;
+            self.cleared = false;
+            self.record_due = true;
+            if let Some(token) = self.tokens.get_mut(usize::from(file)) {
+                *token = None;
+            }
+            self.state = if self.fetch.is_complete() {
+                State::Verifying { file, stage: Stage::Ready, question: None }
+            } else {
+                State::Downloading { file }
+            };
+        } else {
+            // The token is spent: hash and verify again, then once more.
+            self.next_file(now, Stage::Ready);
+        }
+    }
+
+    fn set_request(&mut self, image: u8, request: SwapRequest) {
+        if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
+            state.request = request;
+        }
+    }
+
+    pub(super) fn withdrawn(&mut self, now: u64, withdrawn: Option<Withdrawn>) {
+        let State::Withdrawing { image, reason } = self.state else { return };
+        self.set_request(image, SwapRequest::None);
+        if let Some(Withdrawn::SectorLost(_)) | None = withdrawn {
+            // Rare, and only on parts whose trailer shares a sector with the image: start over rather than guess.
+            self.forget_data();
+        }
+        self.state = State::Withdrawing { image: image + 1, reason };
+        if usize::from(image) + 1 < self.config.images.len() {
+            return;
+        }
+        match reason {
+            Some(reason) => {
+                self.record_due = true;
+                self.state = self.failed(reason, 0);
+            }
+            None => self.close(now, Ended::Gone),
+        }
+    }
+
+    pub(super) fn confirmed_one(&mut self) {
+        let State::Confirming { image, .. } = self.state else { return };
+        if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
+            state.revert = Revert::No;
+            state.confirmed = true;
+        }
+        self.state = State::Confirming { image: image + 1, failed: 0 };
+        if usize::from(image) + 1 < self.config.images.len() {
+            return;
+        }
+        self.record_due = true;
+        self.state = if self.job.is_held() { State::Confirmed { custom: false } } else { self.done() };
+    }
+
+    pub(super) fn confirm_failed(&mut self) {
+        let State::Confirming { image, failed } = self.state else { return };
+        if failed + 1 < MAX_BOOT_FAILURES {
+            self.state = State::Confirming { image, failed: failed + 1 };
+        } else if self.revert() == Revert::Yes {
+            self.state = State::Resetting;
+        } else {
+            self.fail(Reason::ConfirmFailed, 0);
+        }
+    }
+}

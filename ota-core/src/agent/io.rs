@@ -1,0 +1,269 @@
+//! What goes into a step and what comes out of it.
+
+use super::fetch::BlockRequest;
+use crate::boot::{ImageState, Withdrawn};
+use crate::command::Command;
+use crate::journal::Record;
+use crate::policy::{Answer, Drop, Question};
+use crate::slot::{Compared, FlashError};
+use crate::trailer::Pending;
+use crate::verify::{Verified, VerifyError};
+use crate::wire::{DescribeAnswer, ExecutionState, Rejected, StreamErrorCode, Token};
+
+/// What happened: the completion of the action asked for last, or (while it was waiting) a message, a timeout or a word of
+/// the application.
+#[derive(Debug)]
+pub enum Input<'m> {
+    /// The first input after [`Agent::new`]. Also right at any other time: it starts over as after a reset.
+    Start,
+    /// The action is done.
+    Done,
+    /// The action failed.
+    Failed(Failure),
+    /// A message arrived while receiving. The driver keeps it until the agent receives or publishes again.
+    Message(Message<'m>),
+    /// The journal's newest record.
+    Loaded(Option<&'m Record>),
+    /// What the bootloader left for an image.
+    Boot(ImageState),
+    /// How flash compares with the range of the message in hand.
+    Compared(Compared),
+    /// The file is verified.
+    Verified(Verified),
+    /// The request for a swap is taken back.
+    Withdrawn(Withdrawn),
+    /// The policy's answer.
+    Answer(Answer),
+    /// The time the agent gave for receiving or pausing is over.
+    Timeout,
+    /// The driver was dropped with an action under way and runs again: a flash action may or may not have happened, a
+    /// network action is as good as unanswered.
+    ActionLost,
+    /// A word of the application, offered before receiving or pausing.
+    Command(Command),
+}
+
+/// Why an action failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The link is lost or could not be made.
+    Link,
+    /// The link is up but cannot take this now, or the broker refused it.
+    Refused,
+    /// Flash failed.
+    Flash(FlashError),
+    /// The file does not verify.
+    Verify(VerifyError),
+}
+
+/// A message of the cloud, decoded. Strings borrow the message in hand.
+#[derive(Clone, Debug)]
+pub enum Message<'m> {
+    /// Answer to a describe request, of `$next` or of the job with this id.
+    Described {
+        /// The id in the topic; `None`: `$next`.
+        job_id: Option<&'m str>,
+        /// The request's token.
+        token: Token<'m>,
+        /// The answer.
+        answer: DescribeAnswer<'m>,
+    },
+    /// A describe request was refused.
+    DescribeRejected {
+        /// The id in the topic; `None`: `$next`.
+        job_id: Option<&'m str>,
+        /// Why.
+        rejected: Rejected<'m>,
+    },
+    /// A status update was accepted.
+    Updated {
+        /// The job.
+        job_id: &'m str,
+        /// The request's token.
+        token: Token<'m>,
+        /// What is stored now, where asked for.
+        state: Option<ExecutionState<'m>>,
+    },
+    /// A status update was refused.
+    UpdateRejected {
+        /// The job.
+        job_id: &'m str,
+        /// Why, and what is stored.
+        rejected: Rejected<'m>,
+    },
+    /// The next job changed; what it changed to is asked for, never believed.
+    Notify,
+    /// A block of a stream.
+    Block {
+        /// The stream it came from.
+        stream: &'m str,
+        /// File id.
+        file_id: u32,
+        /// Block number in the file.
+        block_id: u32,
+        /// Where the payload lies in the message in hand; the actions name parts of this range.
+        at: u32,
+        /// The payload.
+        data: &'m [u8],
+    },
+    /// A stream request was refused.
+    StreamRejected {
+        /// The stream.
+        stream: &'m str,
+        /// Why.
+        code: StreamErrorCode,
+    },
+    /// Not ours, or not decodable.
+    Useless(Drop),
+}
+
+/// What to do next. Exactly one action is outstanding; ranges are of the message in hand.
+#[derive(Debug)]
+pub enum Action {
+    /// Load the journal's newest record → [`Input::Loaded`].
+    Load,
+    /// Inspect an image's slots → [`Input::Boot`].
+    Inspect {
+        /// The image.
+        image: u8,
+    },
+    /// Drop the link, if there is one, and connect.
+    Connect,
+    /// Drop the link and stay offline.
+    Disconnect,
+    /// Subscribe ([`Agent::filters`]).
+    Subscribe(Subscription),
+    /// Publish ([`Agent::encode`]). Releases the message in hand.
+    Publish(Publication),
+    /// Receive a message, or time out. Releases the message in hand.
+    Receive {
+        /// When to time out, milliseconds.
+        until_ms: u64,
+    },
+    /// Wait, offline. Releases the message in hand.
+    Pause {
+        /// Until when, milliseconds.
+        until_ms: u64,
+    },
+    /// Ask the application's policy → [`Input::Answer`].
+    Consult(Question),
+    /// Erase one sector of an image's secondary slot.
+    Erase {
+        /// The image.
+        image: u8,
+        /// The sector, counted from the one that holds the slot's first byte.
+        sector: u32,
+    },
+    /// Compare a part of the message in hand with flash → [`Input::Compared`]; when equal and `hash`, run the digest over it.
+    Compare(Part),
+    /// Write a part of the message in hand and read it back; if `hash`, run the digest over it.
+    Write(Part),
+    /// Read `from..to` of the file back and run the digest over it; from 0 the digest starts anew.
+    Hash {
+        /// The image.
+        image: u8,
+        /// First byte.
+        from: u32,
+        /// One past the last byte.
+        to: u32,
+    },
+    /// Write a journal record ([`Agent::record`]).
+    Record,
+    /// Verify the file → [`Input::Verified`] ([`Agent::signature`]).
+    Verify {
+        /// The image.
+        image: u8,
+        /// The file, as numbered in the job.
+        file: u8,
+        /// Bytes of the file.
+        size: u32,
+    },
+    /// Ask the bootloader for the swap.
+    SetPending(Verified, Pending),
+    /// Take the request for a swap back → [`Input::Withdrawn`].
+    Withdraw {
+        /// The image.
+        image: u8,
+    },
+    /// Confirm the running image.
+    Confirm {
+        /// The image.
+        image: u8,
+    },
+    /// Nothing more to do.
+    Finish(Outcome),
+}
+
+/// A part of a block that lies within one sector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// The image.
+    pub image: u8,
+    /// Offset in the file.
+    pub at: u32,
+    /// First byte in the message in hand.
+    pub from: u32,
+    /// One past the last byte in the message in hand.
+    pub to: u32,
+    /// The digest has reached exactly this part: run it over these bytes too.
+    pub hash: bool,
+}
+
+/// Topic filters asked for together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subscription {
+    /// `notify-next` and the answers of Jobs.
+    Jobs,
+    /// Blocks and rejections of the held job's stream.
+    Stream,
+}
+
+/// Something to publish.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Publication {
+    /// A request to AWS IoT Jobs that waits for its answer.
+    Jobs(Request),
+    /// Progress of the download: fire and forget.
+    Progress,
+    /// A request for blocks.
+    Blocks(BlockRequest),
+}
+
+/// A request to AWS IoT Jobs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Describe the next job.
+    Next {
+        /// With its document.
+        document: bool,
+    },
+    /// Describe the held job.
+    Held {
+        /// With its document.
+        document: bool,
+    },
+    /// Report the held job's status.
+    Report(Report),
+}
+
+/// A status that is reported until accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Report {
+    /// `IN_PROGRESS`, `self_test: ready`: verified, about to activate.
+    Ready,
+    /// `IN_PROGRESS`, `self_test: active`: the new image runs.
+    Active,
+    /// `SUCCEEDED`.
+    Succeeded,
+    /// `FAILED` or `REJECTED`.
+    Ended,
+}
+
+/// Why the agent finished.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Reset the device now: a swap is requested, or an unconfirmed image is to be taken back.
+    Reset,
+    /// The application said [`Command::ShutDown`].
+    Stopped,
+}
