@@ -320,7 +320,8 @@ impl<'a> Agent<'a> {
             return self.blocks_overdue(now);
         }
         let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
-        let low = if slow { 0 } else { self.fetch.window / 2 };
+        // Only the first block can be judged: nothing else is asked for before it is here.
+        let low = if slow || judging { 0 } else { self.fetch.window / 2 };
         let all_asked = u32::from(under_way) >= self.fetch.missing_count;
         if under_way <= low && now >= self.fetch.paced && !all_asked {
             let wanted = if judging { 1 } else { u32::from(self.fetch.window.saturating_sub(under_way)) };
