@@ -1,0 +1,6 @@
+//! Scripts of the agent: conversations with a clock, one rule of DESIGN.md's agent chapter each.
+
+mod device;
+mod jobs;
+mod talk;
+mod wire;
