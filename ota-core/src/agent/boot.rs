@@ -83,6 +83,8 @@ impl Agent<'_> {
     /// The image meant to boot runs.
     fn booted(&mut self, record: &Record) -> State {
         self.record_due = true;
+        // What the secondary slot held runs now; in its place lies the old image, or nothing.
+        self.resume = None;
         let reverts = self.config.images.iter().all(|image| image.mode().has_trailer_state());
         let confirmed = self.images.iter().filter_map(|i| i.state).all(|s| s.confirmed);
         if record.phase == Phase::Testing && reverts && confirmed && self.revert() == Revert::No {
