@@ -225,9 +225,6 @@ impl Agent<'_> {
         self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
         // A link on which nothing is answered may be half dead: make a new one now and then.
         if tries % 4 == 3 {
-            if let Link::Up { tries, .. } = &mut self.link {
-                *tries = 0;
-            }
             self.link_lost(now);
         }
     }
