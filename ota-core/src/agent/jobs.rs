@@ -358,7 +358,7 @@ impl Agent<'_> {
                     if let State::Failed { reason, rejected: true, detail } = self.state {
                         self.state = State::Failed { reason, rejected: !self.job.started, detail };
                     }
-                    self.retry_or_give_up(now, request, tries);
+                    self.repeat(now, request, tries);
                 }
                 None => {
                     self.job.version = None;
@@ -382,6 +382,11 @@ impl Agent<'_> {
         if tries >= MAX_REFUSALS {
             return self.gone(now);
         }
+        self.repeat(now, request, tries);
+    }
+
+    /// The same request with what the refusal taught: at once, then after pauses.
+    fn repeat(&mut self, now: u64, request: Request, tries: u8) {
         match tries {
             0 => self.call = Call::Retry { request, at: now, tries: 1 },
             tries => self.again(now, request, tries),
