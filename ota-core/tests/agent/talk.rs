@@ -264,6 +264,7 @@ impl Talk {
         self.step(&input);
         let shown = self.shown();
         self.trace.push(format!("{said} -> {shown}"));
+        assert!(self.trace.len() < 1000, "this conversation never ends:\n{}", self.trace[950..].join("\n"));
         let fits = match expected.strip_suffix('…') {
             Some(beginning) => shown.starts_with(beginning),
             None => shown == expected,
@@ -377,6 +378,19 @@ impl Talk {
     pub(crate) fn idle(&mut self, expected: &str) {
         let until = self.until();
         self.on(until, In::Timeout, expected);
+    }
+
+    /// Every wait ends, every action is done, policy says no, until a publication that begins with `verb`.
+    #[track_caller]
+    pub(crate) fn until_published(&mut self, verb: &str) {
+        while !self.shown().starts_with(verb) {
+            let now = self.now;
+            match self.action {
+                Action::Receive { .. } | Action::Pause { .. } => self.idle("…"),
+                Action::Consult(_) => self.on(now, In::No, "…"),
+                _ => self.on(now, In::Done, "…"),
+            }
+        }
     }
 
     pub(crate) fn kind(&self) -> StateKind {
