@@ -208,7 +208,7 @@ impl Agent<'_> {
                 }
             }
             Publication::Progress => self.progress_due = false,
-            Publication::Blocks(_) => self.fetch.paced = now + self.pause(self.config.timing.retry_ms, 0),
+            Publication::Blocks(_) => self.blocks_useless(now),
         }
     }
 

@@ -361,17 +361,21 @@ impl<'a> Agent<'a> {
         Next::Nothing
     }
 
+    /// A request for blocks brought nothing: again after a growing pause, until that is too much.
+    pub(super) fn blocks_useless(&mut self, now: u64) {
+        self.fetch.useless = self.fetch.useless.saturating_add(1);
+        if self.fetch.useless >= self.config.useless_max.max(1) {
+            return self.fail(Reason::NoBlocks, 0);
+        }
+        // The job may have been canceled and its stream deleted, or the link be half dead.
+        self.check_at = self.check_at.min(now);
+        self.fetch.paced = now + self.pause(self.config.timing.retry_ms, self.fetch.useless - 1);
+    }
+
     /// What is under way did not come.
     fn blocks_overdue(&mut self, now: u64) -> Next {
         if !self.fetch.alive {
-            self.fetch.useless += 1;
-            if self.fetch.useless >= self.config.useless_max.max(1) {
-                self.fail(Reason::NoBlocks, 0);
-                return Next::Again;
-            }
-            // The job may have been canceled and its stream deleted, or the link be half dead.
-            self.check_at = self.check_at.min(now);
-            self.fetch.paced = now + self.pause(self.config.timing.retry_ms, self.fetch.useless - 1);
+            self.blocks_useless(now);
         }
         self.fetch.forget_requests();
         self.fetch.shrink();
