@@ -339,6 +339,8 @@ impl<'a> Agent<'a> {
     fn failed(&mut self, reason: Reason, detail: u32) -> State {
         if !self.job.is_held() {
             self.ended = Some(Ended::Failed(reason));
+            // The question for a job that was under way is forgotten: ask again.
+            self.check_at = 0;
             return State::Idle;
         }
         // REJECTED is accepted only from QUEUED.
