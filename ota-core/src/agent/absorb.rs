@@ -85,6 +85,7 @@ impl Agent<'_> {
             // Whether it was recorded is not known: once more costs one write.
             Doing::Record => self.record_due = true,
             Doing::Load | Doing::Inspect { .. } => self.state = State::Booting { inspected: 0 },
+            Doing::SetPending => self.may_be_requested(),
             Doing::Finish(_)
             | Doing::Nothing
             | Doing::Connect
@@ -98,7 +99,6 @@ impl Agent<'_> {
             | Doing::Compare
             | Doing::Hash { .. }
             | Doing::Verify
-            | Doing::SetPending
             | Doing::Withdraw
             | Doing::Confirm => {}
         }

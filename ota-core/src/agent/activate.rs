@@ -6,7 +6,7 @@ use crate::slot::FlashError;
 use crate::status::{Ended, Reason};
 use crate::verify::Verified;
 
-/// Attempts at set pending or confirm.
+/// Attempts at set pending, withdraw or confirm.
 const MAX_BOOT_FAILURES: u8 = 3;
 
 impl Agent<'_> {
@@ -62,6 +62,7 @@ impl Agent<'_> {
 
     pub(super) fn set_pending_failed(&mut self, now: u64, error: FlashError) {
         let State::Activating { file } = self.state else { return };
+        self.may_be_requested();
         self.failures += 1;
         if self.failures >= MAX_BOOT_FAILURES {
             return self.fail(Reason::SetPendingFailed, error as u32);
@@ -93,6 +94,13 @@ impl Agent<'_> {
         }
     }
 
+    /// Setting pending was cut short: the request may stand. Should the job end, it is withdrawn.
+    pub(super) fn may_be_requested(&mut self) {
+        if let State::Activating { file } = self.state {
+            self.set_request(self.job.file(file).image, SwapRequest::Damaged);
+        }
+    }
+
     fn set_request(&mut self, image: u8, request: SwapRequest) {
         if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
             state.request = request;
@@ -101,6 +109,11 @@ impl Agent<'_> {
 
     pub(super) fn withdrawn(&mut self, now: u64, withdrawn: Option<Withdrawn>) {
         let State::Withdrawing { image, reason } = self.state else { return };
+        if withdrawn.is_none() && self.failures + 1 < MAX_BOOT_FAILURES {
+            self.failures += 1;
+            return;
+        }
+        self.failures = 0;
         self.set_request(image, SwapRequest::None);
         if let Some(Withdrawn::SectorLost(_)) | None = withdrawn {
             // Rare, and only on parts whose trailer shares a sector with the image: start over rather than guess.

@@ -273,6 +273,17 @@ impl Agent<'_> {
             | State::Verifying { .. }
             | State::Verified { .. }
             | State::Ready { .. }
+                if self.is_requested() =>
+            {
+                self.failures = 0;
+                self.state = State::Withdrawing { image: 0, reason: None }
+            }
+            State::Offered { .. }
+            | State::Judging { .. }
+            | State::Downloading { .. }
+            | State::Verifying { .. }
+            | State::Verified { .. }
+            | State::Ready { .. }
             | State::Custom
             | State::Confirmed { .. }
             | State::Failed { .. } => self.close(now, Ended::Gone),

@@ -317,6 +317,7 @@ impl<'a> Agent<'a> {
     /// The job fails (or is rejected, where nothing has started yet). What flash holds of it stays.
     fn fail(&mut self, reason: Reason, detail: u32) {
         self.hand = None;
+        self.failures = 0;
         self.tokens = [const { None }; MAX_IMAGES];
         self.fetch.forget_requests();
         self.call = Call::None;
