@@ -56,8 +56,11 @@ impl Agent<'_> {
                 self.forget_job();
                 self.testing(None)
             }
-            // An unknown image was tested and is confirmed by now, or gone.
-            (Phase::Testing, Running::Other) if self.images.iter().all(|i| i.intended == NONE) => State::Idle,
+            // An unknown image was tested and is confirmed by now, or gone; if the cloud has a job for it, it says so.
+            (Phase::Testing, Running::Other) if self.images.iter().all(|i| i.intended == NONE) => {
+                self.forget_job();
+                State::Idle
+            }
             (Phase::Testing, Running::Other) => {
                 self.remember_bad();
                 self.end(Reason::Reverted)
