@@ -174,7 +174,8 @@ impl Agent<'_> {
                 version: record.version_number,
                 started: record.started,
                 digest: record.job_digest,
-                updated_by: Some(record.updated_by),
+                // 0: ended before anything was updated.
+                updated_by: (record.updated_by != 0).then_some(record.updated_by),
                 ..Job::default()
             };
         }
