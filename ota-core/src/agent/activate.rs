@@ -2,6 +2,7 @@
 
 use super::{Agent, Stage, State};
 use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
+use crate::policy::Question;
 use crate::slot::FlashError;
 use crate::status::{Ended, Reason};
 use crate::verify::Verified;
@@ -23,9 +24,6 @@ impl Agent<'_> {
         {
             return self.fail(Reason::SecurityCounter, 0);
         }
-        if info.hash == self.bad_image {
-            return self.fail(Reason::RevertedBefore, 0);
-        }
         if let Some(place) = self.images.get_mut(usize::from(image)) {
             place.intended = info.hash;
         }
@@ -33,7 +31,20 @@ impl Agent<'_> {
             *place = Some(token);
         }
         self.complete = self.complete.max(file + 1);
-        match self.version_question(image, info.version) {
+        if info.hash == self.bad_image {
+            // Known only now: the job's signature was another one.
+            let question = Some(Question::RevertedBefore);
+            self.state = State::Verifying { file, stage, question };
+        } else {
+            self.ask_version(now);
+        }
+    }
+
+    /// The version rule for the file just verified.
+    pub(super) fn ask_version(&mut self, now: u64) {
+        let State::Verifying { file, stage, .. } = self.state else { return };
+        let token = self.tokens.get(usize::from(file)).and_then(Option::as_ref);
+        match token.and_then(|token| self.version_question(token.image(), token.info().version)) {
             // Agreed to before the download; what flash holds now is asked about once more.
             Some(question) => self.state = State::Verifying { file, stage, question: Some(question) },
             None => self.next_file(now, stage),
