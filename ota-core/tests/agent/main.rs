@@ -1,6 +1,9 @@
 //! Scripts of the agent: conversations with a clock, one rule of DESIGN.md's agent chapter each.
 
+mod blocks;
+mod boots;
 mod device;
 mod jobs;
 mod talk;
 mod wire;
+mod words;

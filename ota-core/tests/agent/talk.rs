@@ -146,7 +146,7 @@ impl Talk {
         }
         if self.shown() == "connect" {
             self.on(now, In::Done, "subscribe jobs");
-            self.on(now, In::Done, "get …");
+            self.on(now, In::Done, "…");
         }
     }
 
