@@ -9,7 +9,9 @@ use ota_sim::image::ImageBuilder;
 
 use crate::device::{self, OLD};
 use crate::talk::{In, Setup, Talk};
-use crate::wire::{STREAM, accepted, block, document, file_member, job, next, progress_accepted, stream_refused};
+use crate::wire::{
+    STREAM, accepted, block, document, file_member, job, next, progress_accepted, stream_refused,
+};
 
 fn judged(file: Vec<u8>, expected: &str) -> Talk {
     let document = document(&[file_member(0, file.len(), &[1])]);
@@ -98,9 +100,12 @@ fn an_image_for_another_slot_is_rejected() {
         },
         ..Setup::ONE
     };
-    for (reset, good) in [(0x1000_0401, true), (0x1000_1FFF, true), (0x1000_2000, false), (0x0FFF_FFFF, false)] {
+    for (reset, good) in
+        [(0x1000_0401, true), (0x1000_1FFF, true), (0x1000_2000, false), (0x0FFF_FFFF, false)]
+    {
         let sim = ota_sim::Version { major: 1, minor: 0, revision: 0, build: 0 };
-        let file = ImageBuilder::with_random_payload(sim, 1200, 7).reset_vector(0x0800_0000, reset).unsigned();
+        let file =
+            ImageBuilder::with_random_payload(sim, 1200, 7).reset_vector(0x0800_0000, reset).unsigned();
         let mut t = Talk::judging(setup);
         t.on(20, block(&file, 0), if good { "ask Erase" } else { "record Ended" });
         if !good {
@@ -124,7 +129,8 @@ fn nothing_is_asked_for_beside_the_first_block() {
 fn blocks_are_judged_not_obeyed() {
     let t = &mut Talk::downloading(Setup::ONE);
     let file = t.files[0].clone();
-    let odd = |stream, id, number, data: &[u8]| In::Block { stream, file: id, block: number, data: data.to_vec() };
+    let odd =
+        |stream, id, number, data: &[u8]| In::Block { stream, file: id, block: number, data: data.to_vec() };
     let good = &file[512..1024];
     t.dropped(30, block(&file, 0), Drop::Duplicate);
     assert_eq!(t.agent.statistics().duplicates, 1);
@@ -138,7 +144,8 @@ fn blocks_are_judged_not_obeyed() {
     t.dropped(30, odd(STREAM, 0, 1, &file[511..1024]), Drop::WrongLength);
     // The last block is as long as the file is, no longer.
     t.dropped(30, odd(STREAM, 0, 2, good), Drop::WrongLength);
-    let garbage = In::Message { topic: format!("$aws/things/dev-7/streams/{STREAM}/data/cbor"), payload: "x".into() };
+    let garbage =
+        In::Message { topic: format!("$aws/things/dev-7/streams/{STREAM}/data/cbor"), payload: "x".into() };
     t.dropped(30, garbage, Drop::Undecodable);
     let foreign = In::Message { topic: "factory/light".into(), payload: "on".into() };
     t.dropped(30, foreign, Drop::Unknown);

@@ -243,7 +243,8 @@ fn an_image_that_was_reverted_is_not_tried_again() {
 #[test]
 fn a_downgrade_that_got_through_is_asked_about_after_the_reboot() {
     for (answer, expected) in [(In::Yes, "connect"), (In::No, "reset")] {
-        let mut t = Talk::pending(Setup { tweak: |c: &mut Config<'static>| c.running_version = None, ..Setup::ONE });
+        let mut t =
+            Talk::pending(Setup { tweak: |c: &mut Config<'static>| c.running_version = None, ..Setup::ONE });
         t.idle("reset");
         // The record names 2.0.0 as the version that did the download.
         t.journal.as_mut().unwrap().updated_by = 0x0200_0000;
@@ -287,7 +288,8 @@ fn an_unknown_image_without_a_job_is_tested_all_the_same() {
 /// No journal: versions and the boot state are left to go by.
 #[test]
 fn without_a_journal_the_versions_decide() {
-    let activated = |updated_by| job().is("IN_PROGRESS", 3).with("self_test", "active").with("updatedBy", updated_by);
+    let activated =
+        |updated_by| job().is("IN_PROGRESS", 3).with("self_test", "active").with("updatedBy", updated_by);
     for (updated_by, state, expected) in [
         ("0x80000", OLD, "record Confirmed"),
         ("0x80000", ImageState { confirmed: false, ..OLD }, "record Testing"),
@@ -307,7 +309,8 @@ fn without_a_journal_the_versions_decide() {
             } else {
                 "downgrade"
             };
-            let update = format!("update rel-1 FAILED reason={reason} updatedBy={} v3", updated_by.to_lowercase());
+            let update =
+                format!("update rel-1 FAILED reason={reason} updatedBy={} v3", updated_by.to_lowercase());
             t.on(10, In::Done, &update);
         }
     }
@@ -316,7 +319,8 @@ fn without_a_journal_the_versions_decide() {
 /// A power cut in the test of an image whose update no journal knew: found again the same way, and never stuck.
 #[test]
 fn an_unknown_test_outlives_a_power_cut() {
-    let activated = || next(job().is("IN_PROGRESS", 3).with("self_test", "active").with("updatedBy", "0x80000"));
+    let activated =
+        || next(job().is("IN_PROGRESS", 3).with("self_test", "active").with("updatedBy", "0x80000"));
     let state = ImageState { confirmed: false, revert: Revert::Unknown, ..OLD };
     let mut t = Talk::new(STATUS);
     t.boot(&[state]);

@@ -141,15 +141,15 @@ fn a_retried_execution_starts_its_status_afresh() {
 #[test]
 fn a_cancel_is_obeyed_until_the_reset() {
     type Reach = fn(Setup) -> Talk;
-    // How to get there, what it takes, and the phase the journal is left with: what flash holds of the data stays known.
-    let cases: [(Reach, &[&str], Phase); 5] = [
-        (Talk::judging, &[], Phase::Downloading),
-        (Talk::downloading, &[], Phase::Downloading),
-        (Talk::verified, &[], Phase::Downloading),
-        (waiting_to_start, &[], Phase::Idle),
-        (waiting_to_activate, &[], Phase::Downloading),
+    // How to get there, and the phase the journal is left with: what flash holds of the data stays known.
+    let cases: [(Reach, Phase); 5] = [
+        (Talk::judging, Phase::Downloading),
+        (Talk::downloading, Phase::Downloading),
+        (Talk::verified, Phase::Downloading),
+        (waiting_to_start, Phase::Idle),
+        (waiting_to_activate, Phase::Downloading),
     ];
-    for (reach, _, phase) in cases {
+    for (reach, phase) in cases {
         for answer in [
             Talk::canceled(job()),
             held(job().is("TIMED_OUT", 9)),
@@ -274,10 +274,7 @@ fn documents_that_cannot_be_used_are_rejected_each_with_its_reason() {
         (document(&[no_path]), "REJECTED reason=job_document_malformed"),
         (document(&[long]), "FAILED reason=job_document_too_large"),
         (r#"{"afr_ota":7}"#.into(), "REJECTED reason=job_document_malformed"),
-        (
-            document(&[file(0, 1272)]).replace("MQTT", "CARRIER_PIGEON"),
-            "REJECTED reason=unknown_protocol",
-        ),
+        (document(&[file(0, 1272)]).replace("MQTT", "CARRIER_PIGEON"), "REJECTED reason=unknown_protocol"),
         (document(&[file(0, 1272)]).replace(STREAM, "a/b"), "REJECTED reason=job_document_malformed"),
     ] {
         let mut t = Talk::online(Setup::ONE);

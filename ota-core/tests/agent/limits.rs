@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::mem::size_of;
 
 use ota_core::agent::{
-    Action, Agent, BLOCK_SIZES, BlockRequest, Config, ConfigError, Failure, Input, Memory, Part, Publication, State,
-    StateKind,
+    Action, Agent, BLOCK_SIZES, BlockRequest, Config, ConfigError, Failure, Input, Memory, Part, Publication,
+    State, StateKind,
 };
 use ota_core::boot::{ImageState, Request, Revert, Withdrawn};
 use ota_core::command::Command;
@@ -45,8 +45,7 @@ fn sizes() {
     assert!(size_of::<Action>() <= 136, "{}", size_of::<Action>());
     assert!(size_of::<Input<'_>>() <= 208, "{}", size_of::<Input<'_>>());
     assert!(size_of::<Agent<'_>>() <= 1792, "{}", size_of::<Agent<'_>>());
-    // 2 MiB in 4 KiB blocks and sectors: 64 bytes of bitmap, 128 of sectors.
-    assert!(Memory::STRINGS <= 1024);
+    const { assert!(Memory::STRINGS <= 1024) };
 }
 
 /// Dashboards match the spelling, the journal stores the number: neither ever changes.
@@ -231,7 +230,9 @@ fn anything(random: &mut Random, t: &Talk) -> In {
         17 => accepted("IN_PROGRESS", version),
         18 => progress_accepted(),
         19 => refused(random.pick(&["RequestThrottled", "InvalidJson", "TerminalStateReached", "x"])),
-        20 => refused_stored("VersionMismatch", random.pick(&["QUEUED", "IN_PROGRESS", "FAILED"]), version, ""),
+        20 => {
+            refused_stored("VersionMismatch", random.pick(&["QUEUED", "IN_PROGRESS", "FAILED"]), version, "")
+        }
         21 => describe_refused(random.pick(&["$next", "rel-1"]), "InternalError"),
         22 => notify(),
         23 => stream_refused(random.pick(&["InternalError", "InternalError", "InvalidRequest"])),
@@ -306,12 +307,27 @@ fn no_input_breaks_the_agent() {
             t.step(&quiet);
             published |= matches!(t.action, Action::Publish(_));
         }
-        assert!(published, "seed {seed}, input {inputs}: never asks again, {:?}, {}", t.agent.state(), t.shown());
+        assert!(
+            published,
+            "seed {seed}, input {inputs}: never asks again, {:?}, {}",
+            t.agent.state(),
+            t.shown()
+        );
     }
-    let missing: Vec<_> = ["Custom", "Offered", "Judging", "Downloading", "Verifying", "Verified", "Ready", "Pending"]
-        .into_iter()
-        .chain(["Activating", "Withdrawing", "Testing", "Confirming", "Confirmed", "Failed", "Resetting", "Idle"])
-        .filter(|kind| !seen.contains(*kind))
-        .collect();
+    let missing: Vec<_> =
+        ["Custom", "Offered", "Judging", "Downloading", "Verifying", "Verified", "Ready", "Pending"]
+            .into_iter()
+            .chain([
+                "Activating",
+                "Withdrawing",
+                "Testing",
+                "Confirming",
+                "Confirmed",
+                "Failed",
+                "Resetting",
+                "Idle",
+            ])
+            .filter(|kind| !seen.contains(*kind))
+            .collect();
     assert!(missing.is_empty(), "seed {seed} never came to {missing:?}: the inputs are too tame");
 }

@@ -4,9 +4,9 @@ use ota_core::boot::{Revert, Withdrawn};
 use ota_core::command::Command;
 use ota_core::policy::Question;
 
-use crate::device::{self, OLD};
+use crate::device::OLD;
 use crate::talk::{In, Setup, Talk};
-use crate::wire::{block, held, job, next, notify};
+use crate::wire::{block, job, next, notify};
 
 /// Drops the driver and goes on until `expected` is asked for; nothing but the link and hashing comes in between.
 #[track_caller]
@@ -135,7 +135,9 @@ fn a_lost_erase_is_done_again() {
     t.on(20, block(&t.files[0], 0), "ask Erase");
     t.on(20, In::Yes, "record …");
     let mut t = lost(t, "record Downloading");
-    for expected in ["pause …", "connect", "subscribe jobs", "get rel-1 bare", "subscribe stream", "blocks 0: 0 1 2"] {
+    for expected in
+        ["pause …", "connect", "subscribe jobs", "get rel-1 bare", "subscribe stream", "blocks 0: 0 1 2"]
+    {
         match expected {
             "connect" => t.idle(expected),
             _ => t.on(t.now, In::Done, expected),
@@ -197,5 +199,4 @@ fn what_is_finished_stays_finished() {
     let mut t = Talk::downloading(Setup::ONE);
     t.on(30, In::Say(Command::ShutDown), "stopped");
     lost(t, "stopped");
-    let _ = (held(job()), device::OLD);
 }

@@ -117,13 +117,19 @@ fn a_mixture_is_reported() {
 /// Images that could boot one without the other are policy's to accept.
 #[test]
 fn images_that_do_not_need_each_other_are_asked_about() {
-    for (answer, expected) in [(In::Yes, "record Verified"), (In::No, "record Ended"), (In::Later(9), "record Ended")] {
+    for (answer, expected) in
+        [(In::Yes, "record Verified"), (In::No, "record Ended"), (In::Later(9), "record Ended")]
+    {
         let mut t = verified(false);
         t.on(20, In::Verified, "ask NotMutual");
         let failed = expected == "record Ended";
         t.on(20, answer, expected);
         if failed {
-            t.on(20, In::Done, "update rel-1 FAILED reason=images_not_mutually_dependent updatedBy=0x90000 v1");
+            t.on(
+                20,
+                In::Done,
+                "update rel-1 FAILED reason=images_not_mutually_dependent updatedBy=0x90000 v1",
+            );
         }
     }
 }

@@ -281,7 +281,9 @@ fn table() -> Table {
             let (before, unexpected) = (action(&t), t.agent.statistics().unexpected);
             let dropped = t.agent.statistics().dropped;
             let can_happen = can_happen(&t.action, &input);
-            if let (In::Timeout, Action::Receive { until_ms } | Action::Pause { until_ms }) = (&input, &t.action) {
+            if let (In::Timeout, Action::Receive { until_ms } | Action::Pause { until_ms }) =
+                (&input, &t.action)
+            {
                 t.now = *until_ms;
             }
             t.step(&input);
@@ -291,13 +293,11 @@ fn table() -> Table {
                 illegal.entry((format!("{to:?}"), after)).or_default().push(input_name);
                 continue;
             }
-            let mark = if to == from && after == before {
-                '.'
-            } else {
-                ' '
-            };
+            let mark = if to == from && after == before { '.' } else { ' ' };
             let why = match t.agent.statistics().last_drop {
-                Some(why) if t.agent.statistics().dropped > dropped => format!(" (dropped: {})", drop_name(why)),
+                Some(why) if t.agent.statistics().dropped > dropped => {
+                    format!(" (dropped: {})", drop_name(why))
+                }
                 _ => String::new(),
             };
             writeln!(text, "{mark} {input_name:<30}{:<12} {after}{why}", format!("{to:?}")).unwrap();

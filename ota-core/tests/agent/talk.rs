@@ -33,6 +33,7 @@ pub(crate) const LONGEST_WAIT_MS: u64 = 6 * 3_600_000;
 
 /// What happened.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // It lives for one line of a script.
 pub(crate) enum In {
     Start,
     Done,
@@ -307,13 +308,9 @@ impl Talk {
                 let received = Received { topic: &topic, payload: payload.as_bytes() };
                 Input::Message(decode(THING, &received, &mut scratch).0)
             }
-            In::Block { stream, file, block, data } => Input::Message(Message::Block {
-                stream,
-                file_id: *file,
-                block_id: *block,
-                at: 0,
-                data,
-            }),
+            In::Block { stream, file, block, data } => {
+                Input::Message(Message::Block { stream, file_id: *file, block_id: *block, at: 0, data })
+            }
         };
         self.action = self.agent.step(now, input);
         self.ended = self.agent.take_ended().or(self.ended);
@@ -325,7 +322,10 @@ impl Talk {
                 }
             }
             Action::Receive { until_ms } | Action::Pause { until_ms } => {
-                assert!(*until_ms > now && *until_ms <= now + LONGEST_WAIT_MS, "waits until {until_ms} at {now}");
+                assert!(
+                    *until_ms > now && *until_ms <= now + LONGEST_WAIT_MS,
+                    "waits until {until_ms} at {now}"
+                );
             }
             _ => {}
         }

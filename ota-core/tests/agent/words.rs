@@ -7,7 +7,7 @@ use ota_core::slot::FlashError;
 use ota_core::status::{Ended, Reason};
 
 use crate::talk::{In, Setup, Talk};
-use crate::wire::{accepted, block, held, job, next, no_job};
+use crate::wire::{accepted, block, held, job, no_job};
 
 /// Suspended: the link is closed, nothing is lost; resumed: exactly what is missing is asked for.
 #[test]
@@ -208,5 +208,4 @@ fn withdrawing_is_tried_three_times() {
     t.on(70, In::Flash(FlashError::Driver), "withdraw 0");
     t.on(70, In::Flash(FlashError::Driver), "record Idle");
     assert_eq!(t.ended, Some(Ended::Gone));
-    let _ = next(job());
 }
