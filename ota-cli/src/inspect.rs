@@ -9,7 +9,7 @@ mod verdict;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use ota_core::geometry::{BootMode, MaxAlign};
 use ota_core::trailer::Trailer;
@@ -52,7 +52,7 @@ pub(crate) struct Inspect {
     /// Dump of the primary slot: says what the bootloader makes of both
     #[arg(long, value_name = "FILE", conflicts_with = "journal")]
     primary: Option<PathBuf>,
-    /// What the primary's erased flash reads as, when it is not the secondary's
+    /// What the primary's erased flash reads as, 0 or 0xff [default: told by the trailer's gaps]
     #[arg(long, value_name = "BYTE", requires = "primary", value_parser = number::erased)]
     primary_erased: Option<u8>,
     /// Look for journal records only
@@ -137,10 +137,25 @@ impl Inspect {
         };
         let content = Content::read(slot_bytes, keys);
         let end = content.end();
-        let is_slot = self.slot_size.is_some() || Slot::is_one(slot_bytes, end.unwrap_or(0));
-        if !is_slot && matches!(content, Content::Erased | Content::Unknown) {
-            return journal_report(path, bytes);
-        }
+        let rest = slot_bytes.get(end.unwrap_or(0)..).unwrap_or_default();
+        let is_slot = self.slot_size.is_some() || slot::has_magic(rest);
+        let is_slot = match &content {
+            Content::Image(_) | Content::Damaged(_) => is_slot || slot::has_erased_tail(rest),
+            Content::Erased | Content::Unknown if is_slot => true,
+            // Journals end in erased flash too, so their records are looked for first.
+            Content::Erased | Content::Unknown => {
+                if let Some(journal) = Journal::find(bytes) {
+                    return Ok(Report { journal: Some(journal), ..Report::empty(path, bytes) });
+                }
+                if !matches!(content, Content::Erased) || !slot::has_erased_tail(rest) {
+                    bail!(
+                        "{} holds no MCUboot image, no slot trailer and no journal record; for a slot say --slot-size",
+                        path.display()
+                    );
+                }
+                true
+            }
+        };
         let reading = Reading { erased, max_align: self.max_align, mode: self.boot_mode.boot_mode() };
         let slot = is_slot.then(|| Slot::read(slot_bytes, &reading)).transpose()?;
         let mut problems = match &content {
@@ -167,7 +182,6 @@ impl Inspect {
             let running = trailer(primary).with_context(name)?;
             let secondary = trailer(report)
                 .with_context(|| format!("{} is no slot dump; say --slot-size", report.file))?;
-            ensure!(primary.content.is_some() && content.is_some(), "a journal is no slot");
             return Ok(vec![
                 format!("Now: {}.", verdict::standing(mode, &running)),
                 format!("At the next reset {}.", verdict::next_boot(mode, &running, &secondary, content)),
@@ -193,12 +207,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn journal_report(path: &Path, bytes: &[u8]) -> Result<Report> {
-    let journal = Journal::find(bytes).with_context(|| {
-        format!(
-            "{} holds no MCUboot image, no slot trailer and no journal record; for a slot say --slot-size",
-            path.display()
-        )
-    })?;
+    let journal =
+        Journal::find(bytes).with_context(|| format!("{} holds no whole journal record", path.display()))?;
     Ok(Report { journal: Some(journal), ..Report::empty(path, bytes) })
 }
 
@@ -218,6 +228,17 @@ impl Report {
     }
 
     fn print(&self) {
+        self.print_found();
+        if let Some(primary) = &self.primary {
+            print!("\nPrimary: ");
+            primary.print_found();
+            println!();
+        }
+        self.verdict.iter().for_each(|sentence| println!("{sentence}"));
+        self.problems.iter().for_each(|problem| println!("Problem: {problem}."));
+    }
+
+    fn print_found(&self) {
         println!("{}, {} bytes", self.file, self.size);
         match &self.content {
             Some(Content::Image(image)) => print!("{image}"),
@@ -235,13 +256,5 @@ impl Report {
         if let Some(journal) = &self.journal {
             print!("{journal}");
         }
-        if let Some(primary) = &self.primary {
-            print!("\nPrimary: ");
-            primary.print();
-            println!();
-        }
-        self.verdict.iter().for_each(|sentence| println!("{sentence}"));
-        // Those of a primary are repeated by the report it belongs to.
-        self.problems.iter().for_each(|problem| println!("Problem: {problem}."));
     }
 }

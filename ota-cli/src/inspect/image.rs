@@ -39,6 +39,7 @@ pub(super) struct Image {
     flags: u32,
     flag_names: Vec<&'static str>,
     hash: Hash,
+    signature: Signature,
     tlvs: Vec<Entry>,
     /// What is wrong with it; empty for an image that can be installed.
     pub(super) problems: Vec<String>,
@@ -52,6 +53,17 @@ enum Hash {
     Missing,
     /// It covers the plain text of an encrypted image.
     NotChecked,
+}
+
+/// What the keys given say of the image's signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Signature {
+    Missing,
+    /// There is one, and no key it could be verified with.
+    NotChecked,
+    Valid,
+    Wrong,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,6 +93,7 @@ impl Image {
             flags: header.flags,
             flag_names: flag_names(header.flags),
             hash: Hash::Missing,
+            signature: Signature::Missing,
             tlvs: Vec::new(),
             problems: Vec::new(),
         };
@@ -100,7 +113,7 @@ impl Image {
         let mut digest = Digest::new();
         digest.update(bytes.get(..hashed as usize).ok_or(ImageError::TooLarge)?);
         let encrypted = header.flags & (flag::ENCRYPTED_AES128 | flag::ENCRYPTED_AES256) != 0;
-        let mut judge = Judge { hash: digest.finish().file, encrypted, keys, current: None, signed: false };
+        let mut judge = Judge { hash: digest.finish().file, encrypted, keys, current: None };
         while let Some(at) = walk.at() {
             let head = bytes.get(at as usize..).and_then(|rest| rest.first_chunk()).ok_or(ImageError::Tlv)?;
             if let Some(entry) = walk.step(*head)? {
@@ -114,8 +127,12 @@ impl Image {
             Hash::Missing => self.problems.push(ImageError::NoHash.to_string()),
             Hash::Right | Hash::NotChecked => {}
         }
-        if !keys.is_empty() && !judge.signed {
-            self.problems.push("no valid signature of the key given".into());
+        match self.signature {
+            Signature::Wrong => self.problems.push("the signature is wrong for its key".into()),
+            Signature::Missing | Signature::NotChecked if !keys.is_empty() => {
+                self.problems.push("no signature of a key given with --key".into());
+            }
+            Signature::Missing | Signature::NotChecked | Signature::Valid => {}
         }
         Ok(())
     }
@@ -127,7 +144,6 @@ struct Judge<'a> {
     encrypted: bool,
     keys: &'a [KeyFile],
     current: Option<&'a KeyFile>,
-    signed: bool,
 }
 
 impl Judge<'_> {
@@ -149,7 +165,16 @@ impl Judge<'_> {
                 digest.update(value);
                 self.key(&digest.finish().file)
             }
-            tlv::ECDSA_SIG => self.signature(value),
+            tlv::ECDSA_SIG => {
+                let (signature, meaning) = self.signature(value);
+                // Wrong once is wrong; else one valid signature is enough.
+                image.signature = match (image.signature, signature) {
+                    (Signature::Wrong, _) | (_, Signature::Wrong) => Signature::Wrong,
+                    (Signature::Valid, _) => Signature::Valid,
+                    (Signature::Missing | Signature::NotChecked, found) => found,
+                };
+                meaning
+            }
             tlv::SEC_CNT => match value.try_into().map(u32::from_le_bytes) {
                 Ok(counter) if entry.protected => counter.to_string(),
                 Ok(counter) => format!("{counter}, NOT protected: not believed"),
@@ -174,10 +199,10 @@ impl Judge<'_> {
         }
     }
 
-    fn signature(&mut self, value: &[u8]) -> String {
+    fn signature(&mut self, value: &[u8]) -> (Signature, String) {
         let Some(file) = self.current.take() else {
             let why = if self.keys.is_empty() { "no --key given" } else { "of another key" };
-            return format!("not checked: {why}");
+            return (Signature::NotChecked, format!("not checked: {why}"));
         };
         // Old imgtool pads with zeros; the length is the DER sequence's own.
         let length = value.get(1).map_or(0, |&length| usize::from(length) + 2);
@@ -185,13 +210,9 @@ impl Judge<'_> {
             Some((signature, rest)) if rest.iter().all(|&byte| byte == 0) => signature,
             Some(_) | None => value,
         };
-        let check = file.key().and_then(|key| Ok(EcdsaP256::new(&[key])?.check(&self.hash, signature)?));
-        match check {
-            Ok(()) => {
-                self.signed = true;
-                format!("valid, by {}", file.name)
-            }
-            Err(_) => format!("WRONG for {}", file.name),
+        match file.key().and_then(|key| Ok(EcdsaP256::new(&[key])?.check(&self.hash, signature)?)) {
+            Ok(()) => (Signature::Valid, format!("valid, by {}", file.name)),
+            Err(_) => (Signature::Wrong, format!("WRONG for {}", file.name)),
         }
     }
 }
@@ -276,6 +297,17 @@ impl fmt::Display for Hash {
     }
 }
 
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "missing",
+            Self::NotChecked => "not checked",
+            Self::Valid => "valid",
+            Self::Wrong => "WRONG",
+        })
+    }
+}
+
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "MCUboot image, version {}", self.version)?;
@@ -292,6 +324,7 @@ impl fmt::Display for Image {
         let names = if self.flag_names.is_empty() { "none".into() } else { self.flag_names.join(", ") };
         writeln!(f, "  flags         {:#x} ({names})", self.flags)?;
         writeln!(f, "  hash          {}", self.hash)?;
+        writeln!(f, "  signature     {}", self.signature)?;
         for Entry { kind, name, protected, size, meaning } in &self.tlvs {
             let place = if *protected { ", protected" } else { "" };
             writeln!(f, "  TLV {kind:#06x}    {name}, {size} bytes{place}: {meaning}")?;

@@ -88,16 +88,6 @@ pub(super) struct Reading {
 }
 
 impl Slot {
-    /// Does this look like a whole slot: a trailer magic at the end, or a trailer that is erased?
-    pub(super) fn is_one(bytes: &[u8], image_end: usize) -> bool {
-        let rest = bytes.get(image_end..).unwrap_or_default();
-        let Some((_, tail)) = rest.split_at_checked(rest.len().saturating_sub(MAX_INFO_SIZE)) else {
-            return false;
-        };
-        let erased = tail.len() == MAX_INFO_SIZE && uniform(tail).is_some();
-        erased || told_max_align(rest).is_some()
-    }
-
     /// Reads the trailer of the slot that `bytes` are all of.
     pub(super) fn read(bytes: &[u8], reading: &Reading) -> Result<Self> {
         let size = u32::try_from(bytes.len()).context("a slot is smaller than 4 GiB")?;
@@ -151,6 +141,16 @@ impl Slot {
             }
         }
     }
+}
+
+/// Does what follows the image end in a trailer magic?
+pub(super) fn has_magic(rest: &[u8]) -> bool {
+    told_max_align(rest).is_some()
+}
+
+/// Does what follows the image end in an erased trailer?
+pub(super) fn has_erased_tail(rest: &[u8]) -> bool {
+    rest.last_chunk::<MAX_INFO_SIZE>().is_some_and(|tail| uniform(tail).is_some())
 }
 
 /// The max-align whose magic ends `bytes`.
