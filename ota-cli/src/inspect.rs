@@ -159,7 +159,7 @@ impl Inspect {
         let reading = Reading { erased, max_align: self.max_align, mode: self.boot_mode.boot_mode() };
         let slot = is_slot.then(|| Slot::read(slot_bytes, &reading)).transpose()?;
         let mut problems = match &content {
-            Content::Image(image) => image.problems.clone(),
+            Content::Image(image) => image.objections(),
             Content::Damaged(why) => vec![why.clone()],
             Content::Erased | Content::Unknown => Vec::new(),
         };

@@ -249,6 +249,8 @@ fn two_dumps_decide_the_next_boot() {
     let desk = desk();
     let image = desk.get("app.img");
     let spoilt = edited(&image, &[(0x400, image[0x400] ^ 1)]);
+    // NON_BOOTABLE
+    let hidden = edited(&image, &[(16, 0x10)]);
     let confirmed: &[(usize, u8)] = &[(40, 2), (32, 1), (24, 1)];
     let trial: &[(usize, u8)] = &[(40, 2), (32, 1)];
     let test: &[(usize, u8)] = &[(40, 2)];
@@ -282,6 +284,7 @@ fn two_dumps_decide_the_next_boot() {
             "finds no image in the secondary",
         ),
         (slot(&image, 0, m, test), slot(&image, 255, None, &[]), "swap-move", 0, "goes on with the swap"),
+        (slot(&image, 0, None, &[]), slot(&hidden, 255, m, test), "swap-move", 3, "finds no image"),
         (
             slot(&image, 0, None, &[]),
             slot(&image, 255, m, &[(24, 0)]),

@@ -41,7 +41,9 @@ pub(super) struct Image {
     hash: Hash,
     signature: Signature,
     tlvs: Vec<Entry>,
-    /// What is wrong with it; empty for an image that can be installed.
+    /// Why this library does not install an image with these flags, whole or not.
+    refused: Option<String>,
+    /// What is damaged or not signed.
     pub(super) problems: Vec<String>,
 }
 
@@ -95,15 +97,23 @@ impl Image {
             hash: Hash::Missing,
             signature: Signature::Missing,
             tlvs: Vec::new(),
+            refused: header.bootable().err().map(|error| error.to_string()),
             problems: Vec::new(),
         };
-        if let Err(error) = header.bootable() {
-            image.problems.push(error.to_string());
-        }
         if let Err(error) = image.walk(&header, bytes, keys) {
             image.problems.push(error.to_string());
         }
         Ok(image)
+    }
+
+    /// Everything that speaks against installing it.
+    pub(super) fn objections(&self) -> Vec<String> {
+        self.refused.iter().chain(&self.problems).cloned().collect()
+    }
+
+    /// Whether the bootloader sees an image at all.
+    pub(super) fn is_bootable(&self) -> bool {
+        self.flags & flag::NON_BOOTABLE == 0
     }
 
     fn walk(&mut self, header: &Header, bytes: &[u8], keys: &[KeyFile]) -> Result<(), ImageError> {

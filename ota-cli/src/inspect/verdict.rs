@@ -74,16 +74,16 @@ fn is_swapping(mode: BootMode, primary: &Trailer, secondary: &Trailer) -> bool {
 /// The bootloader validates what it is to swap in.
 fn refusal(mode: BootMode, wanted: SwapType, update: &Content) -> Option<String> {
     let image = match update {
-        Content::Image(image) => image,
-        Content::Erased | Content::Unknown => {
+        Content::Image(image) if image.is_bootable() => image,
+        Content::Image(_) | Content::Erased | Content::Unknown => {
             let cleans = match mode {
-                BootMode::Overwrite => "and looks again at each boot",
+                BootMode::Overwrite => "looks again at each boot",
                 BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset | BootMode::SwapStatus => {
-                    "and erases its trailer"
+                    "erases its trailer"
                 }
             };
             return Some(format!(
-                "the bootloader boots the primary, finds no image in the secondary {cleans}"
+                "the bootloader boots the primary, finds no image in the secondary and {cleans}"
             ));
         }
         Content::Damaged(why) => return Some(invalid(why)),
