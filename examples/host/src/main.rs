@@ -133,8 +133,7 @@ async fn update(options: &Options) -> anyhow::Result<()> {
     // What runs is what runs after yet another power cycle.
     let running = board.boot()?.running.unwrap_or_default();
     let report = Report { options, update, board, totals: &totals, end, running, time: started.elapsed() };
-    report.print();
-    report.check()
+    report.tell()
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -52,18 +52,19 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Prints what the options ask for; the object comes last.
-    pub(crate) fn print(&self) {
+    /// Prints what the options ask for, the object last. An error when the update did not end as asked for.
+    pub(crate) fn tell(&self) -> anyhow::Result<()> {
         if !self.options.quiet {
             println!("{}", self.table());
         }
         if self.options.json {
             println!("{}", self.json());
         }
+        self.check()
     }
 
     /// The job's status and what boots agree, and the outcome is the one asked for.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
+    fn check(&self) -> anyhow::Result<()> {
         let new_runs = self.update.hash == Some(self.running.hash);
         let (outcome, expected) = (self.end.outcome(), self.options.expect);
         let agree = match outcome {
