@@ -32,7 +32,7 @@ const JOURNAL_SECTORS: u32 = 4;
 const SCRATCH_SECTORS: u32 = 4;
 /// Row of the part that holds the status partition of swap-status.
 const ROW_SIZE: u32 = 512;
-/// Room of that part: six records of up to 64 rows, each twice.
+/// Room of that part: three records of up to 84 rows, each twice.
 const STATUS_SIZE: u32 = 1 << 18;
 /// A write unit above this is a row that is rewritten whole.
 const WRITE_ONCE_MAX: u32 = 32;
