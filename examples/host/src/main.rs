@@ -1,5 +1,5 @@
 //! How is this library wired? Read [`firmware`]: it is what a device's `main` does. The rest stands in for the world: a
-//! board, the cloud, the application, and in [`update`] somebody who presses reset.
+//! board, the cloud, the application, and in [`update()`] somebody who presses reset.
 
 mod board;
 mod cloud;
