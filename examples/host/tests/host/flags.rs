@@ -201,8 +201,6 @@ fn quiet_prints_the_object_only() {
 }
 
 #[test]
-#[ignore = "ImageLayout takes swap-status with write-once units of 16 bytes, where image_ok shares its unit with copy_done \
-            in the trailer that 1.8.1 and later leave: no confirm can be written, and each update is reverted"]
 fn swap_status_with_units_that_cannot_be_confirmed_is_refused() {
     let end = small("--boot-mode swap-status --write-size 16");
     assert!(end.report.is_null() && !end.ok, "{}", end.report);
