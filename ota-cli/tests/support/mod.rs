@@ -66,6 +66,21 @@ impl Desk {
     }
 }
 
+/// Runs with --json and must end with `code`.
+pub(crate) fn json(desk: &Desk, arguments: &str, code: i32) -> serde_json::Value {
+    let ended = desk.ota(&format!("inspect --json {arguments}"));
+    assert_eq!(ended.code, code, "{arguments}: {}{}", ended.out, ended.err);
+    serde_json::from_str(&ended.out).expect("JSON")
+}
+
+/// Lines with these words, in this order.
+pub(crate) fn says(text: &str, words: &[&str]) {
+    let mut lines = text.lines();
+    for word in words {
+        assert!(lines.any(|line| line.contains(word)), "no `{word}` where expected in\n{text}");
+    }
+}
+
 /// A tool that is not installed is a failure where everything must run, and a notice elsewhere.
 pub(crate) fn missing(tool: &str) {
     let must = |name| std::env::var_os(name).is_some();
