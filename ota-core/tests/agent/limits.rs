@@ -91,6 +91,11 @@ fn reasons_are_frozen() {
             "49 mixed_images",
             "50 state_lost",
             "51 images_not_mutually_dependent",
+            "52 http_failed",
+            "53 url_expired",
+            "54 object_not_found",
+            "55 object_changed",
+            "56 no_data_plane_left",
         ]
     );
 }

@@ -326,6 +326,8 @@ fn can_happen(action: &Action, input: &In) -> bool {
         | Action::Disconnect
         | Action::Subscribe(_)
         | Action::Publish(_)
+        | Action::OpenRange(_)
+        | Action::CloseRange
         | Action::Receive { .. }
         | Action::Pause { .. } => true,
         Action::Load

@@ -348,6 +348,8 @@ impl Talk {
             }
             Action::Consult(Question::SameVersion { version }) => format!("ask SameVersion {version}"),
             Action::Consult(question) => format!("ask {question:?}"),
+            Action::OpenRange(range) => format!("open range {} {}..{}", range.file, range.from, range.to),
+            Action::CloseRange => "close range".into(),
             Action::Erase { image, sector } => format!("erase {image}/{sector}"),
             Action::Compare(part) => format!("compare {}", part_in_words(part)),
             Action::Write(part) => format!("write {}", part_in_words(part)),
