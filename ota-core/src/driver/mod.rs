@@ -95,7 +95,9 @@ where
                 Err(_) => desk.step(Input::Failed(Failure::Link)),
             },
             Action::Disconnect | Action::CloseRange => desk.step(Input::Done),
-            Action::Subscribe(_) | Action::Publish(_) | Action::Receive { .. } | Action::OpenRange(_) => {
+            // With memory for one session only, ranges are read while there is no link.
+            Action::OpenRange(request) => ranged(&mut desk, &mut NoLink, ranges, block, request).await,
+            Action::Subscribe(_) | Action::Publish(_) | Action::Receive { .. } => {
                 desk.step(Input::Failed(Failure::Link))
             }
             action => desk.work(action, &Held::NONE).await,
@@ -208,6 +210,35 @@ where
             Ok(()) => return desk.step(Input::Timeout),
         };
         action = desk.step(Input::Done);
+    }
+}
+
+/// What stands for the link while there is none: nothing ever comes.
+struct NoLink;
+
+/// There is no link.
+#[derive(Debug)]
+struct NoLinkError;
+
+impl crate::transport::Failure for NoLinkError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Lost
+    }
+}
+
+impl Control for NoLink {
+    type Error = NoLinkError;
+
+    async fn subscribe(&mut self, _: &[(&str, Qos)]) -> Result<(), NoLinkError> {
+        Err(NoLinkError)
+    }
+
+    async fn publish(&mut self, _: &str, _: &[u8], _: Qos) -> Result<(), NoLinkError> {
+        Err(NoLinkError)
+    }
+
+    async fn receive(&mut self) -> Result<Received<'_>, NoLinkError> {
+        core::future::pending().await
     }
 }
 
