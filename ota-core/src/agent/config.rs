@@ -88,6 +88,9 @@ pub struct Config<'a> {
     pub planes: &'a [Plane],
     /// Most bytes of one range over HTTP; 0: the whole missing run.
     pub range_size: u32,
+    /// Memory allows one TLS session only: the link is closed while a range is read over HTTP, and opened again after so
+    /// many milliseconds at the latest. That is how long a cancel may go unheard. `None`: both at once.
+    pub one_session_ms: Option<u32>,
     /// Bytes of a block, a multiple of every secondary slot's write size. The client's receive buffer must hold a block,
     /// its envelope and its topic.
     pub block_size: u32,
@@ -127,6 +130,7 @@ impl<'a> Config<'a> {
             destinations: &[Destination { file_type: None, file_id: Some(0), image: 0, reset_vector: None }],
             planes: &[Plane::Mqtt],
             range_size: 0,
+            one_session_ms: None,
             block_size: 4096,
             window_max: 16,
             blocks_per_second: 100,

@@ -87,6 +87,8 @@ enum Doing {
 enum Link {
     /// The application wants no network.
     Suspended { closed: bool },
+    /// Put aside for a range over HTTP, where memory allows one session only; wanted again at `until`.
+    Aside { until: u64, closed: bool },
     /// Down; tried again at `at`.
     Down { at: u64, tries: u8 },
     /// Up; what is subscribed.
@@ -425,6 +427,7 @@ impl<'a> Agent<'a> {
             // Never at once, even after a link that was fine: two devices with one client id throw each other off the
             // broker for ever, and it takes one connection a second.
             Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
+            Link::Aside { .. } => 0,
         };
         let at = now + self.pause(self.config.timing.retry_ms, tries);
         self.link = Link::Down { at, tries: tries.saturating_add(1) };
