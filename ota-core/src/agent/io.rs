@@ -14,7 +14,7 @@ use crate::wire::{DescribeAnswer, ExecutionState, Rejected, StreamErrorCode, Tok
 /// the application.
 #[derive(Debug)]
 pub enum Input<'m> {
-    /// The first input after [`Agent::new`]. Also right at any other time: it starts over as after a reset.
+    /// The first input after [`Agent::new`](super::Agent::new). Also right at any other time: it starts over as after a reset.
     Start,
     /// The action is done.
     Done,
@@ -131,9 +131,9 @@ pub enum Action {
     Connect,
     /// Drop the link and stay offline.
     Disconnect,
-    /// Subscribe ([`Agent::filters`]).
+    /// Subscribe ([`Agent::filters`](super::Agent::filters)).
     Subscribe(Subscription),
-    /// Publish ([`Agent::encode`]). Releases the message in hand.
+    /// Publish ([`Agent::encode`](super::Agent::encode)). Releases the message in hand.
     Publish(Publication),
     /// Receive a message, or time out. Releases the message in hand.
     Receive {
@@ -167,9 +167,9 @@ pub enum Action {
         /// One past the last byte.
         to: u32,
     },
-    /// Write a journal record ([`Agent::record`]).
+    /// Write a journal record ([`Agent::record`](super::Agent::record)).
     Record,
-    /// Verify the file → [`Input::Verified`] ([`Agent::signature`]).
+    /// Verify the file → [`Input::Verified`] ([`Agent::signature`](super::Agent::signature)).
     Verify {
         /// The image.
         image: u8,
