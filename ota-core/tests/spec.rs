@@ -172,7 +172,8 @@ fn trailer_offsets() {
     let size = 0x8000;
     let layout = |align| TrailerLayout::new(size, align, BootMode::SwapMove);
     let layouts = [MaxAlign::M8, MaxAlign::M16, MaxAlign::M32].map(layout);
-    let expected: [(&str, fn(&TrailerLayout) -> u32); 5] = [
+    type Field = (&'static str, fn(&TrailerLayout) -> u32);
+    let expected: [Field; 5] = [
         ("magic", TrailerLayout::magic),
         ("image_ok", TrailerLayout::image_ok),
         ("copy_done", TrailerLayout::copy_done),
