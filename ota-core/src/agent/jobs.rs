@@ -182,9 +182,8 @@ impl Agent<'_> {
     /// to go by (AWS' agents always do it this way).
     fn orphaned_test(&mut self, _now: u64) {
         let running = self.running_version();
-        let reverted = self.images.iter().any(|i| i.state.is_some_and(|s| s.reverted));
         match running.word().cmp(&self.job.updated_by.unwrap_or(0)) {
-            _ if reverted => self.fail(Reason::Reverted, 0),
+            _ if self.was_reverted() => self.fail(Reason::Reverted, 0),
             core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped, 0),
             core::cmp::Ordering::Less => self.fail(Reason::Downgrade, 0),
             core::cmp::Ordering::Greater => {
