@@ -210,10 +210,13 @@ impl Agent<'_> {
         if retried {
             self.retried(now);
         }
-        let State::Offered { stage, .. } = self.state else { return };
         if self.job.loaded {
+            if let Document::Ota(ota) = &execution.document {
+                self.refresh_urls(now, ota);
+            }
             return;
         }
+        let State::Offered { stage, .. } = self.state else { return };
         match &execution.document {
             Document::Ota(ota) => {
                 self.withheld = 0;
