@@ -1,6 +1,6 @@
 //! Over-the-air firmware update for embedded Rust, from AWS IoT Jobs into MCUboot slots, without a heap.
 //!
-//! The library takes a job from AWS IoT Jobs, downloads the file over MQTT streams, writes it block by block into
+//! The library takes a job from AWS IoT Jobs, downloads the file over MQTT streams (or in HTTP ranges), writes it block by block into
 //! MCUboot's secondary slot, verifies it, asks MCUboot for the swap, tests and confirms the new image after the reset,
 //! and tells the cloud what really happened. Why it is built this way stands in the repository's `DESIGN.md`, every byte
 //! it sends, reads and writes in `SPEC.md`.
@@ -39,7 +39,7 @@
 //! use ota_core::geometry::*;
 //! use ota_core::journal::{FlashJournal, JournalLayout, JournalRegion};
 //! use ota_core::policy::{DefaultPolicy, NoObserver};
-//! use ota_core::transport::{Connector, Timer};
+//! use ota_core::transport::{Connector, NoRanges, Timer};
 //! use ota_core::verify::{EcdsaP256, PublicKey, Rules};
 //!
 //! // Where things lie. A layout that breaks a rule does not compile, and the message names the rule.
@@ -74,8 +74,9 @@
 //!     };
 //!     let mut agent = Agent::new(Config::new("my-thing", &LAYOUTS), memory).expect("a good configuration");
 //!     let local = Local::new(images, journal, rules, DefaultPolicy, NoObserver);
-//!     let buffer = &mut [0; MAX_PAYLOAD_SIZE];
-//!     run(&mut agent, &mut Device { connector, local, timer, commands: &COMMANDS, buffer }).await
+//!     let (commands, buffer) = (&COMMANDS, &mut [0; MAX_PAYLOAD_SIZE]);
+//!     let (ranges, block) = (NoRanges, &mut []); // no HTTP
+//!     run(&mut agent, &mut Device { connector, ranges, local, timer, commands, buffer, block }).await
 //! }
 //! ```
 //!
@@ -91,12 +92,12 @@
 //!
 //! | Module | Names |
 //! |---|---|
-//! | [`agent`] | [`Agent`](agent::Agent), [`Config`](agent::Config), [`Timing`](agent::Timing), [`Destination`](agent::Destination), [`Memory`](agent::Memory), [`ConfigError`](agent::ConfigError); [`Input`](agent::Input), [`Action`](agent::Action), [`Outcome`](agent::Outcome), [`State`](agent::State), [`StateKind`](agent::StateKind), [`Stage`](agent::Stage), [`Failure`](agent::Failure), [`Message`](agent::Message), [`Part`](agent::Part), [`Publication`](agent::Publication), [`Subscription`](agent::Subscription), [`Request`](agent::Request), [`Report`](agent::Report), [`BlockRequest`](agent::BlockRequest), [`Statistics`](agent::Statistics), [`TopicBuffer`](agent::TopicBuffer), [`Filters`](agent::Filters) |
+//! | [`agent`] | [`Agent`](agent::Agent), [`Config`](agent::Config), [`Timing`](agent::Timing), [`Destination`](agent::Destination), [`Plane`](agent::Plane), [`Memory`](agent::Memory), [`ConfigError`](agent::ConfigError); [`Input`](agent::Input), [`Action`](agent::Action), [`Outcome`](agent::Outcome), [`State`](agent::State), [`StateKind`](agent::StateKind), [`Stage`](agent::Stage), [`Failure`](agent::Failure), [`Message`](agent::Message), [`Part`](agent::Part), [`Publication`](agent::Publication), [`Subscription`](agent::Subscription), [`Request`](agent::Request), [`Report`](agent::Report), [`BlockRequest`](agent::BlockRequest), [`RangeRequest`](agent::RangeRequest), [`Statistics`](agent::Statistics), [`TopicBuffer`](agent::TopicBuffer), [`Filters`](agent::Filters) |
 //! | [`driver`] | [`run`](driver::run), [`Device`](driver::Device), [`Local`](driver::Local), [`Completion`](driver::Completion), [`Held`](driver::Held), [`decode`](driver::decode): the pieces of another driver |
 //! | [`command`] | [`Command`](command::Command), [`Commands`](command::Commands): the application's words |
 //! | [`policy`] | [`Policy`](policy::Policy), [`DefaultPolicy`](policy::DefaultPolicy), [`Question`](policy::Question), [`Answer`](policy::Answer): may we? [`Observer`](policy::Observer), [`NoObserver`](policy::NoObserver), [`Drop`](policy::Drop): what happens |
 //! | [`status`] | [`Reason`](status::Reason), [`Ended`](status::Ended): why and how a job ended; [`Line`](status::Line) |
-//! | [`transport`] | [`Connector`](transport::Connector), [`Control`](transport::Control), [`Timer`](transport::Timer), [`Received`](transport::Received), [`Qos`](transport::Qos), [`Failure`](transport::Failure), [`FailureKind`](transport::FailureKind) |
+//! | [`transport`] | [`Connector`](transport::Connector), [`Control`](transport::Control), [`Timer`](transport::Timer), [`Received`](transport::Received), [`Qos`](transport::Qos), [`Failure`](transport::Failure), [`FailureKind`](transport::FailureKind); [`Ranges`](transport::Ranges), [`NoRanges`](transport::NoRanges), [`RangeError`](transport::RangeError) |
 #![cfg_attr(
     feature = "mqtt",
     doc = "| [`mqtt`] | [`Mqtt`](mqtt::Mqtt), [`MqttLink`](mqtt::MqttLink), [`Config`](mqtt::Config), [`ConfigError`](mqtt::ConfigError), [`MqttError`](mqtt::MqttError), [`Open`](mqtt::Open), [`Others`](mqtt::Others), [`EmbassyTimer`](mqtt::EmbassyTimer), [`rx_size`](mqtt::rx_size), [`tx_size`](mqtt::tx_size), [`Bounded`](mqtt::Bounded), [`BoundedError`](mqtt::BoundedError) |"
@@ -116,7 +117,7 @@
 //!
 //! | Feature | Adds |
 //! |---|---|
-//! | (none) | everything but a transport: bring your own [`Connector`](transport::Connector) and [`Timer`](transport::Timer) |
+//! | (none) | everything but a transport: bring your own [`Connector`](transport::Connector) and [`Timer`](transport::Timer); for HTTP [`Ranges`](transport::Ranges), for which there is no client here yet |
 //! | `mqtt` | the transport over minimq (MQTT 5), any `embedded-io-async` stream, and a timer over embassy-time |
 //!
 //! There is no feature that turns a check off.

@@ -1,6 +1,6 @@
 //! SPEC.md and the code say the same: every table and example that can be computed is computed here.
 
-use ota_core::agent::{Config, Timing};
+use ota_core::agent::{Config, Plane, Timing};
 use ota_core::geometry::{BootMode, MaxAlign};
 use ota_core::image::ImageError;
 use ota_core::journal::{JobId, Phase, RECORD_SIZE, Record};
@@ -268,6 +268,7 @@ fn defaults() {
         ("window_max", config.window_max.into()),
         ("blocks_per_second", config.blocks_per_second.into()),
         ("absorb_ms", config.absorb_ms),
+        ("range_size", config.range_size),
         ("record_blocks", config.record_blocks.into()),
         ("progress_blocks", config.progress_blocks.into()),
         ("useless_max", config.useless_max.into()),
@@ -282,5 +283,5 @@ fn defaults() {
             table.iter().position(|cell| *cell == name).unwrap_or_else(|| panic!("no default of {name}"));
         assert_eq!(table[at + 1].replace(',', ""), value.to_string(), "{name}");
     }
-    assert!(config.expected_version && config.format == Format::Cbor);
+    assert!(config.expected_version && config.format == Format::Cbor && config.planes == [Plane::Mqtt]);
 }
