@@ -41,7 +41,9 @@ use crate::status::{Ended, Reason};
 use crate::verify::Verified;
 use crate::version::Version;
 
-pub use config::{BLOCK_SIZES, Config, ConfigError, Destination, MAX_REQUEST_SIZE, Memory, Plane, Timing};
+pub use config::{
+    BLOCK_SIZES, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory, Plane, Timing,
+};
 pub use encode::{Filters, MAX_PAYLOAD_SIZE, TopicBuffer};
 pub use fetch::BlockRequest;
 use fetch::Fetch;
@@ -203,6 +205,8 @@ pub struct Agent<'a> {
     /// MCUboot's hash and the job digest of the last image that was reverted or failed its test; zero: none.
     bad_image: [u8; 32],
     bad_job: [u8; 32],
+    /// The journal held a record at boot: what is written to it now is there at the next one.
+    remembers: bool,
     /// Resets spent on an image of which nobody knows whether a reset reverts it.
     resets: u8,
     /// Attempts at set pending, or at a sector, that failed.
@@ -243,6 +247,7 @@ impl<'a> Agent<'a> {
             progress_due: false,
             bad_image: [0; 32],
             bad_job: [0; 32],
+            remembers: false,
             resets: 0,
             failures: 0,
             booted_at: 0,
