@@ -166,27 +166,51 @@ pub enum RangeError {
     Refused,
 }
 
-/// The data plane over HTTP: a file in ranges, one range at a time, from wherever a URL points to.
+/// The data plane over HTTP: connections to wherever a URL points, one at a time.
+///
+/// Like a [`Connector`] it lends a connection out, so that its buffers stay with it.
 pub trait Ranges {
+    /// A connection that is kept from range to range. Dropping it closes it.
+    type Session<'s>: RangeSession
+    where
+        Self: 's;
+
+    /// Takes note of where the next [`connect`](Self::connect) goes.
+    ///
+    /// # Errors
+    /// [`RangeError::Refused`]: the URL is not one to fetch from.
+    fn target(&mut self, url: &str) -> Result<(), RangeError>;
+
+    /// Connects: one attempt, bounded in time.
+    ///
+    /// Dropping the future closes what was opened so far. The driver polls it beside the link and drops it only when the
+    /// file is not wanted any more.
+    ///
+    /// # Errors
+    /// [`RangeError::Lost`] or [`RangeError::Refused`].
+    #[allow(async_fn_in_trait)] // Single-threaded executors: no `Send` bound is wanted.
+    async fn connect(&mut self) -> Result<Self::Session<'_>, RangeError>;
+}
+
+/// One connection over which ranges of a file are read, one after the other.
+pub trait RangeSession {
     /// Takes the request for bytes `from..to` of the object at `url`, whose size is `size` bytes. It goes out with the
     /// first [`read`](Self::read).
     ///
     /// # Errors
+    /// [`RangeError::Lost`]: not over this connection (another host, or the server wants it closed).
     /// [`RangeError::Refused`]: the URL is not one to fetch from.
     fn request(&mut self, url: &str, from: u32, to: u32, size: u32) -> Result<(), RangeError>;
 
-    /// Fills `buf` with the next bytes of the range; connects and sends the request first, where that is still to be done.
+    /// Fills `buf` with the next bytes of the range.
     ///
-    /// Dropping the future loses the range: what was read of it so far is gone with it. The driver never drops it to
-    /// serve something else, only to close the range.
+    /// Dropping the future loses the connection. The driver polls it beside the link and drops it only when the file is
+    /// not wanted any more.
     ///
     /// # Errors
-    /// Any [`RangeError`].
+    /// Any [`RangeError`]; the session is of no use afterwards.
     #[allow(async_fn_in_trait)] // Single-threaded executors: no `Send` bound is wanted.
     async fn read(&mut self, buf: &mut [u8]) -> Result<(), RangeError>;
-
-    /// The open range is not wanted any more. Nothing happens if there is none.
-    fn close(&mut self);
 }
 
 /// No HTTP: for devices that download over MQTT only.
@@ -194,6 +218,18 @@ pub trait Ranges {
 pub struct NoRanges;
 
 impl Ranges for NoRanges {
+    type Session<'s> = NoRanges;
+
+    fn target(&mut self, _: &str) -> Result<(), RangeError> {
+        Err(RangeError::Refused)
+    }
+
+    async fn connect(&mut self) -> Result<NoRanges, RangeError> {
+        Err(RangeError::Refused)
+    }
+}
+
+impl RangeSession for NoRanges {
     fn request(&mut self, _: &str, _: u32, _: u32, _: u32) -> Result<(), RangeError> {
         Err(RangeError::Refused)
     }
@@ -201,8 +237,6 @@ impl Ranges for NoRanges {
     async fn read(&mut self, _: &mut [u8]) -> Result<(), RangeError> {
         Err(RangeError::Refused)
     }
-
-    fn close(&mut self) {}
 }
 
 /// The clock: milliseconds since any fixed moment, never going back.

@@ -1,8 +1,8 @@
 //! The object behind the presigned URL, in virtual time.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
-use ota_core::transport::{RangeError, Ranges, Timer};
+use ota_core::transport::{RangeError, RangeSession, Ranges, Timer};
 
 use crate::cloud::{Cloud, SimTimer};
 
@@ -30,7 +30,14 @@ pub(crate) struct SimRanges<'w> {
     object: &'w Object,
     content: &'w [u8],
     served: &'w Cell<u64>,
-    open: RefCell<Option<Open>>,
+}
+
+pub(crate) struct SimSession<'w> {
+    cloud: &'w Cloud,
+    object: &'w Object,
+    content: &'w [u8],
+    served: &'w Cell<u64>,
+    open: Option<Open>,
 }
 
 struct Open {
@@ -48,11 +55,30 @@ impl<'w> SimRanges<'w> {
         content: &'w [u8],
         served: &'w Cell<u64>,
     ) -> Self {
-        Self { cloud, object, content, served, open: RefCell::new(None) }
+        Self { cloud, object, content, served }
     }
 }
 
-impl Ranges for SimRanges<'_> {
+impl<'w> Ranges for SimRanges<'w> {
+    type Session<'s>
+        = SimSession<'w>
+    where
+        Self: 's;
+
+    fn target(&mut self, url: &str) -> Result<(), RangeError> {
+        if url.starts_with("https://") { Ok(()) } else { Err(RangeError::Refused) }
+    }
+
+    async fn connect(&mut self) -> Result<SimSession<'w>, RangeError> {
+        let timer = &mut SimTimer(self.cloud);
+        let soon = timer.now_ms() + 20;
+        timer.until(soon).await;
+        let Self { cloud, object, content, served } = *self;
+        Ok(SimSession { cloud, object, content, served, open: None })
+    }
+}
+
+impl RangeSession for SimSession<'_> {
     fn request(&mut self, url: &str, from: u32, to: u32, size: u32) -> Result<(), RangeError> {
         if size as usize != self.content.len() {
             return Err(RangeError::Changed);
@@ -61,37 +87,28 @@ impl Ranges for SimRanges<'_> {
         let issued_ms =
             url.rsplit('=').next().and_then(|text| text.parse().ok()).ok_or(RangeError::Refused)?;
         let left = self.object.range_limit.unwrap_or(u32::MAX);
-        *self.open.borrow_mut() = Some(Open { at: from, to, left, issued_ms, asked: false });
+        self.open = Some(Open { at: from, to, left, issued_ms, asked: false });
         Ok(())
     }
 
     async fn read(&mut self, buf: &mut [u8]) -> Result<(), RangeError> {
         let len = buf.len() as u32;
         let now = self.cloud.clock.get();
-        {
-            let mut open = self.open.borrow_mut();
-            let open = open.as_mut().ok_or(RangeError::Lost)?;
-            if !open.asked && self.object.expires_ms.is_some_and(|good| now > open.issued_ms + good) {
-                return Err(RangeError::Expired);
-            }
-            open.asked = true;
-            if self.object.dies_after.is_some_and(|most| self.served.get() + u64::from(len) > most) {
-                return Err(RangeError::Lost);
-            }
-            if open.left < len || open.at + len > open.to {
-                return Err(RangeError::Lost);
-            }
-            buf.copy_from_slice(&self.content[open.at as usize..(open.at + len) as usize]);
-            open.at += len;
-            open.left -= len;
+        let open = self.open.as_mut().ok_or(RangeError::Lost)?;
+        if !open.asked && self.object.expires_ms.is_some_and(|good| now > open.issued_ms + good) {
+            return Err(RangeError::Expired);
         }
+        open.asked = true;
+        let dead = self.object.dies_after.is_some_and(|most| self.served.get() + u64::from(len) > most);
+        if dead || open.left < len || open.at + len > open.to {
+            return Err(RangeError::Lost);
+        }
+        buf.copy_from_slice(&self.content[open.at as usize..(open.at + len) as usize]);
+        open.at += len;
+        open.left -= len;
         let takes = (u64::from(len) * 1000).div_ceil(self.object.bytes_per_s);
         SimTimer(self.cloud).until(now + takes).await;
         self.served.set(self.served.get() + u64::from(len));
         Ok(())
-    }
-
-    fn close(&mut self) {
-        *self.open.borrow_mut() = None;
     }
 }

@@ -69,6 +69,10 @@ pub struct Scenario {
     pub permissive: bool,
     /// The data planes of the device, in its order.
     pub planes: &'static [Plane],
+    /// Memory for one session only: see `Config::one_session_ms`.
+    pub one_session_ms: Option<u32>,
+    /// Most bytes of a range; 0: no limit.
+    pub range_size: u32,
     /// What the URL of a job over HTTP leads to.
     pub object: Object,
     /// Changes the job before it is queued.
@@ -105,6 +109,8 @@ impl Scenario {
             drop_after: None,
             permissive: false,
             planes: &[Plane::Mqtt],
+            one_session_ms: None,
+            range_size: 0,
             object: Object::default(),
             tamper: |_| {},
             time_max_ms: 24 * 3_600_000,
@@ -277,6 +283,8 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'
         let mut config = Config::new(THING, &layouts);
         config.block_size = block_size;
         config.planes = self.scenario.planes;
+        config.one_session_ms = self.scenario.one_session_ms;
+        config.range_size = self.scenario.range_size;
         config.format = self.scenario.format;
         config.record_blocks = 4;
         config.seed = self.scenario.seed as u32 ^ tally.boots;

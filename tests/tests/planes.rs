@@ -69,3 +69,26 @@ fn both_planes_lost_reports_both_reasons() {
     assert_eq!(report.status, Status::Failed);
     assert_eq!(report.reason, "no_data_plane_left: mqtt no_blocks_received, http http_failed");
 }
+
+/// Memory for one session: the link is closed during ranges and back within the time given.
+#[test]
+fn one_session_at_a_time() {
+    let mut scenario = large(&[Plane::Http]);
+    scenario.one_session_ms = Some(1_000);
+    scenario.object.bytes_per_s = 5_000;
+    let report = scenario.run();
+    report.assert_updated("one session");
+    assert!(report.statistics.ranges > 2, "the link came back in between: {report:#?}");
+    // A range is closed in the middle of a block: that block is asked for again, those held are not.
+    assert_eq!(report.statistics.blocks_received, blocks(&report));
+}
+
+#[test]
+fn small_ranges_share_a_connection() {
+    let mut scenario = large(&[Plane::Http]);
+    scenario.range_size = 4096;
+    let report = scenario.run();
+    report.assert_updated("small ranges");
+    assert_eq!(report.statistics.ranges, blocks(&report).div_ceil(4));
+    assert_eq!(report.statistics.blocks_received, blocks(&report));
+}

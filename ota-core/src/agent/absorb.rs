@@ -38,7 +38,12 @@ impl Agent<'_> {
             (Doing::Load, Input::Failed(_)) => self.loaded(now, None),
             (Doing::Connect, Input::Done) => self.linked(now),
             (Doing::Disconnect, Input::Done | Input::Failed(_)) => {
-                self.link = Link::Suspended { closed: true }
+                self.link = match self.link {
+                    Link::Aside { until, .. } => Link::Aside { until, closed: true },
+                    Link::Suspended { .. } | Link::Down { .. } | Link::Up { .. } => {
+                        Link::Suspended { closed: true }
+                    }
+                };
             }
             (Doing::OpenRange, Input::Done) => {}
             (Doing::CloseRange, Input::Done) => self.range_closed(),
@@ -149,7 +154,7 @@ impl Agent<'_> {
     fn linked(&mut self, now: u64) {
         let tries = match self.link {
             Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
-            Link::Suspended { .. } => return,
+            Link::Suspended { .. } | Link::Aside { .. } => return,
         };
         self.link = Link::Up { jobs: false, stream: false, tries };
         // Answers to what was asked on the link before are lost, and so may be a notification.

@@ -324,7 +324,7 @@ fn judge_header(data: &[u8], file_size: u32, reset_vector: Option<(u32, u32)>) -
     let vector_at = usize::from(header.header_size) + RESET_VECTOR;
     if let (Some((first, last)), Some(bytes)) = (reset_vector, data.get(vector_at..vector_at + 4)) {
         let vector = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
-        if !(first..=last).contains(&vector) {
+        if !(first..last).contains(&(vector & !1)) {
             return Err(Reason::WrongSlot);
         }
     }

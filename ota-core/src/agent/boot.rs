@@ -30,6 +30,7 @@ impl Agent<'_> {
     /// The journal's newest record is here (or there is none): where does the job stand?
     pub(super) fn loaded(&mut self, now: u64, record: Option<&Record>) {
         self.check_at = now;
+        self.remembers = record.is_some();
         let none = Record::default();
         let record = record.unwrap_or(&none);
         self.restore(record);
@@ -49,7 +50,7 @@ impl Agent<'_> {
                 self.booted(record)
             }
             (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Mixed) => {
-                self.end(Reason::MixedImages)
+                self.mixed()
             }
             // An image under test that nobody knows: test it, report nothing, touch nothing.
             (_, Running::Other | Running::Intended | Running::Mixed) if self.revert() == Revert::Yes => {
@@ -138,6 +139,16 @@ impl Agent<'_> {
         self.images.iter().any(|image| image.state.is_some_and(|state| state.reverted))
     }
 
+    /// Only some images were exchanged. Where a reset takes those back, one is spent on it.
+    fn mixed(&mut self) -> State {
+        if self.revert() == Revert::No || self.resets > 0 {
+            return self.end(Reason::MixedImages);
+        }
+        self.resets = 1;
+        self.record_due = true;
+        State::Resetting
+    }
+
     /// The image meant to boot is not to be tried again.
     pub(super) fn remember_bad(&mut self) {
         self.bad_image = self.images.iter().map(|i| i.intended).find(|hash| *hash != NONE).unwrap_or(NONE);
@@ -157,8 +168,8 @@ impl Agent<'_> {
     pub(super) fn test_failed(&mut self) {
         match self.revert() {
             Revert::Yes => self.state = State::Resetting,
-            // Nobody knows whether a reset reverts: spend one on finding out.
-            Revert::Unknown if self.resets == 0 => {
+            // Nobody knows whether a reset reverts: spend one on finding out, if the next boot remembers that it was spent.
+            Revert::Unknown if self.resets == 0 && self.remembers => {
                 self.resets = 1;
                 self.record_due = true;
                 self.state = State::Resetting;

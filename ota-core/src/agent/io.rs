@@ -15,7 +15,7 @@ use crate::wire::{DescribeAnswer, ExecutionState, Rejected, StreamErrorCode, Tok
 /// the application.
 #[derive(Debug)]
 pub enum Input<'m> {
-    /// The first input after [`Agent::new`]. Also right at any other time: it starts over as after a reset.
+    /// The first input after [`Agent::new`](super::Agent::new). Also right at any other time: it starts over as after a reset.
     Start,
     /// The action is done.
     Done,
@@ -139,9 +139,9 @@ pub enum Action {
     Connect,
     /// Drop the link and stay offline.
     Disconnect,
-    /// Subscribe ([`Agent::filters`]).
+    /// Subscribe ([`Agent::filters`](super::Agent::filters)).
     Subscribe(Subscription),
-    /// Publish ([`Agent::encode`]). Releases the message in hand.
+    /// Publish ([`Agent::encode`](super::Agent::encode)). Releases the message in hand.
     Publish(Publication),
     /// Ask for a range of a file over HTTP and, from now on, take its blocks in whenever the agent receives. Done at once.
     OpenRange(RangeRequest),
@@ -179,9 +179,9 @@ pub enum Action {
         /// One past the last byte.
         to: u32,
     },
-    /// Write a journal record ([`Agent::record`]).
+    /// Write a journal record ([`Agent::record`](super::Agent::record)).
     Record,
-    /// Verify the file → [`Input::Verified`] ([`Agent::signature`]).
+    /// Verify the file → [`Input::Verified`] ([`Agent::signature`](super::Agent::signature)).
     Verify {
         /// The image.
         image: u8,

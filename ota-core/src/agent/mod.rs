@@ -41,7 +41,9 @@ use crate::status::{Ended, Reason};
 use crate::verify::Verified;
 use crate::version::Version;
 
-pub use config::{BLOCK_SIZES, Config, ConfigError, Destination, MAX_REQUEST_SIZE, Memory, Plane, Timing};
+pub use config::{
+    BLOCK_SIZES, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory, Plane, Timing,
+};
 pub use encode::{Filters, MAX_PAYLOAD_SIZE, TopicBuffer};
 pub use fetch::BlockRequest;
 use fetch::Fetch;
@@ -87,6 +89,8 @@ enum Doing {
 enum Link {
     /// The application wants no network.
     Suspended { closed: bool },
+    /// Put aside for a range over HTTP, where memory allows one session only; wanted again at `until`.
+    Aside { until: u64, closed: bool },
     /// Down; tried again at `at`.
     Down { at: u64, tries: u8 },
     /// Up; what is subscribed.
@@ -201,6 +205,8 @@ pub struct Agent<'a> {
     /// MCUboot's hash and the job digest of the last image that was reverted or failed its test; zero: none.
     bad_image: [u8; 32],
     bad_job: [u8; 32],
+    /// The journal held a record at boot: what is written to it now is there at the next one.
+    remembers: bool,
     /// Resets spent on an image of which nobody knows whether a reset reverts it.
     resets: u8,
     /// Attempts at set pending, or at a sector, that failed.
@@ -241,6 +247,7 @@ impl<'a> Agent<'a> {
             progress_due: false,
             bad_image: [0; 32],
             bad_job: [0; 32],
+            remembers: false,
             resets: 0,
             failures: 0,
             booted_at: 0,
@@ -428,6 +435,7 @@ impl<'a> Agent<'a> {
             // Never at once, even after a link that was fine: two devices with one client id throw each other off the
             // broker for ever, and it takes one connection a second.
             Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
+            Link::Aside { .. } => 0,
         };
         let at = now + self.pause(self.config.timing.retry_ms, tries);
         self.link = Link::Down { at, tries: tries.saturating_add(1) };

@@ -206,7 +206,7 @@ impl<'a> Agent<'a> {
     fn is_offline(&self) -> bool {
         let link = match self.link {
             Link::Down { tries, .. } => tries,
-            Link::Up { .. } => 0,
+            Link::Up { .. } | Link::Aside { .. } => 0,
             Link::Suspended { .. } => OFFLINE_TRIES,
         };
         let call = match self.call {
@@ -233,6 +233,8 @@ impl<'a> Agent<'a> {
                 self.act(Doing::Subscribe(Subscription::Jobs), Action::Subscribe(Subscription::Jobs))
             }
             Link::Up { stream, .. } => self.plan_online(now, waited, stream),
+            Link::Aside { closed: false, .. } => self.act(Doing::Disconnect, Action::Disconnect),
+            Link::Aside { until, closed: true } => self.plan_aside(now, waited, until),
         }
     }
 
@@ -250,7 +252,12 @@ impl<'a> Agent<'a> {
                 return self
                     .act(Doing::Subscribe(Subscription::Stream), Action::Subscribe(Subscription::Stream));
             }
-            if let Some(layout) = self.layout(self.job.file(file).image) {
+            if self.put_aside(now) {
+                return Next::Again;
+            }
+            if !self.has_one_session()
+                && let Some(layout) = self.layout(self.job.file(file).image)
+            {
                 match self.plan_fetch(now, waited, file, layout) {
                     Next::Nothing => {}
                     next => return next,
@@ -319,7 +326,7 @@ impl<'a> Agent<'a> {
     }
 
     /// Requests for blocks, sectors erased ahead, hashing while waiting.
-    fn plan_fetch(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
+    pub(super) fn plan_fetch(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
         let asked = match self.planes.current {
             Plane::Mqtt => self.plan_blocks(now, waited, file, layout),
             Plane::Http => {
@@ -410,7 +417,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The next moment something is due without the network.
-    fn local_deadline(&self, now: u64) -> u64 {
+    pub(super) fn local_deadline(&self, now: u64) -> u64 {
         let poll = now + u64::from(self.config.timing.poll_ms);
         match self.state {
             State::Offered { at, .. } if self.job.loaded && at > now => at.min(poll),

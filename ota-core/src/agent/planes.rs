@@ -5,7 +5,7 @@
 
 use super::blocks::Arrived;
 use super::plan::Next;
-use super::{Action, Agent, Doing, Plane, RangeRequest, State};
+use super::{Action, Agent, Call, Doing, Link, Plane, RangeRequest, State};
 use crate::policy::Drop;
 use crate::status::Reason;
 use crate::transport::RangeError;
@@ -120,6 +120,51 @@ impl Agent<'_> {
             Range::Unwanted => self.act(Doing::CloseRange, Action::CloseRange),
             Range::Open { .. } if !fetching => self.act(Doing::CloseRange, Action::CloseRange),
             Range::Open { .. } | Range::Closed => Next::Nothing,
+        }
+    }
+
+    /// No range may be open beside the link.
+    pub(super) fn has_one_session(&self) -> bool {
+        self.planes.current == Plane::Http && self.config.one_session_ms.is_some()
+    }
+
+    /// With memory for one session only, the link makes room for a range once Jobs has been heard. True when it does.
+    pub(super) fn put_aside(&mut self, now: u64) -> bool {
+        let Some(ms) = self.config.one_session_ms else { return false };
+        if !self.has_one_session() || self.planes.stale || self.progress_due || self.call != Call::None {
+            return false;
+        }
+        self.link = Link::Aside { until: now + u64::from(ms), closed: false };
+        true
+    }
+
+    /// The link is put aside until `until`: blocks of a range, then back to the link.
+    pub(super) fn plan_aside(&mut self, now: u64, waited: bool, until: u64) -> Next {
+        let file = match self.state {
+            State::Judging { file, .. } | State::Downloading { file } => Some(file),
+            _other => None,
+        };
+        let layout = file.and_then(|file| self.layout(self.job.file(file).image));
+        let (Some(file), Some(layout), true) = (file, layout, now < until && !self.planes.stale) else {
+            self.close_range();
+            return match self.plan_unwanted() {
+                Next::Nothing => {
+                    self.link = Link::Down { at: now, tries: 0 };
+                    Next::Again
+                }
+                next => next,
+            };
+        };
+        match self.plan_fetch(now, waited, file, layout) {
+            Next::Nothing if self.planes.is_open() => {
+                let until_ms = until.min(self.fetch.due).max(now + 1);
+                self.act(Doing::Receive, Action::Receive { until_ms })
+            }
+            Next::Nothing => {
+                let until_ms = until.min(self.fetch.paced.max(now + 1));
+                self.act(Doing::Pause, Action::Pause { until_ms })
+            }
+            next => next,
         }
     }
 

@@ -162,7 +162,7 @@
 mod decode;
 mod local;
 
-use core::pin::pin;
+use core::pin::{Pin, pin};
 
 use embassy_futures::select::{Either, Either3, Either4, select, select3, select4};
 
@@ -174,7 +174,9 @@ use crate::boot::Images;
 use crate::command::Commands;
 use crate::journal::Journal;
 use crate::policy::{Observer, Policy};
-use crate::transport::{Connector, Control, FailureKind, Qos, Ranges, Received, Timer};
+use crate::transport::{
+    Connector, Control, FailureKind, Qos, RangeError, RangeSession, Ranges, Received, Timer,
+};
 use crate::verify::Scheme;
 
 pub use decode::{Held, decode};
@@ -227,7 +229,6 @@ where
 {
     let Device { connector, ranges, local, timer, commands, buffer, block } = device;
     local.forget_digest();
-    ranges.close();
     let input = if agent.is_new() { Input::Start } else { Input::ActionLost };
     let mut desk = Desk { agent, local, timer, commands, buffer };
     let mut action = desk.step(input);
@@ -247,7 +248,9 @@ where
                 Err(_) => desk.step(Input::Failed(Failure::Link)),
             },
             Action::Disconnect | Action::CloseRange => desk.step(Input::Done),
-            Action::Subscribe(_) | Action::Publish(_) | Action::Receive { .. } | Action::OpenRange(_) => {
+            // With memory for one session only, ranges are read while there is no link.
+            Action::OpenRange(request) => ranged(&mut desk, &mut NoLink, ranges, block, request).await,
+            Action::Subscribe(_) | Action::Publish(_) | Action::Receive { .. } => {
                 desk.step(Input::Failed(Failure::Link))
             }
             action => desk.work(action, &Held::NONE).await,
@@ -283,11 +286,7 @@ where
                 let _ = select(link.disconnect(), desk.timer.until(latest)).await;
                 return action;
             }
-            Action::OpenRange(request) => {
-                let next = ranged(desk, link, ranges, block, &request).await;
-                ranges.close();
-                next
-            }
+            Action::OpenRange(request) => ranged(desk, link, ranges, block, request).await,
             Action::CloseRange => desk.step(Input::Done),
             Action::Receive { until_ms } => match desk.commands.take() {
                 Some(command) => desk.step(Input::Command(command)),
@@ -303,14 +302,14 @@ where
     }
 }
 
-/// Takes the blocks of one range in, while the link goes on being served. The future that reads the range is polled beside
-/// the link and never dropped for it. Returns the first action the range has no part in.
+/// Takes the blocks of ranges in over one connection, while the link goes on being served. Returns the first action the
+/// connection has no part in, and drops the connection with it.
 async fn ranged<L, R, I, J, P, O, T, S>(
     desk: &mut Desk<'_, '_, '_, I, J, P, O, T, S>,
     link: &mut L,
     ranges: &mut R,
     block: &mut [u8],
-    request: &RangeRequest,
+    first: RangeRequest,
 ) -> Action
 where
     L: Control,
@@ -322,52 +321,78 @@ where
     T: Timer,
     S: Scheme,
 {
-    let asked = ranges.request(desk.agent.url(request.file), request.from, request.to, request.size);
-    let mut action = desk.step(Input::Done);
-    let mut at = request.from;
-    while at < request.to {
-        let len = (request.to - at).min(desk.agent.config().block_size);
-        let Some(place) = block.get_mut(..len as usize) else { return action };
-        let read = {
-            let mut reading = pin!(async {
-                asked?;
-                ranges.read(place).await
-            });
-            loop {
-                action = match action {
-                    Action::Connect
-                    | Action::Disconnect
-                    | Action::Finish(_)
-                    | Action::OpenRange(_)
-                    | Action::CloseRange => return action,
-                    Action::Receive { until_ms } => match desk.commands.take() {
-                        Some(command) => desk.step(Input::Command(command)),
-                        None => {
-                            let (timeout, words) = (desk.timer.until(until_ms), desk.commands.next());
-                            match select4(&mut reading, link.receive(), timeout, words).await {
-                                Either4::First(read) => break read,
-                                Either4::Second(received) => desk.received(received).await,
-                                Either4::Third(()) => desk.step(Input::Timeout),
-                                Either4::Fourth(command) => desk.step(Input::Command(command)),
-                            }
-                        }
-                    },
-                    action => desk.work_online(link, action).await,
-                };
-            }
-        };
-        match read {
-            Ok(()) => {
-                at += len;
-                let data = block.get(..len as usize).unwrap_or(&[]);
-                let held = Held { block: data, payload: &[] };
-                action = desk.step(Input::Message(Message::RangeBlock { data }));
-                action = desk.work_in_hand(action, &held).await;
-            }
-            Err(error) => return desk.step(Input::Message(Message::RangeFailed(error))),
+    let target = ranges.target(desk.agent.url(first.file));
+    let action = desk.step(Input::Done);
+    let connecting = async {
+        target?;
+        ranges.connect().await
+    };
+    let mut session = match desk.beside(link, action, pin!(connecting)).await {
+        Ok(Ok(session)) => session,
+        Ok(Err(error)) => return desk.step(Input::Message(Message::RangeFailed(error))),
+        Err(action) => return action,
+    };
+    let mut request = first;
+    // The agent is receiving; what it would time out at it says again.
+    let mut action = Action::Receive { until_ms: desk.timer.now_ms() };
+    loop {
+        let asked = session.request(desk.agent.url(request.file), request.from, request.to, request.size);
+        if let Err(error) = asked {
+            return desk.step(Input::Message(Message::RangeFailed(error)));
         }
+        let mut at = request.from;
+        while at < request.to {
+            let len = (request.to - at).min(desk.agent.config().block_size);
+            let Some(place) = block.get_mut(..len as usize) else {
+                return desk.step(Input::Message(Message::RangeFailed(RangeError::Refused)));
+            };
+            match desk.beside(link, action, pin!(session.read(place))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return desk.step(Input::Message(Message::RangeFailed(error))),
+                Err(action) => return action,
+            }
+            at += len;
+            let data = block.get(..len as usize).unwrap_or(&[]);
+            action = desk.step(Input::Message(Message::RangeBlock { data }));
+            action = desk.work_in_hand(action, &Held { block: data, payload: &[] }).await;
+        }
+        // Kept for the next range, should there be one.
+        request = match desk.beside(link, action, pin!(core::future::pending::<()>())).await {
+            Err(Action::OpenRange(next)) => next,
+            Err(action) => return action,
+            Ok(()) => return desk.step(Input::Timeout),
+        };
+        action = desk.step(Input::Done);
     }
-    action
+}
+
+/// What stands for the link while there is none: nothing ever comes.
+struct NoLink;
+
+/// There is no link.
+#[derive(Debug)]
+struct NoLinkError;
+
+impl crate::transport::Failure for NoLinkError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Lost
+    }
+}
+
+impl Control for NoLink {
+    type Error = NoLinkError;
+
+    async fn subscribe(&mut self, _: &[(&str, Qos)]) -> Result<(), NoLinkError> {
+        Err(NoLinkError)
+    }
+
+    async fn publish(&mut self, _: &str, _: &[u8], _: Qos) -> Result<(), NoLinkError> {
+        Err(NoLinkError)
+    }
+
+    async fn receive(&mut self) -> Result<Received<'_>, NoLinkError> {
+        core::future::pending().await
+    }
 }
 
 /// The agent and what its actions are done with, but for the link.
@@ -413,6 +438,39 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
             action => return self.work(action, &Held::NONE).await,
         };
         self.step(input)
+    }
+
+    /// Polls `future` beside the link, which goes on being served, until it is ready and the agent is receiving. The error is
+    /// the first action that ends what the future is part of; the future was not dropped for anything else.
+    async fn beside<L: Control, F: Future>(
+        &mut self,
+        link: &mut L,
+        first: Action,
+        mut future: Pin<&mut F>,
+    ) -> Result<F::Output, Action> {
+        let mut action = first;
+        loop {
+            action = match action {
+                Action::Connect
+                | Action::Disconnect
+                | Action::Finish(_)
+                | Action::OpenRange(_)
+                | Action::CloseRange => return Err(action),
+                Action::Receive { until_ms } => match self.commands.take() {
+                    Some(command) => self.step(Input::Command(command)),
+                    None => {
+                        let (timeout, words) = (self.timer.until(until_ms), self.commands.next());
+                        match select4(future.as_mut(), link.receive(), timeout, words).await {
+                            Either4::First(output) => return Ok(output),
+                            Either4::Second(received) => self.received(received).await,
+                            Either4::Third(()) => self.step(Input::Timeout),
+                            Either4::Fourth(command) => self.step(Input::Command(command)),
+                        }
+                    }
+                },
+                action => self.work_online(link, action).await,
+            };
+        }
     }
 
     /// What the link brought. Whatever needs no link is done with the message still in hand.
