@@ -1,7 +1,5 @@
 //! Messages of the cloud, as text.
 
-use base64ct::{Base64, Encoding as _};
-
 use crate::device;
 use crate::talk::In;
 
@@ -85,10 +83,24 @@ pub(crate) fn document(files: &[String]) -> String {
 
 /// A file of a job document. Nobody checks the signature here; it is part of the data's identity.
 pub(crate) fn file_member(id: u8, size: usize, signature: &[u8]) -> String {
-    let signature = Base64::encode_string(signature);
+    let signature = base64(signature);
     format!(
         r#"{{"filepath":"/a","filesize":{size},"fileid":{id},"certfile":"c","sig-sha256-ecdsa":"{signature}"}}"#
     )
+}
+
+/// RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = (0..3).fold(0, |bits, at| bits << 8 | u32::from(three.get(at).copied().unwrap_or(0)));
+        for at in 0..4 {
+            let six = bits >> (18 - 6 * at) & 63;
+            text.push(if at <= three.len() { ALPHABET[six as usize].into() } else { '=' });
+        }
+    }
+    text
 }
 
 fn message(topic: &str, payload: String) -> In {
