@@ -40,6 +40,12 @@ impl Agent<'_> {
     fn derive(&mut self, record: &Record) -> State {
         let running = self.running();
         match (record.phase, running) {
+            // Confirmed, and yet another image runs: somebody else changed it. SUCCEEDED would not be true any more.
+            (Phase::Confirmed, Running::Other | Running::Mixed)
+                if self.images.iter().any(|image| image.intended != NONE) =>
+            {
+                self.end(Reason::Reverted)
+            }
             (Phase::Confirmed, _) if self.job.is_held() => State::Confirmed { custom: false },
             (Phase::Ended, _) if self.job.is_held() => State::Failed {
                 reason: Reason::from_number(record.reason).unwrap_or(Reason::StateLost),
