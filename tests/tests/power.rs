@@ -25,7 +25,7 @@ fn sweep(kind: Kind, mode: BootMode, journal: bool) {
     for operation in 0..whole.operations {
         for when in ways(u64::from(operation)) {
             let cut = Cut { operation, when };
-            scenario.cut = Some(cut);
+            scenario.cuts = vec![cut];
             let report = scenario.run();
             let context = format!("{kind:?} {mode:?} journal {journal} {cut:?}");
             report.assert_sane(&context);
