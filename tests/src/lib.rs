@@ -17,7 +17,7 @@ pub use board::Wear;
 pub use director::{Act, Event, Moment};
 pub use kind::Kind;
 pub use report::Report;
-pub use scenario::{Drops, JOB, Mangle, Offer, Scenario, SelfTest, THING, firmware};
+pub use scenario::{Drops, Factory, JOB, Mangle, Offer, Scenario, SelfTest, THING, firmware};
 
 /// Whether to print what happens.
 pub(crate) fn is_tracing() -> bool {

@@ -1,6 +1,7 @@
 //! What happened, and whether it may.
 
 use ota_core::agent::{StateKind, Statistics};
+use ota_core::geometry::ImageLayout;
 use ota_core::policy::Drop;
 use ota_core::status::{Ended, Reason};
 use ota_sim::aws::{Counters, Execution, Status};
@@ -26,6 +27,8 @@ pub struct Report {
     pub boots: u32,
     /// Resets the agent asked for.
     pub resets: u32,
+    /// Layout of image 0.
+    pub layout: ImageLayout,
     /// What was done to the secondary slot of image 0 until the first reset that the agent asked for.
     pub wear: Option<Wear>,
     /// Operations of the application and the bootloader together, since the last planned power cut.

@@ -163,45 +163,62 @@ impl Scenario {
 
     /// Plays it.
     pub fn run(&self) -> Report {
+        self.run_with(&self.factory())
+    }
+
+    /// Plays it with images and jobs that were made before: making them takes as long as an update.
+    pub fn run_with(&self, factory: &Factory) -> Report {
         match self.kind {
-            Kind::Nor4k => World::<8, 4096, 8, 4096>::new(self).play(),
-            Kind::Nor512 => World::<1, 512, 1, 512>::new(self).play(),
-            Kind::Nor32 => World::<32, 2048, 32, 2048>::new(self).play(),
-            Kind::Rows => World::<512, 512, 512, 512>::new(self).play(),
-            Kind::External => World::<512, 512, 512, 0x40000>::new(self).play(),
+            Kind::Nor4k => World::<8, 4096, 8, 4096>::new(self, factory).play(),
+            Kind::Nor512 => World::<1, 512, 1, 512>::new(self, factory).play(),
+            Kind::Nor32 => World::<32, 2048, 32, 2048>::new(self, factory).play(),
+            Kind::Rows => World::<512, 512, 512, 512>::new(self, factory).play(),
+            Kind::External => World::<512, 512, 512, 0x40000>::new(self, factory).play(),
         }
     }
 
-    /// The key the device trusts.
-    pub(crate) fn job_key(&self) -> Key {
-        Key::from_seed(self.seed ^ 0x4A4F_4253)
-    }
-
-    /// The factory's image with this number.
-    pub(crate) fn old(&self, image: u8) -> Vec<u8> {
-        self.builder(image, Version::new(0, 9, 0, 0), 0).signed(&Key::from_seed(self.seed))
-    }
-
-    /// The job of an offer.
-    pub(crate) fn spec(&self, offer: &Offer) -> OtaSpec {
-        let (boot_key, job_key) = (Key::from_seed(self.seed), self.job_key());
-        let file = |image| {
-            let builder = self.builder(image, offer.version, offer.payload);
-            let content = (offer.build)(image, builder).signed(&boot_key);
-            let signature = job_key.sign_job_base64(&content);
-            OtaFile { id: image, ..OtaFile::firmware(content, &signature) }
+    /// Makes images and jobs. They depend on seed, kind, payload, count of images and the offers.
+    pub fn factory(&self) -> Factory {
+        let job_key = Key::from_seed(self.seed ^ 0x4A4F_4253);
+        let boot_key = Key::from_seed(self.seed);
+        let old = |image| self.builder(image, Version::new(0, 9, 0, 0), 0).signed(&boot_key);
+        let spec = |offer: &Offer| {
+            let file = |image| {
+                let builder = self.builder(image, offer.version, offer.payload);
+                OtaFile { id: image, ..firmware((offer.build)(image, builder).signed(&boot_key), &job_key) }
+            };
+            let files = (0..self.image_count).map(file).collect();
+            let mut spec = OtaSpec { protocols: vec!["MQTT".into()], files };
+            (offer.tamper)(&mut spec, &job_key);
+            (offer.job.to_string(), spec)
         };
-        let files = (0..self.image_count).map(file).collect();
-        let mut spec = OtaSpec { protocols: vec!["MQTT".into()], files };
-        (offer.tamper)(&mut spec, &job_key);
-        spec
+        Factory {
+            old: (0..self.image_count).map(old).collect(),
+            specs: self.offers.iter().map(spec).collect(),
+            job_key,
+        }
     }
 
     fn builder(&self, image: u8, version: Version, payload: u64) -> ImageBuilder {
         let seed = self.seed.wrapping_mul(1000) + payload * 10 + u64::from(image);
-        let erased = self.kind.erased();
-        ImageBuilder::with_random_payload(version, self.payload, seed).header_size(0x400).erased(erased)
+        ImageBuilder::with_random_payload(version, self.payload, seed)
+            .header_size(HEADER_SIZE)
+            .erased(self.kind.erased())
     }
+}
+
+/// Bytes of an image's header with its padding, as on a Cortex-M33 with 256 interrupts.
+const HEADER_SIZE: u16 = 0x400;
+
+/// What the factory made for a scenario.
+#[derive(Clone, Debug)]
+pub struct Factory {
+    /// The old image of each number.
+    pub(crate) old: Vec<Vec<u8>>,
+    /// Job id and job of each offer.
+    pub(crate) specs: Vec<(String, OtaSpec)>,
+    /// The key the device trusts.
+    pub(crate) job_key: Key,
 }
 
 /// One firmware file with a good signature, whatever is in it.

@@ -15,7 +15,7 @@ use crate::board::Board;
 use crate::cloud::{Cloud, Ran, SimConnector, SimTimer};
 use crate::director::Director;
 use crate::report::Report;
-use crate::scenario::{Drops, JOB, Scenario, THING};
+use crate::scenario::{Drops, Factory, JOB, Scenario, THING};
 use crate::yielding::Yielding;
 
 /// How long a reset takes, ms.
@@ -27,34 +27,30 @@ pub(crate) struct World<'s, const PW: usize, const PE: usize, const SW: usize, c
     scenario: &'s Scenario,
     board: Board<PW, PE, SW, SE>,
     cloud: Cloud,
-    /// Job id and job of each offer.
-    specs: Vec<(String, OtaSpec)>,
+    factory: &'s Factory,
 }
 
 impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'s, PW, PE, SW, SE> {
-    pub(crate) fn new(scenario: &'s Scenario) -> Self {
+    pub(crate) fn new(scenario: &'s Scenario, factory: &'s Factory) -> Self {
         let plan = scenario.kind.plan(scenario.mode, scenario.slot_size, u32::from(scenario.image_count));
         let board = Board::new(plan);
-        for (image, layout) in board.plan.layouts.iter().enumerate() {
-            let old = scenario.old(image as u8);
-            board.inside.borrow_mut().poke(layout.primary().start(), &old).expect("the factory programs it");
+        for (layout, old) in board.plan.layouts.iter().zip(&factory.old) {
+            board.inside.borrow_mut().poke(layout.primary().start(), old).expect("the factory programs it");
         }
-        let specs: Vec<_> =
-            scenario.offers.iter().map(|offer| (offer.job.to_string(), scenario.spec(offer))).collect();
         let mut service = Service::new(scenario.service.clone());
         service.add_thing(THING);
-        if let Some((job, spec)) = specs.first() {
+        if let Some((job, spec)) = factory.specs.first() {
             service.create_ota_job(0, THING, job, spec);
         }
         let link = Link::new(service, THING, scenario.link.clone());
         let yields = scenario.drops != Drops::Never;
         let cloud = Cloud::new(link, board.supply.clone(), yields, scenario.mangle);
-        World { scenario, board, cloud, specs }
+        World { scenario, board, cloud, factory }
     }
 
     pub(crate) fn play(self) -> Report {
         let director =
-            Director::new(&self.cloud, &self.specs, &self.scenario.events, self.scenario.drops);
+            Director::new(&self.cloud, &self.factory.specs, &self.scenario.events, self.scenario.drops);
         let tally = RefCell::new(Tally::default());
         let mut cuts = self.scenario.cuts.iter();
         if let Some(cut) = cuts.next() {
@@ -150,8 +146,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
         let mut agent = Agent::new(config, memory).expect("a good configuration");
 
-        let job_key = scenario.job_key();
-        let keys = [PublicKey::spki(job_key.public_spki()).expect("a P-256 key")];
+        let keys = [PublicKey::spki(self.factory.job_key.public_spki()).expect("a P-256 key")];
         let rules =
             Rules { job: EcdsaP256::new(&keys).expect("one key"), image_keys: &[], reset_vector: None };
         let wear = || self.board.wear();
@@ -194,10 +189,10 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
                 spec.files.iter().find(|f| usize::from(f.id) == number).map(|f| f.content.clone())
             };
             let offered = |(_, spec): &(String, OtaSpec)| content(spec).is_some_and(|c| holds(number, &c));
-            if holds(number, &self.scenario.old(number as u8)) {
+            if holds(number, &self.factory.old[number]) {
                 return Some(0);
             }
-            self.specs.iter().position(offered).map(|offer| offer + 1)
+            self.factory.specs.iter().position(offered).map(|offer| offer + 1)
         };
         let link = self.cloud.link.borrow();
         let executions = link.service().executions(THING).to_vec();
@@ -208,9 +203,10 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
             executions,
             ended: tally.ended,
             running: (0..layouts.len()).map(running).collect(),
-            offered: self.specs.iter().map(|(job, _)| job.clone()).collect(),
+            offered: self.factory.specs.iter().map(|(job, _)| job.clone()).collect(),
             boots: tally.boots,
             resets: tally.resets,
+            layout: layouts[0],
             wear: tally.wear,
             operations: self.board.supply.operations(),
             violations: self.board.outside.borrow().strict_violations()
@@ -223,6 +219,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
             drop_is_ahead,
             took_ms: self.cloud.clock.get(),
             image_size: self
+                .factory
                 .specs
                 .first()
                 .and_then(|(_, spec)| spec.files.first())
