@@ -23,6 +23,9 @@ pub enum Question {
     },
     /// This image was reverted, or failed its self test, before. Try it again?
     RevertedBefore,
+    /// The job's images do not need each other by their DEPENDENCY TLVs: a power cut while they are exchanged can leave
+    /// one new and the other old. Do they work in any mixture?
+    NotMutual,
     /// The first block is good. May the secondary slot be erased now?
     Erase,
     /// The image is verified and the cloud knows. May the swap be requested and the device reset now?
@@ -54,7 +57,7 @@ pub enum Answer {
 /// The functions are called between two actions of the agent, with no flash operation under way.
 pub trait Policy {
     /// Answers one question. The default starts, erases and activates at once, and refuses downgrades, the same version,
-    /// images that were reverted before and activation offline; a job that disappears during the self test does not stop
+    /// images that were reverted before, images that could boot one without the other, and activation offline; a job that disappears during the self test does not stop
     /// the test.
     fn consult(&mut self, question: &Question) -> Answer {
         match question {
@@ -62,6 +65,7 @@ pub trait Policy {
             Question::Downgrade { .. }
             | Question::SameVersion { .. }
             | Question::RevertedBefore
+            | Question::NotMutual
             | Question::ActivateOffline
             | Question::Custom => Answer::No,
         }

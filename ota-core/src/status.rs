@@ -6,7 +6,7 @@
 use core::fmt::{self, Write};
 
 use crate::verify::VerifyError;
-use crate::wire::StreamErrorCode;
+use crate::wire::{DocumentError, StreamErrorCode};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $spelling:literal, $judged:literal;)*) => {
@@ -109,6 +109,18 @@ reasons! {
     MixedImages = 49, "mixed_images", false;
     /// The journal or the swap request was lost over the reboot, nothing is known of the image.
     StateLost = 50, "state_lost", false;
+    /// The job's images do not need each other by their own DEPENDENCY TLVs: one could boot without the other.
+    NotMutual = 51, "images_not_mutually_dependent", false;
+    /// The server behind the URL did not deliver.
+    HttpFailed = 52, "http_failed", false;
+    /// The URL was not accepted, and neither were the ones the job was asked for afresh.
+    UrlExpired = 53, "url_expired", false;
+    /// There is nothing behind the URL.
+    ObjectNotFound = 54, "object_not_found", false;
+    /// What is behind the URL changed while it was fetched.
+    ObjectChanged = 55, "object_changed", false;
+    /// Every data plane has given up; the reasons of each follow.
+    NoPlane = 56, "no_data_plane_left", false;
 }
 
 impl Reason {
@@ -201,9 +213,27 @@ pub(crate) fn reason_of_verify(error: VerifyError) -> Reason {
     }
 }
 
+/// Which reason an unusable job document is reported with.
+pub(crate) fn reason_of_document(error: DocumentError) -> Reason {
+    match error {
+        DocumentError::ZeroFileSize => Reason::ZeroSize,
+        DocumentError::TooManyFiles => Reason::TooManyFiles,
+        DocumentError::DuplicateFileId => Reason::DuplicateFileId,
+        DocumentError::Type
+        | DocumentError::Duplicate
+        | DocumentError::Protocols
+        | DocumentError::StreamName
+        | DocumentError::NoFiles
+        | DocumentError::FileSize
+        | DocumentError::FileId
+        | DocumentError::NoSuchFile => Reason::DocumentMalformed,
+    }
+}
+
 /// The number reported beside [`Reason::StreamRejected`].
 pub(crate) fn number_of_stream_error(code: StreamErrorCode) -> u32 {
-    code as u32
+    // 0 means that no number is reported.
+    code as u32 + 1
 }
 
 #[cfg(test)]

@@ -232,6 +232,10 @@ fn without_allocation_and_with_a_small_ledger() {
     let refused = FlashDouble::<_, 8, 512, _, _>::with_parts([0xFFu8; 1024], small, Supply::new(), config);
     assert_eq!(refused.err(), Some(ConfigError::LedgerTooSmall));
     assert_eq!(FlashDouble::<_, 4, 512>::new([0xFFu8; 1024], config).err(), Some(ConfigError::TypeDiffers));
+    assert_eq!(FlashDouble::<_, 1, 512>::new([0xFFu8; 1024], config).err(), Some(ConfigError::TypeDiffers));
+    let mut any = FlashDouble::<_, 1, 1>::new([0xFFu8; 1024], config).unwrap();
+    assert_eq!(any.write(4, &[2; 8]), Err(FlashFault::NotAligned), "as strict as with its sizes in the type");
+    assert_eq!(any.erase(8, 512), Err(FlashFault::NotAligned));
     assert_eq!(FlashDouble::<_, 8, 512>::new([0xFFu8; 1023], config).err(), Some(ConfigError::MemoryLength));
     assert_eq!(FlashConfig::nor(1025, 512, 8).check(), Err(ConfigError::NotWholeSectors));
     assert_eq!(FlashConfig::nor(1024, 512, 7).check(), Err(ConfigError::SectorNotWholeUnits));

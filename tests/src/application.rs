@@ -28,6 +28,8 @@ impl Tally {
     pub(crate) fn add(&mut self, more: &Statistics) {
         let sum = &mut self.statistics;
         sum.block_requests += more.block_requests;
+        sum.ranges += more.ranges;
+        sum.url_refreshes += more.url_refreshes;
         sum.blocks_received += more.blocks_received;
         sum.duplicates += more.duplicates;
         sum.dropped += more.dropped;

@@ -17,6 +17,9 @@ use crate::scenario::Mangle;
 /// Time between a dropped driver and the next, ms.
 const DROPPED_MS: u64 = 100;
 
+/// More polls than this at one moment are a loop without end.
+const POLLS_MAX: u32 = 200_000;
+
 /// Cloud and clock. When the power is off nothing answers any more.
 pub(crate) struct Cloud {
     pub(crate) link: RefCell<Link>,
@@ -69,7 +72,15 @@ impl Cloud {
         director: &Director<'_>,
     ) -> Ran<F::Output> {
         let mut future = future;
+        let (mut moment, mut polls) = (self.clock.get(), 0);
         loop {
+            if self.clock.get() != moment {
+                (moment, polls) = (self.clock.get(), 0);
+            }
+            polls += 1;
+            if polls > POLLS_MAX {
+                return Ran::Stuck;
+            }
             if director.is_dropped() {
                 self.clock.set(self.clock.get() + DROPPED_MS);
                 return Ran::Dropped;

@@ -8,6 +8,7 @@ mod board;
 mod cloud;
 mod director;
 mod kind;
+mod ranges;
 mod report;
 mod scenario;
 mod world;
@@ -16,6 +17,7 @@ mod yielding;
 pub use board::Wear;
 pub use director::{Act, Event, Moment};
 pub use kind::Kind;
+pub use ranges::Object;
 pub use report::Report;
 pub use scenario::{Drops, Factory, JOB, Mangle, Offer, Scenario, SelfTest, THING, firmware};
 

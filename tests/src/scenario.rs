@@ -1,5 +1,6 @@
 //! A whole update, from the factory image to the job's end, as data.
 
+use ota_core::agent::Plane;
 use ota_core::geometry::BootMode;
 use ota_core::wire::Format;
 use ota_sim::Version;
@@ -9,6 +10,7 @@ use ota_sim::image::{ImageBuilder, Key};
 
 use crate::director::Event;
 use crate::kind::Kind;
+use crate::ranges::Object;
 use crate::report::Report;
 use crate::world::World;
 
@@ -106,6 +108,10 @@ pub struct Scenario {
     pub drops: Drops,
     /// Answers `Yes` to everything the policy is asked.
     pub permissive: bool,
+    /// The data planes of the device, in its order.
+    pub planes: &'static [Plane],
+    /// What the URL of a job over HTTP leads to.
+    pub object: Object,
     /// Virtual milliseconds the whole may take.
     pub time_max_ms: u64,
 }
@@ -143,6 +149,8 @@ impl Scenario {
             self_test: SelfTest::Pass,
             drops: Drops::Never,
             permissive: false,
+            planes: &[Plane::Mqtt],
+            object: Object::default(),
             time_max_ms: 24 * 3_600_000,
         }
     }
@@ -189,6 +197,10 @@ impl Scenario {
             };
             let files = (0..self.image_count).map(file).collect();
             let mut spec = OtaSpec { protocols: vec!["MQTT".into()], files };
+            if self.planes.contains(&Plane::Http) {
+                spec.protocols = self.planes.iter().map(|plane| format!("{plane:?}").to_uppercase()).collect();
+                spec.files[0].url = Some("${aws:iot:s3-presigned-url:https://bucket.example/app.bin}".into());
+            }
             (offer.tamper)(&mut spec, &job_key);
             (offer.job.to_string(), spec)
         };

@@ -1,6 +1,6 @@
 //! Plays a scenario: boots, runs, loses its power, boots again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 
 use ota_core::agent::{Agent, Config, Destination, Memory, Outcome, Timing};
@@ -14,6 +14,7 @@ use crate::application::{Application, Consent, Tally};
 use crate::board::Board;
 use crate::cloud::{Cloud, Ran, SimConnector, SimTimer};
 use crate::director::Director;
+use crate::ranges::SimRanges;
 use crate::report::Report;
 use crate::scenario::{Drops, Factory, JOB, Scenario, THING};
 use crate::yielding::Yielding;
@@ -28,6 +29,8 @@ pub(crate) struct World<'s, const PW: usize, const PE: usize, const SW: usize, c
     board: Board<PW, PE, SW, SE>,
     cloud: Cloud,
     factory: &'s Factory,
+    /// Bytes served over HTTP.
+    served: Cell<u64>,
 }
 
 impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'s, PW, PE, SW, SE> {
@@ -45,7 +48,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         let link = Link::new(service, THING, scenario.link.clone());
         let yields = scenario.drops != Drops::Never;
         let cloud = Cloud::new(link, board.supply.clone(), yields, scenario.mangle);
-        World { scenario, board, cloud, factory }
+        World { scenario, board, cloud, factory, served: Cell::new(0) }
     }
 
     pub(crate) fn play(self) -> Report {
@@ -133,13 +136,14 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         };
         let mut blocks = vec![0; most(Memory::block_bytes)];
         let mut sectors = vec![0; most(|layout, _| Memory::sector_bytes(layout))];
-        let mut strings = [0; Memory::STRINGS];
+        let mut strings = [0; Memory::STRINGS_WITH_URL];
         let destination = |image| Destination { file_id: Some(image), image, ..Destination::default() };
         let destinations: Vec<_> = (0..scenario.image_count).map(destination).collect();
         let mut config = Config::new(THING, layouts);
         config.destinations = &destinations;
         config.block_size = block_size;
         config.format = scenario.format;
+        config.planes = scenario.planes;
         config.record_blocks = scenario.record_blocks;
         config.seed = scenario.seed as u32 ^ tally.borrow().boots;
         config.timing = Timing { self_test_ms: 60_000, ..Timing::DEFAULT };
@@ -151,9 +155,13 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
             Rules { job: EcdsaP256::new(&keys).expect("one key"), image_keys: &[], reset_vector: None };
         let wear = || self.board.wear();
         let application = Application { director, tally, self_test: scenario.self_test, wear: &wear };
+        let mut block = vec![0; block_size as usize];
+        let first = self.factory.specs.first().and_then(|(_, spec)| spec.files.first());
+        let content = first.map_or(&[][..], |file| &file.content);
         let mut buffer = vec![0; 2048.max(block_size as usize)];
         let mut device = Device {
             connector: SimConnector(&self.cloud),
+            ranges: SimRanges::new(&self.cloud, &scenario.object, content, &self.served),
             local: Local::new(
                 images,
                 journal,
@@ -164,6 +172,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
             timer: SimTimer(&self.cloud),
             commands: &director.commands,
             buffer: &mut buffer,
+            block: &mut block,
         };
         let ran = loop {
             let future = pin!(run(&mut agent, &mut device));

@@ -16,7 +16,8 @@ const RESET_VECTOR: usize = 4;
 
 /// A block as it arrived.
 pub(super) struct Arrived<'m> {
-    pub(super) stream: &'m str,
+    /// The stream it came from; `None`: the open range.
+    pub(super) stream: Option<&'m str>,
     pub(super) file_id: u32,
     pub(super) block_id: u32,
     pub(super) at: u32,
@@ -46,11 +47,13 @@ impl<'a> Agent<'a> {
             | State::Resetting
             | State::Stopped => return self.drop_message(Drop::Late),
         };
-        if block.stream.as_bytes() != self.arena.get(self.job.stream) {
-            return self.drop_message(Drop::Unknown);
-        }
-        if block.file_id != u32::from(self.job.file(file).id) {
-            return self.drop_message(Drop::WrongFile);
+        if let Some(stream) = block.stream {
+            if stream.as_bytes() != self.arena.get(self.job.stream) {
+                return self.drop_message(Drop::Unknown);
+            }
+            if block.file_id != u32::from(self.job.file(file).id) {
+                return self.drop_message(Drop::WrongFile);
+            }
         }
         if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) {
             return self.drop_message(Drop::OutOfWindow);
@@ -108,12 +111,7 @@ impl<'a> Agent<'a> {
     pub(super) fn next_file(&mut self, now: u64, stage: Stage) {
         let files = self.tokens.iter().take(usize::from(self.job.file_count));
         let Some(index) = files.into_iter().position(Option::is_none) else {
-            self.record_due = true;
-            self.state = match stage {
-                Stage::Ready => State::Ready { at: now },
-                Stage::New | Stage::Verified => State::Verified { ask_at: now },
-            };
-            return;
+            return self.files_verified(now, stage);
         };
         let index = index as u8;
         let file = self.job.file(index);
@@ -140,6 +138,36 @@ impl<'a> Agent<'a> {
             self.record_due = true;
             State::Downloading { file: index }
         };
+    }
+
+    /// Every file is verified. Several of them must need each other, or policy must not mind (DESIGN.md, several images).
+    fn files_verified(&mut self, now: u64, stage: Stage) {
+        if self.are_mutual() {
+            self.all_verified(now, stage);
+        } else {
+            let file = self.job.file_count.saturating_sub(1);
+            self.state = State::Verifying { file, stage, question: Some(Question::NotMutual) };
+        }
+    }
+
+    /// Nothing is left to check.
+    pub(super) fn all_verified(&mut self, now: u64, stage: Stage) {
+        self.record_due = true;
+        self.state = match stage {
+            Stage::Ready => State::Ready { at: now },
+            Stage::New | Stage::Verified => State::Verified { ask_at: now },
+        };
+    }
+
+    /// Each image of the job needs every other one, in a version that comes with it.
+    fn are_mutual(&self) -> bool {
+        let tokens = || self.tokens.iter().flatten();
+        tokens().all(|one| {
+            tokens().all(|other| {
+                let needed = one.dependency(other.image());
+                one.image() == other.image() || needed.is_some_and(|version| version <= other.info().version)
+            })
+        })
     }
 
     /// The next part of the block in hand: within one sector.

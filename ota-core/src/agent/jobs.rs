@@ -2,7 +2,7 @@
 
 use super::{Agent, Call, Job, Link, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
-use crate::status::{Ended, Reason};
+use crate::status::{Ended, Reason, reason_of_document};
 use crate::wire::{
     DescribeAnswer, Document, Execution, ExecutionState, JobStatus, OtaDocument, Rejected, RejectedCode,
     Token,
@@ -124,10 +124,18 @@ impl Agent<'_> {
                 self.adopt(now, execution, ota);
             }
             Document::Custom(_) => self.state = State::Custom,
-            Document::Malformed(_) => self.fail(Reason::DocumentMalformed, 0),
+            Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
             Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
             Document::Absent => self.withheld(now),
         }
+    }
+
+    /// The job in hand is none of this library's: `$next` is asked again at `check_at`.
+    pub(super) fn leave_alone(&mut self, check_at: u64) {
+        self.arena.clear();
+        self.job = Job::default();
+        self.check_at = check_at;
+        self.state = State::Idle;
     }
 
     /// A describe without the document was answered where those with it were not: the broker withholds messages larger
@@ -174,9 +182,8 @@ impl Agent<'_> {
     /// to go by (AWS' agents always do it this way).
     fn orphaned_test(&mut self, _now: u64) {
         let running = self.running_version();
-        let reverted = self.images.iter().any(|i| i.state.is_some_and(|s| s.reverted));
         match running.word().cmp(&self.job.updated_by.unwrap_or(0)) {
-            _ if reverted => self.fail(Reason::Reverted, 0),
+            _ if self.was_reverted() => self.fail(Reason::Reverted, 0),
             core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped, 0),
             core::cmp::Ordering::Less => self.fail(Reason::Downgrade, 0),
             core::cmp::Ordering::Greater => {
@@ -203,10 +210,13 @@ impl Agent<'_> {
         if retried {
             self.retried(now);
         }
-        let State::Offered { stage, .. } = self.state else { return };
         if self.job.loaded {
+            if let Document::Ota(ota) = &execution.document {
+                self.refresh_urls(now, ota);
+            }
             return;
         }
+        let State::Offered { stage, .. } = self.state else { return };
         match &execution.document {
             Document::Ota(ota) => {
                 self.withheld = 0;
@@ -219,7 +229,8 @@ impl Agent<'_> {
                     }
                 }
             }
-            Document::Custom(_) | Document::Malformed(_) => self.fail(Reason::DocumentMalformed, 0),
+            Document::Custom(_) => self.fail(Reason::DocumentMalformed, 0),
+            Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
             Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
             Document::Absent => self.withheld(now),
         }

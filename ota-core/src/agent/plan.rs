@@ -3,7 +3,9 @@
 //! In this order: finish; the block in hand; the journal; what the state can do without the network; the link and what
 //! goes over it; wait.
 
-use super::{Action, Agent, Call, Doing, Link, Outcome, Publication, Request, Stage, State, Subscription};
+use super::{
+    Action, Agent, Call, Doing, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription,
+};
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::Question;
@@ -18,7 +20,7 @@ const MAX_TURNS: u32 = 16;
 const OFFLINE_TRIES: u8 = 3;
 
 /// One look at what is known.
-enum Next {
+pub(super) enum Next {
     Act(Action),
     /// The state changed: look again.
     Again,
@@ -27,9 +29,11 @@ enum Next {
 }
 
 impl<'a> Agent<'a> {
-    pub(super) fn plan(&mut self, now: u64) -> Action {
+    /// `waited`: the link was listened to until now, so what is due and not here is late. Otherwise it may lie in the
+    /// receive buffer, where a long flash operation kept it waiting.
+    pub(super) fn plan(&mut self, now: u64, waited: bool) -> Action {
         for _ in 0..MAX_TURNS {
-            match self.look(now) {
+            match self.look(now, waited) {
                 Next::Act(action) => return action,
                 Next::Again | Next::Nothing => {}
             }
@@ -38,7 +42,7 @@ impl<'a> Agent<'a> {
         Action::Pause { until_ms: now + 1000 }
     }
 
-    fn look(&mut self, now: u64) -> Next {
+    fn look(&mut self, now: u64, waited: bool) -> Next {
         if let State::Downloading { .. } = self.state
             && self.hand.is_some()
             && !self.record_due
@@ -57,12 +61,12 @@ impl<'a> Agent<'a> {
             return self.act(Doing::Record, Action::Record);
         }
         match self.plan_state(now) {
-            Next::Nothing => self.plan_link(now),
+            Next::Nothing => self.plan_link(now, waited),
             next => next,
         }
     }
 
-    fn act(&mut self, doing: Doing, action: Action) -> Next {
+    pub(super) fn act(&mut self, doing: Doing, action: Action) -> Next {
         self.doing = doing;
         Next::Act(action)
     }
@@ -213,7 +217,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The link, and what goes over it.
-    fn plan_link(&mut self, now: u64) -> Next {
+    fn plan_link(&mut self, now: u64, waited: bool) -> Next {
         match self.link {
             Link::Suspended { closed: false } => self.act(Doing::Disconnect, Action::Disconnect),
             Link::Suspended { closed: true } => {
@@ -228,22 +232,26 @@ impl<'a> Agent<'a> {
             Link::Up { jobs: false, .. } => {
                 self.act(Doing::Subscribe(Subscription::Jobs), Action::Subscribe(Subscription::Jobs))
             }
-            Link::Up { stream, .. } => self.plan_online(now, stream),
+            Link::Up { stream, .. } => self.plan_online(now, waited, stream),
         }
     }
 
-    fn plan_online(&mut self, now: u64, stream: bool) -> Next {
-        match self.plan_jobs(now) {
+    fn plan_online(&mut self, now: u64, waited: bool, stream: bool) -> Next {
+        match self.plan_unwanted() {
+            Next::Nothing => {}
+            next => return next,
+        }
+        match self.plan_jobs(now, waited) {
             Next::Nothing => {}
             next => return next,
         }
         if let State::Judging { file, .. } | State::Downloading { file } = self.state {
-            if !stream {
+            if !stream && self.planes.current == Plane::Mqtt {
                 return self
                     .act(Doing::Subscribe(Subscription::Stream), Action::Subscribe(Subscription::Stream));
             }
             if let Some(layout) = self.layout(self.job.file(file).image) {
-                match self.plan_fetch(now, file, layout) {
+                match self.plan_fetch(now, waited, file, layout) {
                     Next::Nothing => {}
                     next => return next,
                 }
@@ -258,9 +266,11 @@ impl<'a> Agent<'a> {
     }
 
     /// The one request to Jobs: its deadline, its retry, or the next one.
-    fn plan_jobs(&mut self, now: u64) -> Next {
+    fn plan_jobs(&mut self, now: u64, waited: bool) -> Next {
         let request = match self.call {
-            Call::Waiting { request, until, tries, .. } if now >= until => {
+            Call::Waiting { request, until, tries, .. }
+                if is_late(now, waited, until, self.config.timing.request_ms) =>
+            {
                 self.call_expired(now, request, tries);
                 return Next::Again;
             }
@@ -288,7 +298,8 @@ impl<'a> Agent<'a> {
             State::Confirmed { .. } | State::Failed { .. } => owed.map(Request::Report),
             _other if now >= self.check_at => Some(match self.job.is_held() {
                 true => Request::Held {
-                    document: !self.job.loaded && matches!(self.state, State::Offered { .. }),
+                    document: self.planes.stale
+                        || !self.job.loaded && matches!(self.state, State::Offered { .. }),
                 },
                 false => Request::Next { document: true },
             }),
@@ -308,11 +319,45 @@ impl<'a> Agent<'a> {
     }
 
     /// Requests for blocks, sectors erased ahead, hashing while waiting.
-    fn plan_fetch(&mut self, now: u64, file: u8, layout: &'a ImageLayout) -> Next {
+    fn plan_fetch(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
+        let asked = match self.planes.current {
+            Plane::Mqtt => self.plan_blocks(now, waited, file, layout),
+            Plane::Http => {
+                self.plan_range(now, is_late(now, waited, self.fetch.due, self.config.timing.request_ms))
+            }
+        };
+        match asked {
+            Next::Nothing => self.plan_ahead(file, layout),
+            next => next,
+        }
+    }
+
+    /// While blocks travel: erase where they will land, then let the digest catch up.
+    fn plan_ahead(&mut self, file: u8, layout: &'a ImageLayout) -> Next {
+        let held = self.job.file(file);
+        if let State::Judging { .. } = self.state {
+            return Next::Nothing;
+        }
+        let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
+        if !slow
+            && self.cleared
+            && !layout.secondary().rewrite()
+            && let Some(sector) = self.fetch.closed_ahead(layout)
+        {
+            return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+        }
+        if self.fetch.hashed < self.fetch.front_bytes() {
+            return self.hash(held.image, self.fetch.front_bytes());
+        }
+        Next::Nothing
+    }
+
+    /// Requests for blocks over MQTT.
+    fn plan_blocks(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
         let held = self.job.file(file);
         let judging = matches!(self.state, State::Judging { .. });
         let under_way = self.fetch.under_way();
-        if under_way > 0 && now >= self.fetch.due {
+        if under_way > 0 && is_late(now, waited, self.fetch.due, self.config.timing.block_ms) {
             return self.blocks_overdue(now);
         }
         let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
@@ -339,20 +384,6 @@ impl<'a> Agent<'a> {
                 return self.act(Doing::Publish(publication), Action::Publish(publication));
             }
         }
-        if judging {
-            return Next::Nothing;
-        }
-        // While the first blocks travel: erase where they will land, then let the digest catch up.
-        if !slow
-            && self.cleared
-            && !layout.secondary().rewrite()
-            && let Some(sector) = self.fetch.closed_ahead(layout)
-        {
-            return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
-        }
-        if self.fetch.hashed < self.fetch.front_bytes() {
-            return self.hash(held.image, self.fetch.front_bytes());
-        }
         Next::Nothing
     }
 
@@ -361,7 +392,7 @@ impl<'a> Agent<'a> {
         if !self.fetch.alive {
             self.fetch.useless += 1;
             if self.fetch.useless >= self.config.useless_max.max(1) {
-                self.fail(Reason::NoBlocks, 0);
+                self.plane_lost(now, Reason::NoBlocks, 0);
                 return Next::Again;
             }
             // The job may have been canceled and its stream deleted, or the link be half dead.
@@ -375,11 +406,12 @@ impl<'a> Agent<'a> {
 
     /// The next moment something is due without the network.
     fn local_deadline(&self, now: u64) -> u64 {
+        let poll = now + u64::from(self.config.timing.poll_ms);
         match self.state {
-            State::Offered { at, .. } if self.job.loaded && at > now => at,
-            State::Ready { at } => at,
-            State::Verified { ask_at } if ask_at > now => ask_at,
-            State::Testing { until, .. } | State::Pending { until } => until,
+            State::Offered { at, .. } if self.job.loaded && at > now => at.min(poll),
+            State::Ready { at } => at.min(poll),
+            State::Verified { ask_at } if ask_at > now => ask_at.min(poll),
+            State::Testing { until, .. } | State::Pending { until } => until.min(poll),
             State::Booting { .. }
             | State::Idle
             | State::Custom
@@ -394,7 +426,7 @@ impl<'a> Agent<'a> {
             | State::Confirmed { .. }
             | State::Failed { .. }
             | State::Resetting
-            | State::Stopped => now + u64::from(self.config.timing.poll_ms),
+            | State::Stopped => poll,
         }
     }
 
@@ -410,7 +442,7 @@ impl<'a> Agent<'a> {
             Call::Waiting { until: at, .. } | Call::Retry { at, .. } => until = until.min(at),
         }
         if let State::Judging { .. } | State::Downloading { .. } = self.state {
-            if self.fetch.under_way() > 0 {
+            if self.fetch.under_way() > 0 || self.planes.is_open() {
                 until = until.min(self.fetch.due);
             }
             if self.fetch.under_way() <= self.fetch.window / 2 && self.fetch.paced > now {
@@ -419,4 +451,9 @@ impl<'a> Agent<'a> {
         }
         until.max(now + 1)
     }
+}
+
+/// What was due at `due` is late: the link was listened to since, or twice the time is over.
+const fn is_late(now: u64, waited: bool, due: u64, allowed_ms: u32) -> bool {
+    now >= due && (waited || now - due >= allowed_ms as u64)
 }

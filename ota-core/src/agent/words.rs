@@ -1,6 +1,6 @@
 //! The application's words: its commands, and its answers to what policy was asked.
 
-use super::{Agent, Job, Link, Stage, State};
+use super::{Agent, Link, Stage, State};
 use crate::command::Command;
 use crate::policy::{Answer, Question};
 use crate::status::Reason;
@@ -75,6 +75,13 @@ impl Agent<'_> {
             (Question::Start, Answer::No) => self.fail(Reason::Declined, 0),
             (Question::RevertedBefore, Answer::No) => self.fail(Reason::RevertedBefore, 0),
 
+            (Question::NotMutual, Answer::Yes) => {
+                if let State::Verifying { stage, .. } = self.state {
+                    self.all_verified(now, stage);
+                }
+            }
+            (Question::NotMutual, Answer::Later { .. } | Answer::No) => self.fail(Reason::NotMutual, 0),
+
             (Question::Downgrade { .. } | Question::SameVersion { .. } | Question::Erase, answer) => {
                 self.version_or_erase_answer(now, question, answer);
             }
@@ -94,9 +101,7 @@ impl Agent<'_> {
             (Question::Custom, Answer::Yes) => self.state = State::Confirmed { custom: true },
             (Question::Custom, Answer::Later { .. } | Answer::No) => {
                 // Somebody else's: it is asked about again when the next job changes.
-                self.arena.clear();
-                self.job = Job::default();
-                self.state = State::Idle;
+                self.leave_alone(self.check_at);
             }
         }
     }
@@ -151,6 +156,7 @@ impl Agent<'_> {
             (Stage::New, None) => 0,
         };
         self.tokens = [const { None }; super::MAX_IMAGES];
+        self.choose_plane();
         self.failures = 0;
         self.next_file(now, stage);
         if known.is_none() {

@@ -9,7 +9,8 @@ use super::{
     ZONE_COUNT, splitmix,
 };
 
-/// A strict flash in memory. `WRITE` and `ERASE` are the write size and the sector in bytes.
+/// A strict flash in memory. `WRITE` and `ERASE` are the write size and the sector in bytes; both 1 stand for a part whose
+/// sizes are known at run time only, which is as strict but tells the traits of `embedded-storage` nothing.
 ///
 /// It never panics on a bad operation: it answers with a [`FlashFault`] and counts it in
 /// [`strict_violations`](Self::strict_violations), which a test asserts to be 0. Every write call is one operation of the
@@ -71,7 +72,8 @@ impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Sup
     /// A [`ConfigError`] when the sizes do not fit each other, the type, the memory or the ledger.
     pub fn with_parts(memory: M, ledger: L, supply: P, config: FlashConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        if config.write_size as usize != WRITE || config.sector_size as usize != ERASE {
+        let same = config.write_size as usize == WRITE && config.sector_size as usize == ERASE;
+        if !same && (WRITE, ERASE) != (1, 1) {
             return Err(ConfigError::TypeDiffers);
         }
         if memory.capacity() != config.size {

@@ -1,0 +1,119 @@
+//! AWS IoT as far as the device sees it: the stand-in of `ota-sim`, one job queued.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use ota_sim::aws::{Execution, OtaSpec, ServiceConfig};
+use ota_sim::net::{Broker, Server, ServerConfig};
+use serde_json::{Value, json};
+
+use crate::board::beside;
+use crate::options::{Options, Outcome};
+use crate::update::Update;
+
+/// The thing the device is.
+pub(crate) const THING: &str = "laptop";
+
+/// The cloud with its broker and the job.
+pub(crate) struct Cloud {
+    server: Server,
+    /// Where the device finds the broker.
+    pub(crate) broker: SocketAddr,
+    job_id: String,
+    /// Beside a flash that outlives the process: how the job ended, as a cloud would remember.
+    memory: Option<PathBuf>,
+}
+
+/// How the job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JobEnd {
+    /// AWS' spelling.
+    pub(crate) status: String,
+    /// `statusDetails.reason`.
+    pub(crate) reason: String,
+}
+
+impl JobEnd {
+    /// What that means for the device.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match (self.status.as_str(), self.cause()) {
+            ("SUCCEEDED", _) => Outcome::Updated,
+            ("REJECTED", _) => Outcome::Rejected,
+            ("CANCELED" | "REMOVED" | "TIMED_OUT", _) => Outcome::Canceled,
+            (_, "reverted") => Outcome::Reverted,
+            (_, _) => Outcome::Failed,
+        }
+    }
+
+    /// The reason's fixed spelling; behind a colon may follow a number.
+    pub(crate) fn cause(&self) -> &str {
+        self.reason.split(':').next().unwrap_or_default()
+    }
+}
+
+impl Cloud {
+    /// Starts the service and its broker and queues the job.
+    pub(crate) async fn start(options: &Options, update: &Update) -> anyhow::Result<Self> {
+        let external = options.broker_address()?;
+        let server = Server::start(ServerConfig {
+            broker: match &options.broker {
+                Some(address) => Broker::External { address: address.clone() },
+                None => Broker::Embedded { port: Some(0), tls: None },
+            },
+            service: ServiceConfig { seed: options.seed, ..ServiceConfig::default() },
+            block_faults: options.fault.0.clone(),
+            fault_seed: options.seed,
+            ..ServerConfig::default()
+        })
+        .await?;
+        let own = || Some(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()?)));
+        let broker = external.or_else(own).context("the broker has no port")?;
+        let signature = update.job_key.sign_job_base64(&update.file);
+        server.queue_job(THING, &update.job_id, &OtaSpec::mqtt(update.file.clone(), &signature));
+        let memory = options.flash.as_deref().map(|flash| beside(flash, "job"));
+        Ok(Self { server, broker, job_id: update.job_id.clone(), memory })
+    }
+
+    /// How the job ended, if an earlier process saw it end.
+    pub(crate) fn remembered(options: &Options, update: &Update) -> Option<JobEnd> {
+        let text = fs::read_to_string(beside(options.flash.as_deref()?, "job")).ok()?;
+        let value: Value = serde_json::from_str(&text).ok()?;
+        let text = |key: &str| value.get(key)?.as_str().map(String::from);
+        let end = JobEnd { status: text("status")?, reason: text("reason")? };
+        let same = text("job_id")? == update.job_id;
+        if same {
+            eprintln!(
+                "note: this job ended in an earlier run; remove the flash file and the one beside it to start over"
+            );
+        }
+        same.then_some(end)
+    }
+
+    /// How the job ended, if it has.
+    pub(crate) fn end(&self) -> Option<JobEnd> {
+        let job = self.job().filter(|job| job.status.is_terminal())?;
+        let reason = job.detail("reason").unwrap_or_default().into();
+        Some(JobEnd { status: job.status.name().into(), reason })
+    }
+
+    /// Remembers how the job ended for the next process: to be called before the device forgets the job.
+    pub(crate) fn remember(&self, end: &JobEnd) -> io::Result<()> {
+        let Some(path) = &self.memory else { return Ok(()) };
+        let text = json!({ "job_id": self.job_id, "status": end.status, "reason": end.reason });
+        let half = beside(path, "new");
+        fs::write(&half, text.to_string())?;
+        fs::rename(&half, path)
+    }
+
+    /// The operator takes the job back.
+    pub(crate) fn cancel(&self) {
+        self.server.with_service(|service, now_ms| service.cancel(now_ms, &self.job_id, true));
+    }
+
+    fn job(&self) -> Option<Execution> {
+        self.server.job_execution(&self.job_id, THING)
+    }
+}

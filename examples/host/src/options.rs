@@ -1,0 +1,261 @@
+//! What the command line says.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use ota_core::agent::Timing;
+use ota_core::geometry::BootMode;
+use ota_core::version::Version;
+use ota_sim::aws::FaultRates;
+
+/// A whole over-the-air update on this computer: cloud, broker, flash and bootloader included.
+///
+/// A device that runs version 0.9.0 is offered an update by an AWS IoT stand-in, downloads it over MQTT, verifies it, has
+/// MCUboot (a model of it) install it, tests itself, confirms and reports. Exit status 0: the update ended as --expect says.
+#[derive(Debug, Parser)]
+#[command(max_term_width = 100)]
+pub(crate) struct Options {
+    /// The update: an image signed by imgtool. Default: one made up from --size and --version
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Option<PathBuf>,
+    /// The key --image is signed with, P-256, private or public half. Without it the bootloader checks hashes only
+    #[arg(long, value_name = "PEM", requires = "image")]
+    pub(crate) image_key: Option<PathBuf>,
+    /// Bytes of program in the made-up update
+    #[arg(long, value_name = "BYTES", default_value = "1048576", value_parser = number)]
+    pub(crate) size: u32,
+    /// Version of the made-up update
+    #[arg(long, default_value = "1.0.0", value_parser = version)]
+    pub(crate) version: Version,
+    /// Bytes of a block
+    #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = number)]
+    pub(crate) block_size: u32,
+    /// Blocks the device asks for in a second at most (AWS IoT delivers 100); 0: as many as it can take
+    #[arg(long, value_name = "BLOCKS", default_value_t = 1000)]
+    pub(crate) rate: u16,
+    /// How the bootloader installs an update
+    #[arg(long, value_enum, default_value_t = Mode::SwapMove)]
+    pub(crate) boot_mode: Mode,
+    /// What comes of the new image's self test; a test that hangs is given up after 2 s
+    #[arg(long, value_enum, default_value_t = SelfTest::Pass)]
+    pub(crate) self_test: SelfTest,
+    /// Faults on block messages in percent, e.g. loss=20,dup=10,reorder=20,flip=1 (also: truncate)
+    #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
+    pub(crate) fault: Faults,
+    /// Cut the power in the middle of the device's flash operation of this number, then boot and resume. The first is 0;
+    /// --json tells how many there are without a cut
+    #[arg(long, value_name = "OPERATION")]
+    pub(crate) cut: Option<u32>,
+    /// Cancel the job in the cloud once the device holds this much of the file
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) cancel_at: Option<u32>,
+    /// Keep the flash in this file: killed at any time, the same command goes on. Default: in memory
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flash: Option<PathBuf>,
+    /// Use this MQTT broker instead of one in this process
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) broker: Option<String>,
+    /// Keys, image, stream and faults follow from it
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Print one JSON object as the last line of standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Give the device no journal: nothing is remembered over a power cut
+    #[arg(long)]
+    pub(crate) no_journal: bool,
+    /// The outcome that counts as success
+    #[arg(long, value_enum, default_value_t = Outcome::Updated)]
+    pub(crate) expect: Outcome,
+    /// No progress, no table
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Bytes of each of the two slots
+    #[arg(long, value_name = "BYTES", default_value = "0x800000", value_parser = number)]
+    pub(crate) slot_size: u32,
+    /// Bytes of a flash sector
+    #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = number)]
+    pub(crate) sector_size: u32,
+    /// Bytes of a flash write unit; above 32 a part that rewrites whole rows, as inside a PSoC 6
+    #[arg(long, value_name = "BYTES", default_value = "8", value_parser = number)]
+    pub(crate) write_size: u32,
+    /// What erased flash reads as: 0 or 0xff
+    #[arg(long, value_name = "BYTE", default_value = "0xff", value_parser = erased)]
+    pub(crate) erased: u8,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) timeout: u64,
+}
+
+impl Options {
+    /// How patient the device is.
+    pub(crate) fn timing(&self) -> Timing {
+        // A loopback needs less patience than the Internet.
+        let quick = Timing {
+            request_ms: 2_000,
+            block_ms: 250,
+            retry_ms: 100,
+            retry_max_ms: 2_000,
+            ..Timing::DEFAULT
+        };
+        let mut timing = if self.broker.is_none() { quick } else { Timing::DEFAULT };
+        if self.self_test == SelfTest::Hang {
+            timing.self_test_ms = 2_000;
+        }
+        timing
+    }
+
+    /// The broker's address, where it is not our own.
+    pub(crate) fn broker_address(&self) -> anyhow::Result<Option<SocketAddr>> {
+        use std::net::ToSocketAddrs;
+        let Some(text) = &self.broker else { return Ok(None) };
+        let mut found = text.to_socket_addrs().with_context(|| format!("--broker {text}"))?;
+        found.next().with_context(|| format!("--broker {text}: no such host")).map(Some)
+    }
+}
+
+/// How the bootloader installs an update, in MCUboot's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Copy over the old image; no way back
+    Overwrite,
+    /// Exchange the slots through a scratch area
+    SwapScratch,
+    /// Exchange the slots by moving the old image up one sector
+    SwapMove,
+    /// Exchange the slots with the new image lying one sector up
+    SwapOffset,
+    /// Exchange the slots, with a status partition (Infineon)
+    SwapStatus,
+}
+
+impl From<Mode> for BootMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Overwrite => Self::Overwrite,
+            Mode::SwapScratch => Self::SwapScratch,
+            Mode::SwapMove => Self::SwapMove,
+            Mode::SwapOffset => Self::SwapOffset,
+            Mode::SwapStatus => Self::SwapStatus,
+        }
+    }
+}
+
+/// What comes of the self test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SelfTest {
+    /// The new image works
+    Pass,
+    /// The new image finds a fault
+    Fail,
+    /// The new image says nothing
+    Hang,
+}
+
+/// How an update ends, as the operator sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Outcome {
+    /// The new image runs and is confirmed; the job SUCCEEDED
+    Updated,
+    /// The device did not want it; the job is REJECTED
+    Rejected,
+    /// The job FAILED
+    Failed,
+    /// The new image ran and was taken back; the job FAILED
+    Reverted,
+    /// The cloud took the job back
+    Canceled,
+}
+
+impl Outcome {
+    /// The word in the JSON object.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Updated => "updated",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Reverted => "reverted",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// `loss=20,dup=10`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults(pub(crate) FaultRates);
+
+impl FromStr for Faults {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut rates = FaultRates::default();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (name, percent) = part.split_once('=').ok_or(format!("`{part}` is not NAME=PERCENT"))?;
+            let percent = percent.parse().ok().filter(|percent| *percent <= 100);
+            let percent = percent.ok_or(format!("`{part}`: the percentage must be 0 to 100"))?;
+            match name {
+                "loss" => rates.loss_pct = percent,
+                "dup" => rates.dup_pct = percent,
+                "reorder" => rates.reorder_pct = percent,
+                "flip" => rates.flip_pct = percent,
+                "truncate" => rates.truncate_pct = percent,
+                _ => return Err(format!("`{name}`: there are loss, dup, reorder, flip and truncate")),
+            }
+        }
+        Ok(Self(rates))
+    }
+}
+
+/// A number in decimal, or in hexadecimal after `0x`.
+fn number(text: &str) -> Result<u32, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|error| error.to_string())
+}
+
+fn erased(text: &str) -> Result<u8, String> {
+    match number(text)? {
+        0 => Ok(0),
+        0xFF => Ok(0xFF),
+        _ => Err("erased flash reads as 0 or 0xff".into()),
+    }
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    Version::parse(text).ok_or("a version is MAJOR.MINOR.REVISION, perhaps +BUILD".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn faults_are_named_percentages() {
+        let faults: Faults = "loss=20,dup=10,reorder=20,flip=1,truncate=100".parse().unwrap();
+        let rates = &faults.0;
+        assert_eq!((rates.loss_pct, rates.dup_pct, rates.reorder_pct, rates.flip_pct), (20, 10, 20, 1));
+        assert_eq!(rates.truncate_pct, 100);
+        for wrong in ["loss", "loss=101", "loss=-1", "loss=a", "rain=1", "loss:1"] {
+            assert!(wrong.parse::<Faults>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_may_be_hexadecimal() {
+        assert_eq!(number("0xEE000"), Ok(974_848));
+        assert_eq!(number("4096"), Ok(4096));
+        assert!(number("0x").is_err() && number("ff").is_err() && number("0x100000000").is_err());
+        assert!(erased("1").is_err());
+    }
+}

@@ -1,0 +1,163 @@
+//! What is told at the end: a table for people, an object for scripts.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use ota_core::agent::Statistics;
+use ota_sim::mcuboot::ImageRecord;
+use serde_json::{Value, json};
+
+use crate::board::Board;
+use crate::cloud::JobEnd;
+use crate::options::{Options, Outcome};
+use crate::update::Update;
+
+/// Counters over all boots of this process.
+#[derive(Default)]
+pub(crate) struct Totals {
+    pub(crate) requests: u32,
+    pub(crate) blocks_received: u32,
+    pub(crate) duplicates: u32,
+    pub(crate) dropped: u32,
+    pub(crate) resumed_blocks: u32,
+    /// Times the firmware was started.
+    pub(crate) boots: u32,
+    /// Resets the firmware asked for.
+    pub(crate) reboots: u32,
+    /// In which operation the power failed.
+    pub(crate) power_cut: Option<String>,
+}
+
+impl Totals {
+    /// Adds what one run of the agent counted.
+    pub(crate) fn add(&mut self, statistics: &Statistics) {
+        self.requests += statistics.block_requests;
+        self.blocks_received += statistics.blocks_received;
+        self.duplicates += statistics.duplicates;
+        self.dropped += statistics.dropped;
+        self.resumed_blocks += statistics.resumed_blocks;
+    }
+}
+
+/// The end of an update.
+pub(crate) struct Report<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) update: &'a Update,
+    pub(crate) board: &'a Board,
+    pub(crate) totals: &'a Totals,
+    pub(crate) end: &'a JobEnd,
+    /// What runs after one more power cycle.
+    pub(crate) running: ImageRecord,
+    pub(crate) time: Duration,
+}
+
+impl Report<'_> {
+    /// Prints what the options ask for, the object last. An error when the update did not end as asked for.
+    pub(crate) fn tell(&self) -> anyhow::Result<()> {
+        if !self.options.quiet {
+            println!("{}", self.table());
+        }
+        if self.options.json {
+            println!("{}", self.json());
+        }
+        self.check()
+    }
+
+    /// The job's status and what boots agree, and the outcome is the one asked for.
+    fn check(&self) -> anyhow::Result<()> {
+        let new_runs = self.update.hash == Some(self.running.hash);
+        let (outcome, expected) = (self.end.outcome(), self.options.expect);
+        let agree = match outcome {
+            Outcome::Updated => new_runs,
+            Outcome::Rejected | Outcome::Reverted | Outcome::Canceled => !new_runs,
+            // A test that fails with no way back leaves the new image running, and says so.
+            Outcome::Failed => new_runs == (self.end.cause() == "self_test_failed_no_revert"),
+        };
+        ensure!(agree, "the job says {}, but version {} runs", self.end.status, self.running.version);
+        let (is, asked) = (outcome.name(), expected.name());
+        ensure!(outcome == expected, "the outcome is {is}, asked for was {asked}");
+        Ok(())
+    }
+
+    fn blocks(&self) -> usize {
+        self.update.file.len().div_ceil(self.options.block_size.max(1) as usize)
+    }
+
+    /// For people.
+    fn table(&self) -> String {
+        let (totals, download) = (self.totals, self.board.download());
+        let (journal, confirm) = self.board.journal_and_confirm();
+        let bootloader = self.board.bootloader();
+        let seconds = self.time.as_secs_f64();
+        let cut = totals.power_cut.as_ref().map_or_else(String::new, |cut| format!(", power cut in a {cut}"));
+        let rows = [
+            ("job", format!("{}: {} ({})", self.update.job_id, self.end.status, self.end.reason)),
+            ("runs now", format!("version {}", self.running.version)),
+            (
+                "file",
+                format!(
+                    "{} bytes, {} blocks of {}",
+                    self.update.file.len(),
+                    self.blocks(),
+                    self.options.block_size
+                ),
+            ),
+            ("requests", format!("{} for blocks", totals.requests)),
+            ("received", format!("{} blocks, {} resumed", totals.blocks_received, totals.resumed_blocks)),
+            ("dropped", format!("{} messages, {} of them duplicates", totals.dropped, totals.duplicates)),
+            (
+                "secondary",
+                format!(
+                    "{} erases, at most {} of one sector, {} bytes written",
+                    download.counters.erases, download.max_erases_per_sector, download.counters.bytes_written
+                ),
+            ),
+            ("journal", format!("{} writes, {} erases", journal.writes, journal.erases)),
+            ("confirm", format!("{} writes, {} erases", confirm.writes, confirm.erases)),
+            (
+                "bootloader",
+                format!("{} erases, {} bytes written", bootloader.erases, bootloader.bytes_written),
+            ),
+            ("reboots", format!("{}{cut}", totals.reboots)),
+            ("time", format!("{seconds:.2} s")),
+        ];
+        let line = |(name, value): &(&str, String)| format!("{name:<11} {value}\n");
+        format!("\n{}\n{}", self.end.outcome().name(), rows.iter().map(line).collect::<String>())
+    }
+
+    /// For scripts.
+    fn json(&self) -> Value {
+        let (totals, download) = (self.totals, self.board.download());
+        let (journal, confirm) = self.board.journal_and_confirm();
+        let bootloader = self.board.bootloader();
+        json!({
+            "outcome": self.end.outcome().name(),
+            "job_status": self.end.status,
+            "reason": self.end.cause(),
+            "reason_detail": self.end.reason,
+            "running_version": self.running.version.to_string(),
+            "job_id": self.update.job_id,
+            "file_size": self.update.file.len(),
+            "block_size": self.options.block_size,
+            "blocks": self.blocks(),
+            "requests": totals.requests,
+            "blocks_received": totals.blocks_received,
+            "duplicates": totals.duplicates,
+            "dropped": totals.dropped,
+            "resumed_blocks": totals.resumed_blocks,
+            "erases": download.counters.erases,
+            "max_erases_per_sector": download.max_erases_per_sector,
+            "bytes_written": download.counters.bytes_written,
+            "journal_writes": journal.writes,
+            "journal_erases": journal.erases,
+            "confirm_writes": confirm.writes,
+            "bootloader_erases": bootloader.erases,
+            "bootloader_bytes_written": bootloader.bytes_written,
+            "reboots": totals.reboots,
+            "power_cut": totals.power_cut,
+            "flash_operations": self.board.operations(),
+            "flash_violations": self.board.violations(),
+            "time_ms": u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
