@@ -34,6 +34,9 @@ fn play_all(name: &str, count: u64, world: impl Fn(u64) + Sync) {
                     if seed > count {
                         break;
                     }
+                    if std::env::var_os("OTA_TRACE_SEEDS").is_some() {
+                        eprintln!("begin {seed}");
+                    }
                     if catch_unwind(AssertUnwindSafe(|| world(seed))).is_err() {
                         failures.lock().expect("no panic holds it").push(seed);
                     }

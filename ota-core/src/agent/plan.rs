@@ -361,7 +361,8 @@ impl<'a> Agent<'a> {
             return self.blocks_overdue(now);
         }
         let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
-        let low = if slow { 0 } else { self.fetch.window / 2 };
+        // While judging only the file's first block is wanted: a second one under way would be judged in its place.
+        let low = if slow || judging { 0 } else { self.fetch.window / 2 };
         let all_asked = u32::from(under_way) >= self.fetch.missing_count;
         if under_way <= low && now >= self.fetch.paced && !all_asked {
             let wanted = if judging { 1 } else { u32::from(self.fetch.window.saturating_sub(under_way)) };
