@@ -72,7 +72,7 @@ impl Cloud {
         director: &Director<'_>,
     ) -> Ran<F::Output> {
         let mut future = future;
-        let (mut moment, mut polls) = (self.clock.get(), 0);
+        let (mut moment, mut polls, mut waiting) = (self.clock.get(), 0, false);
         loop {
             if self.clock.get() != moment {
                 (moment, polls) = (self.clock.get(), 0);
@@ -101,6 +101,10 @@ impl Cloud {
                 continue;
             }
             let event = self.link.borrow().next_event_ms();
+            // A message that waits while the device does not receive must not hold time still either.
+            let at_once = event.is_some_and(|at| at <= self.clock.get());
+            let event = event.filter(|_| !(at_once && waiting));
+            waiting = at_once;
             let next = [self.wake.get(), event, director.next_ms()].into_iter().flatten().min();
             match next {
                 Some(at) if at <= until_ms => self.clock.set(self.clock.get().max(at)),

@@ -115,7 +115,10 @@ fn play_lossy(seed: u64) {
     let report = scenario.run();
     report.assert_updated(&context);
     assert_once(&report, &context);
-    assert!(report.link.lost > 0 && report.link.doubled > 0 && report.link.reordered > 0, "{context}");
+    // A handful of large blocks may be lucky.
+    let blocks = report.image_size / scenario.block_size;
+    let hurt = report.link.lost > 0 && report.link.doubled > 0 && report.link.reordered > 0;
+    assert!(hurt || blocks < 64, "{context}: the network did nothing");
 }
 
 #[test]
