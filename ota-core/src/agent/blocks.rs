@@ -55,7 +55,9 @@ impl<'a> Agent<'a> {
                 return self.drop_message(Drop::WrongFile);
             }
         }
-        if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) {
+        // What an earlier life asked for may still arrive: only the file's first block is judged.
+        let judged = !judging || block.block_id == 0;
+        if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) || !judged {
             return self.drop_message(Drop::OutOfWindow);
         }
         let (from, to) = self.fetch.block_range(block.block_id);
