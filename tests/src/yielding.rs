@@ -35,6 +35,9 @@ impl<F: NorFlash> NorFlash for Yielding<'_, F> {
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), F::Error> {
         self.cloud.yield_now().await;
         let result = self.flash.erase(from, to).await;
+        if crate::is_tracing() {
+            eprintln!("  erase {from:#x} {to:#x} {:?}", result.is_ok());
+        }
         self.cloud.yield_now().await;
         result
     }
@@ -42,6 +45,9 @@ impl<F: NorFlash> NorFlash for Yielding<'_, F> {
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), F::Error> {
         self.cloud.yield_now().await;
         let result = self.flash.write(offset, bytes).await;
+        if crate::is_tracing() {
+            eprintln!("  write {offset:#x} {} {:?}", bytes.len(), result.is_ok());
+        }
         self.cloud.yield_now().await;
         result
     }
