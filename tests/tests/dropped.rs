@@ -13,7 +13,7 @@ fn sweep(kind: Kind, mode: BootMode, block_size: u32) {
         let report = scenario.run_with(&factory);
         report.assert_updated(&format!("{kind:?} {mode:?} dropped after {polls} polls"));
         if report.drop_is_ahead {
-            assert!(polls > 200, "an update has more awaits than {polls}");
+            assert!(polls > 100, "an update has more awaits than {polls}");
             return;
         }
     }
