@@ -94,7 +94,10 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<P
         let images: Vec<Slots> = plan
             .layouts
             .iter()
-            .map(|layout| Slots { primary: area(0, layout.primary()), secondary: area(1, layout.secondary()) })
+            .map(|layout| Slots {
+                primary: area(0, layout.primary()),
+                secondary: area(1, layout.secondary()),
+            })
             .collect();
         let mode = match plan.mode {
             BootMode::Overwrite => Mode::Overwrite,

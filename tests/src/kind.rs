@@ -138,7 +138,8 @@ impl Kind {
         // A status swap exchanges what both parts can erase: the scratch area holds one sector of the larger one.
         let (scratch, free) = match self {
             Kind::External => {
-                let start = (EXTERNAL_START + image_count * EXTERNAL_STRIDE).next_multiple_of(EXTERNAL_SECTOR);
+                let start =
+                    (EXTERNAL_START + image_count * EXTERNAL_STRIDE).next_multiple_of(EXTERNAL_SECTOR);
                 ((1, start, EXTERNAL_SECTOR), free)
             }
             Kind::Nor4k | Kind::Nor512 | Kind::Nor32 | Kind::Rows => {

@@ -198,7 +198,8 @@ impl Scenario {
             let files = (0..self.image_count).map(file).collect();
             let mut spec = OtaSpec { protocols: vec!["MQTT".into()], files };
             if self.planes.contains(&Plane::Http) {
-                spec.protocols = self.planes.iter().map(|plane| format!("{plane:?}").to_uppercase()).collect();
+                spec.protocols =
+                    self.planes.iter().map(|plane| format!("{plane:?}").to_uppercase()).collect();
                 spec.files[0].url = Some("${aws:iot:s3-presigned-url:https://bucket.example/app.bin}".into());
             }
             (offer.tamper)(&mut spec, &job_key);

@@ -93,7 +93,9 @@ fn untrusted_certificate() {
 fn back_to_back_downloads() {
     let mut scenario = device();
     for (number, job, minor) in [(1, "AFR_OTA-rel-2", 1), (2, "AFR_OTA-rel-3", 2)] {
-        scenario.offers.push(Offer { payload: minor + 1, ..Offer::new(job, Version::new(1, minor as u8, 0, 0)) });
+        scenario
+            .offers
+            .push(Offer { payload: minor + 1, ..Offer::new(job, Version::new(1, minor as u8, 0, 0)) });
         scenario.events.push(Event::new(Moment::Settled, Act::Queue(number)));
     }
     let report = scenario.run();

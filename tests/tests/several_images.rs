@@ -43,11 +43,7 @@ fn a_failed_self_test_takes_both_back() {
         let mut scenario = pair(kind, mode, true);
         scenario.self_test = SelfTest::Fail;
         let report = scenario.run();
-        report.assert_refused(
-            &format!("{kind:?} {mode:?}"),
-            Status::Failed,
-            Reason::Reverted,
-        );
+        report.assert_refused(&format!("{kind:?} {mode:?}"), Status::Failed, Reason::Reverted);
     }
 }
 

@@ -190,7 +190,8 @@ fn wild(seed: u64) -> Wild {
     for _ in 0..rng.between(0..=2) {
         scenario.cuts.push(cut(rng));
     }
-    scenario.self_test = pick(rng, &[SelfTest::Pass, SelfTest::Pass, SelfTest::Pass, SelfTest::Fail, SelfTest::Hang]);
+    scenario.self_test =
+        pick(rng, &[SelfTest::Pass, SelfTest::Pass, SelfTest::Pass, SelfTest::Fail, SelfTest::Hang]);
     if rng.chance(25) {
         // A life must be long enough for one erase with its blank check, or nothing ever gets done.
         let shortest = if kind == Kind::External { 2_500 } else { 60 };
@@ -209,7 +210,8 @@ fn wild(seed: u64) -> Wild {
         scenario.offers.push(next);
         scenario.events.push(Event::new(Moment::Settled, Act::Queue(1)));
     }
-    let succeeds = !meddled && !(flips && faulty) && scenario.self_test == SelfTest::Pass && scenario.cuts.is_empty();
+    let succeeds =
+        !meddled && !(flips && faulty) && scenario.self_test == SelfTest::Pass && scenario.cuts.is_empty();
     Wild { scenario, succeeds }
 }
 
