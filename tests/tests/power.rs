@@ -49,7 +49,8 @@ fn assert_allowed(report: &Report, cut: Cut, journal: bool, context: &str) {
         // `copy_done` had landed and the confirmation had not, be it that the new image never came to run.
         "reverted" => report.old_runs(),
         "confirm_failed" => torn,
-        // Without a journal nothing tells a swap that was not done from one that was taken back.
+        // Without a journal, or when the second cut tears what a revert leaves, nothing tells a swap that was not done
+        // from one that was taken back.
         "not_swapped" => !journal && report.old_runs(),
         _other => false,
     };
@@ -127,7 +128,7 @@ fn twice() {
                 scenario.cuts =
                     vec![Cut { operation: first, when }, Cut { operation: second, when: When::Before }];
                 let context = format!("{kind:?} {mode:?} {:?}", scenario.cuts);
-                assert_allowed(&scenario.run_with(&factory), scenario.cuts[0], true, &context);
+                assert_allowed(&scenario.run_with(&factory), scenario.cuts[0], false, &context);
             }
         }
     }
