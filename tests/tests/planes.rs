@@ -12,7 +12,7 @@ fn large(planes: &'static [Plane]) -> Scenario {
 }
 
 fn blocks(report: &Report) -> u32 {
-    report.image_size.div_ceil(1024) as u32
+    report.image_size.div_ceil(1024)
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Agent<'_> {
     /// The driver was dropped in the middle of an action. The message in hand, the link and the digest went with it.
     fn action_lost(&mut self, now: u64, doing: Doing) {
         match doing {
-            Doing::Write => self.distrust_part(),
+            Doing::Write => self.distrust_hand(true),
             // Whether it was recorded is not known: once more costs one write.
             Doing::Record => self.record_due = true,
             Doing::Load | Doing::Inspect { .. } => self.state = State::Booting { inspected: 0 },
@@ -111,7 +111,7 @@ impl Agent<'_> {
             | Doing::Withdraw
             | Doing::Confirm => {}
         }
-        self.hand = None;
+        self.distrust_hand(false);
         if let State::Judging { file, .. } = self.state {
             self.state = State::Judging { file, question: None };
         }

@@ -55,7 +55,9 @@ impl<'a> Agent<'a> {
                 return self.drop_message(Drop::WrongFile);
             }
         }
-        if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) {
+        // What an earlier life asked for may still arrive: only the file's first block is judged.
+        let judged = !judging || block.block_id == 0;
+        if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) || !judged {
             return self.drop_message(Drop::OutOfWindow);
         }
         let (from, to) = self.fetch.block_range(block.block_id);
@@ -268,10 +270,17 @@ impl<'a> Agent<'a> {
         self.config.images.get(usize::from(self.job.file(self.fetch.file).image))
     }
 
-    /// Unwritten contents of a sector the power was cut in: compare before writing.
-    pub(super) fn distrust_part(&mut self) {
-        if let Some((sector, _, _)) = self.part_in_hand() {
-            self.fetch.put_sector(sector, Sector::Untrusted);
+    /// The block in hand is lost: the sectors that hold a part of it are compared before they are written again.
+    /// `writing`: one more part may have been written.
+    pub(super) fn distrust_hand(&mut self, writing: bool) {
+        if let (Some((sector, part, hand)), Some(layout)) = (self.part_in_hand(), self.layout_in_hand()) {
+            let block = part.at.saturating_sub(hand.done).saturating_add(layout.image_offset());
+            let first = layout.secondary().sector_of(block);
+            for sector in first..sector.saturating_add(u32::from(writing)) {
+                if self.fetch.sector(sector) == Sector::Open {
+                    self.fetch.put_sector(sector, Sector::Untrusted);
+                }
+            }
         }
         self.hand = None;
     }
