@@ -116,6 +116,11 @@ impl<'b, S: Read + Write> Session<'b, S> {
         matches!(self.state, State::Idle)
     }
 
+    /// Gives the stream back, in whatever state it is.
+    pub fn into_stream(self) -> S {
+        self.receiver.stream
+    }
+
     /// [`send`](Self::send), then [`accept`](Self::accept): for callers who wait for nothing else meanwhile.
     ///
     /// Dropping the future leaves the session out of step if the request was being written; see the type.

@@ -1,1 +1,4 @@
-
+mod answers;
+mod hostile;
+mod script;
+mod url;
