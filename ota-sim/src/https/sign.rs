@@ -32,13 +32,14 @@ impl Signer {
         Self { key }
     }
 
-    /// Path and query for `host`, good for `expires_s` seconds from `now_ms` (since 1970) on. `token_size` bytes of a session token
+    /// Path and query for `host`, good for `expires_s` seconds from `now_ms` (since 1970) on. `token_size` bytes of a
+    /// session token
     /// make it as long as real ones.
     pub(crate) fn sign(
         &self,
         host: &str,
         path: &str,
-        now_s: u64,
+        now_ms: u64,
         expires_s: u64,
         token_size: usize,
     ) -> String {
