@@ -146,6 +146,8 @@ pub mod verify;
 pub mod version;
 pub mod wire;
 
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
 

@@ -34,6 +34,8 @@
 #[cfg(feature = "std")]
 pub mod aws;
 pub mod flash;
+#[cfg(feature = "net")]
+pub mod https;
 #[cfg(feature = "std")]
 pub mod image;
 pub mod mcuboot;
