@@ -21,3 +21,5 @@ pub mod wire;
 
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "tls")]
+pub mod tls;
