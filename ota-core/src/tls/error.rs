@@ -143,8 +143,9 @@ impl TlsError {
         match error {
             E::ConnectionClosed | E::MissingHandshake => Self::Closed,
             E::HandshakeAborted(_, description) => Self::Alert(Some(description as u8)),
-            // After the handshake it is said for alerts only; `UnexpectedRecord` came before the others.
-            E::InternalError => Self::Alert(None),
+            // In the handshake the former, afterwards the latter is said for encrypted alerts; next to nothing else is left,
+            // since records of a wrong type do not come this far.
+            E::InvalidRecord | E::InternalError => Self::Alert(None),
             E::Io(kind) => Self::Io(kind),
             E::IoError => Self::Truncated,
             E::CryptoError | E::InvalidApplicationData => Self::BadRecord,
@@ -152,7 +153,6 @@ impl TlsError {
             E::InvalidPrivateKey => Self::Signer,
             E::Unimplemented
             | E::AbortHandshake(..)
-            | E::InvalidRecord
             | E::UnknownContentType
             | E::InvalidNonceLength
             | E::InvalidTicketLength

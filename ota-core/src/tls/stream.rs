@@ -56,9 +56,9 @@ pub struct TlsStream<'b, 'a, Io> {
 }
 
 enum State {
-    /// So many records in a row had nothing in them.
+    /// So many records have come since the last data.
     Open {
-        silent: u8,
+        records: u8,
     },
     /// The server has said farewell.
     Closed,
@@ -71,7 +71,7 @@ impl<'b, 'a, Io: Read + Write> TlsStream<'b, 'a, Io> {
         tls: TlsConnection<'b, &'b Pipe<'a>, Aes128GcmSha256>,
         pipe: &'b Pipe<'a>,
     ) -> Self {
-        Self { io, tls, pipe, state: State::Open { silent: 0 } }
+        Self { io, tls, pipe, state: State::Open { records: 0 } }
     }
 
     /// Sends what was written, then the farewell, and returns the stream below.
@@ -92,7 +92,7 @@ impl<'b, 'a, Io: Read + Write> TlsStream<'b, 'a, Io> {
     /// Whether bytes may be written.
     fn writable(&self) -> Result<(), TlsError> {
         match self.state {
-            State::Open { silent: _ } => Ok(()),
+            State::Open { records: _ } => Ok(()),
             State::Closed => Err(TlsError::Closed),
             State::Failed(error) => Err(error),
         }
@@ -121,15 +121,15 @@ impl<Io: Read + Write> Read for TlsStream<'_, '_, Io> {
             return Ok(0);
         }
         loop {
-            let silent = match self.state {
-                State::Open { silent } => silent,
+            let records = match self.state {
+                State::Open { records } => records,
                 State::Closed => return Ok(0),
                 State::Failed(error) => return Err(error),
             };
             // At once: out of the record in hand, or `EMPTY`.
             match self.tls.read(buf).await {
                 Ok(count) => {
-                    self.state = State::Open { silent: 0 };
+                    self.state = State::Open { records: 0 };
                     return Ok(count);
                 }
                 Err(embedded_tls::TlsError::Io(kind)) if kind == EMPTY => {}
@@ -144,8 +144,9 @@ impl<Io: Read + Write> Read for TlsStream<'_, '_, Io> {
             if let Err(error) = self.pipe.gather(&mut self.io).await {
                 return self.fail(error);
             }
-            match silent.checked_add(1).filter(|silent| *silent <= SILENT_RECORDS_MAX) {
-                Some(silent) => self.state = State::Open { silent },
+            // The one just gathered may have data at last.
+            match records.checked_add(1).filter(|records| *records <= SILENT_RECORDS_MAX + 1) {
+                Some(records) => self.state = State::Open { records },
                 None => return self.fail(TlsError::EmptyRecords),
             }
         }

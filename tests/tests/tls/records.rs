@@ -52,7 +52,7 @@ impl Setting {
             let serve = async {
                 let mut server = server.greet().await;
                 server.authenticate(&self.server).await;
-                server.connected();
+                server.connected().await;
                 script(server).await;
             };
             let read = async {
@@ -235,10 +235,10 @@ async fn records_in_the_handshake() {
         (&[][..], TlsError::RecordTooShort),
         (&[0], TlsError::Protocol),
         (&[0; 100], TlsError::Protocol),
-        (&[99], TlsError::Protocol),
+        (&[99], TlsError::Alert(None)),
         (&[HANDSHAKE], TlsError::Closed),
-        (&[1, 2, 3, APPLICATION_DATA], TlsError::Protocol),
-        (&[2, 40, ALERT], TlsError::Protocol),
+        (&[1, 2, 3, APPLICATION_DATA], TlsError::Alert(None)),
+        (&[2, 40, ALERT], TlsError::Alert(None)),
     ] {
         let sent = setting.after_greeting(|mut wire| async move {
             wire.encrypted(inner).await;
@@ -399,7 +399,9 @@ async fn damage_everywhere() {
         let serve = async {
             let mut wire = server.greet().await;
             wire.authenticate(&setting.server).await;
-            wire.sent
+            let flight = wire.sent.clone();
+            wire.silence().await;
+            flight
         };
         let (accepted, flight) = bounded(async { tokio::join!(outcome(device, &config), serve) }).await;
         assert_eq!(accepted, Ok(()));

@@ -145,8 +145,9 @@ impl Server {
         self.say(&[&finished]).await;
     }
 
-    /// From here on it is application traffic. The device's part of the handshake is not looked at.
-    pub(crate) fn connected(&mut self) {
+    /// From here on it is application traffic. The device's last message is awaited, but not looked at.
+    pub(crate) async fn connected(&mut self) {
+        read_record(&mut self.stream).await;
         let derived = derive(&self.handshake_secret, "derived", &Sha256::digest([]));
         let (main, _) = Hkdf::<Sha256>::extract(Some(&derived), &[0; 32]);
         self.secret = derive(&main, "s ap traffic", &self.transcript.clone().finalize());

@@ -27,18 +27,15 @@ impl Drip {
 
     /// Pending once before every byte, whoever asks.
     async fn wait(&mut self) {
-        self.ready = !self.ready;
-        if self.ready {
-            std::future::poll_fn(|context| {
-                if self.ready {
-                    self.ready = false;
-                    context.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Poll::Ready(())
-            })
-            .await;
-        }
+        std::future::poll_fn(|context| {
+            self.ready = !self.ready;
+            if self.ready {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 
@@ -115,8 +112,9 @@ async fn a_byte_at_a_time_and_no_patience() {
         }
         assert_eq!(got, sent);
         assert!(drops > 5_000, "{drops}");
-        stream.close().await.unwrap();
+        let link = stream.close().await.unwrap();
         server.await.unwrap();
+        drop(link);
     })
     .await;
 }
@@ -167,8 +165,9 @@ async fn much_data_both_ways() {
         stream.flush().await.unwrap();
         assert_eq!(stream.read(&mut []).await, Ok(0));
         assert_eq!(stream.write(&[]).await, Ok(0));
-        stream.close().await.unwrap();
+        let link = stream.close().await.unwrap();
         server.await.unwrap();
+        drop(link);
     })
     .await;
 }
