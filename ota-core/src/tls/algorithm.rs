@@ -141,3 +141,48 @@ mod with_rsa {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use p256::ecdsa::signature::Signer;
+    use p256::ecdsa::{DerSignature, SigningKey};
+
+    use super::*;
+
+    #[test]
+    fn signatures_are_checked_until_the_budget_is_spent() {
+        let signer = SigningKey::from_slice(&[7; 32]).unwrap();
+        let key = signer.verifying_key().to_encoded_point(false);
+        let signature: DerSignature = signer.sign(b"message");
+        let budget = Budget::new();
+        let algorithm = EcdsaP256Sha256(&budget);
+        let check =
+            |message: &[u8]| algorithm.verify_signature(key.as_bytes(), message, signature.as_bytes());
+        for _ in 0..8 {
+            check(b"message").unwrap();
+            check(b"massage").unwrap_err();
+        }
+        check(b"message").unwrap_err();
+    }
+
+    /// A key of which only the length is real.
+    #[cfg(feature = "rsa")]
+    fn spki(bits: usize) -> std::vec::Vec<u8> {
+        use rsa::pkcs8::EncodePublicKey;
+        let modulus = (rsa::BigUint::from(1u8) << (bits - 1)) + rsa::BigUint::from(1u8);
+        let key = rsa::RsaPublicKey::new(modulus, 65_537u32.into()).unwrap();
+        key.to_public_key_der().unwrap().into_vec()
+    }
+
+    #[cfg(feature = "rsa")]
+    #[test]
+    fn weak_keys_are_refused() {
+        for (bits, accepted) in [(1_024, false), (2_047, false), (2_048, true), (3_072, true), (4_096, true)]
+        {
+            assert_eq!(rsa_key(&spki(bits)).is_some(), accepted, "{bits}");
+        }
+        assert!(rsa_key(b"").is_none());
+    }
+}

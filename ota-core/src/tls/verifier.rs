@@ -33,6 +33,7 @@ pub(super) struct Verifier<'c> {
     stage: Stage,
 }
 
+#[allow(clippy::large_enum_variant)] // There is one, and no heap to put its contents in.
 enum Stage {
     /// Nothing has come yet.
     Nothing,

@@ -372,7 +372,7 @@ async fn greetings() {
     assert_eq!(greeted(hello(&[7; 32], &infinity)).await, TlsError::Protocol);
 
     // Random bytes, some of which look like records.
-    let mut numbers = Numbers(0x0DD_B1A5_E5BA_D5EED);
+    let mut numbers = Numbers(0x0DDB_1A5E_5BAD_5EED);
     for round in 0..500 {
         let seed = numbers.0;
         let mut garbage = vec![0; 300];
