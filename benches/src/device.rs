@@ -26,15 +26,16 @@ const JOB_TOPIC: &str = "$aws/things/bench-thing/jobs/$next/get/accepted";
 /// The clock stands still: nothing is ever late.
 const NOW_MS: u64 = 1;
 
+/// The kits' external NOR: sectors of 256 KiB, pages of 512 bytes.
 const SECONDARY: Geometry = Geometry::checked(SlotLayout {
     start: 0,
     size: SLOT_SIZE,
-    sector_size: 4096,
-    write_size: 16,
+    sector_size: 256 << 10,
+    write_size: 512,
     erased: 0xff,
-    reprogram: Reprogram::Allowed,
+    reprogram: Reprogram::Forbidden,
     rewrite: false,
-    erase_ms: 0,
+    erase_ms: 520,
 });
 /// The primary is only looked at when the device starts; nothing reads the image in it.
 const LAYOUT: ImageLayout = ImageLayout::checked(ImageSlots {
@@ -109,8 +110,6 @@ pub struct Device<'m> {
     /// The secondary once more, for writes without read-back.
     slot: Slot<Flash<'m>>,
     buffer: [u8; MAX_PAYLOAD_SIZE],
-    /// The outstanding action.
-    action: Action,
 }
 
 /// A device that took a job for a file of `size` bytes and waits for its first block.
@@ -132,7 +131,6 @@ pub fn device(memory: &mut Memory, size: u32, block_size: u32) -> Device<'_> {
         local: Local::new(images, NoJournal, rules, DefaultPolicy, NoObserver),
         slot,
         buffer: [0; MAX_PAYLOAD_SIZE],
-        action: Action::Pause { until_ms: 0 },
     };
     embassy_futures::block_on(device.start(size));
     device
@@ -141,8 +139,8 @@ pub fn device(memory: &mut Memory, size: u32, block_size: u32) -> Device<'_> {
 impl Device<'_> {
     /// Takes a job and asks for the first block.
     async fn start(&mut self, size: u32) {
-        self.action = self.local.step(&mut self.agent, NOW_MS, Input::Start);
-        self.work(Way::Full, &Held::NONE).await;
+        let action = self.local.step(&mut self.agent, NOW_MS, Input::Start);
+        self.work(Way::Full, action, &Held::NONE).await;
         // Every request carries a counter and the seed as its token: this is the first one.
         let job = format!(
             r#"{{"clientToken":"0:0","timestamp":1,"execution":{{"jobId":"bench-job","status":"QUEUED","versionNumber":1,
@@ -175,18 +173,15 @@ impl Device<'_> {
     async fn receive(&mut self, way: Way, received: &Received<'_>) {
         let mut scratch = [];
         let (message, held) = decode(THING, received, &mut scratch);
-        self.action = self.local.step(&mut self.agent, NOW_MS, Input::Message(message));
-        self.work(way, &held).await;
+        let action = self.local.step(&mut self.agent, NOW_MS, Input::Message(message));
+        self.work(way, action, &held).await;
     }
 
-    async fn work(&mut self, way: Way, held: &Held<'_>) {
+    async fn work(&mut self, way: Way, first: Action, held: &Held<'_>) {
+        let mut action = first;
         loop {
-            let action = core::mem::replace(&mut self.action, Action::Pause { until_ms: 0 });
-            self.action = match (way, action) {
-                (_, action @ (Action::Receive { .. } | Action::Verify { .. })) => {
-                    self.action = action;
-                    return;
-                }
+            action = match (way, action) {
+                (_, Action::Receive { .. } | Action::Verify { .. }) => return,
                 (Way::Ingest, Action::Write(part)) => {
                     let written = self.slot.program(part.at, held.part(part.from, part.to)).await;
                     written.expect("flash takes what is written");

@@ -177,14 +177,11 @@ impl<'a> Fetch<'a> {
     /// The blocks held beyond the front, for a journal record.
     pub(crate) fn held_window(&self) -> [u8; 32] {
         let mut held = [0; 32];
-        for k in 0..WINDOW_BLOCKS {
-            let block = self.front.saturating_add(k);
-            if block < self.block_count
-                && !bitmap::is_missing(self.missing, block)
-                && let Some(byte) = held.get_mut((k / 8) as usize)
-            {
-                *byte |= 1 << (k % 8);
-            }
+        bitmap::window(self.missing, self.front, &mut held);
+        for (byte, at) in held.iter_mut().zip((self.front..).step_by(8)) {
+            // The file ends within this byte, or before it: what lies beyond is not missing, and not held either.
+            let beyond = u8::MAX.checked_shl(self.block_count.saturating_sub(at)).unwrap_or(0);
+            *byte = !(*byte | beyond);
         }
         held
     }
@@ -385,10 +382,10 @@ pub(super) const fn sector_memory(sector_count: u32) -> usize {
 }
 
 fn blocks_of(request: &BlockRequest) -> impl Iterator<Item = u32> + '_ {
-    let offset = request.offset;
-    (0..WINDOW_BLOCKS)
-        .filter(|k| request.bits.get((k / 8) as usize).is_some_and(|b| b & (1 << (k % 8)) != 0))
-        .map(move |k| offset.saturating_add(k))
+    let bytes = request.bits.iter().zip((request.offset..).step_by(8)).filter(|(byte, _)| **byte != 0);
+    bytes.flat_map(|(byte, first)| {
+        (0..8).filter(move |k| byte & (1 << k) != 0).map(move |k| first.saturating_add(k))
+    })
 }
 
 /// Sectors of the secondary slot that hold file bytes `from..to`.

@@ -99,14 +99,6 @@ impl Format {
             Self::Json => "json",
         }
     }
-
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "cbor" => Some(Self::Cbor),
-            "json" => Some(Self::Json),
-            _ => None,
-        }
-    }
 }
 
 /// A topic to publish to, or a filter to subscribe to.
@@ -261,18 +253,19 @@ impl<'a> Incoming<'a> {
         }
     }
 
+    /// From the end, which is what tells the messages apart: a block is recognised without a search for slashes.
     fn parse_stream(rest: &'a str) -> Option<Self> {
-        let (stream, rest) = rest.split_once('/')?;
-        let (answer, format) = rest.split_once('/')?;
-        let format = Format::parse(format)?;
-        if !is_id(stream) {
-            return None;
-        }
-        match answer {
-            "data" => Some(Self::Data(stream, format)),
-            "rejected" => Some(Self::StreamRejected(stream, format)),
-            "description" => Some(Self::StreamDescription(stream, format)),
-            _ => None,
-        }
+        let formats = [Format::Cbor, Format::Json];
+        let (rest, format) =
+            formats.into_iter().find_map(|format| Some((rest.strip_suffix(format.as_str())?, format)))?;
+        let (stream, incoming) = if let Some(stream) = rest.strip_suffix("/data/") {
+            (stream, Self::Data(stream, format))
+        } else if let Some(stream) = rest.strip_suffix("/rejected/") {
+            (stream, Self::StreamRejected(stream, format))
+        } else {
+            let stream = rest.strip_suffix("/description/")?;
+            (stream, Self::StreamDescription(stream, format))
+        };
+        is_id(stream).then_some(incoming)
     }
 }
