@@ -180,8 +180,8 @@ impl<'a> Agent<'a> {
     }
 
     /// Flash holds the part in hand.
-    pub(super) fn part_held(&mut self) {
-        let Some((sector, part, mut hand)) = self.part_in_hand() else { return };
+    pub(super) fn part_held(&mut self, part: &Part) {
+        let Some(mut hand) = self.hand else { return };
         let len = part.to - part.from;
         if part.hash {
             self.fetch.hashed += len;
@@ -194,7 +194,6 @@ impl<'a> Agent<'a> {
             self.hand = Some(hand);
             return;
         }
-        let _ = sector;
         self.hand = None;
         self.fetch.hold(hand.block);
         let held = self.fetch.block_count - self.fetch.missing_count;
@@ -213,12 +212,12 @@ impl<'a> Agent<'a> {
     }
 
     /// How the part in hand compares with flash.
-    pub(super) fn part_compared(&mut self, compared: Compared) {
-        let Some((sector, _, mut hand)) = self.part_in_hand() else { return };
+    pub(super) fn part_compared(&mut self, part: &Part, compared: Compared) {
+        let Some((sector, mut hand)) = self.sector_in_hand() else { return };
         let Some(layout) = self.layout_in_hand() else { return };
         let secondary = layout.secondary();
         match compared {
-            Compared::Equal => self.part_held(),
+            Compared::Equal => self.part_held(part),
             Compared::Blank if secondary.reprogram() == Reprogram::Allowed || secondary.rewrite() => {
                 hand.blank = true;
                 self.hand = Some(hand);
@@ -237,7 +236,7 @@ impl<'a> Agent<'a> {
         if self.failures >= MAX_FLASH_FAILURES {
             return self.fail(Reason::FlashFailed, error as u32);
         }
-        if let Some((sector, _, _)) = self.part_in_hand() {
+        if let Some((sector, _)) = self.sector_in_hand() {
             self.give_up(sector);
         }
     }
@@ -254,11 +253,12 @@ impl<'a> Agent<'a> {
         }
     }
 
-    fn part_in_hand(&self) -> Option<(u32, Part, Hand)> {
+    /// The block in hand, and the sector its next part belongs to.
+    fn sector_in_hand(&self) -> Option<(u32, Hand)> {
         let hand = self.hand?;
         let image = self.job.file(self.fetch.file).image;
-        let (sector, part) = self.part(&hand, image, self.layout(image)?);
-        Some((sector, part, hand))
+        let (sector, _) = self.part(&hand, image, self.layout(image)?);
+        Some((sector, hand))
     }
 
     pub(super) fn layout_in_hand(&self) -> Option<&'a ImageLayout> {
@@ -267,7 +267,7 @@ impl<'a> Agent<'a> {
 
     /// Unwritten contents of a sector the power was cut in: compare before writing.
     pub(super) fn distrust_part(&mut self) {
-        if let Some((sector, _, _)) = self.part_in_hand() {
+        if let Some((sector, _)) = self.sector_in_hand() {
             self.fetch.put_sector(sector, Sector::Untrusted);
         }
         self.hand = None;
