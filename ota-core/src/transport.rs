@@ -146,6 +146,65 @@ pub trait Control {
     }
 }
 
+/// Why a range of a file did not come, and what helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeError {
+    /// No connection, or it was closed or went silent: ask again.
+    Lost,
+    /// The server wants to be left alone for so long (429, 503 with `Retry-After`), milliseconds.
+    Busy {
+        /// 0: it did not say.
+        after_ms: u32,
+    },
+    /// The URL is not (or no longer) good (403, 400): ask the job for a new one.
+    Expired,
+    /// There is no such object (404, 410).
+    NotFound,
+    /// The object is another one than before (ETag), or has another size than the job says.
+    Changed,
+    /// The server does not do what is needed, or the URL is not one to fetch from. Trying again does not help.
+    Refused,
+}
+
+/// The data plane over HTTP: a file in ranges, one range at a time, from wherever a URL points to.
+pub trait Ranges {
+    /// Takes the request for bytes `from..to` of the object at `url`, whose size is `size` bytes. It goes out with the
+    /// first [`read`](Self::read).
+    ///
+    /// # Errors
+    /// [`RangeError::Refused`]: the URL is not one to fetch from.
+    fn request(&mut self, url: &str, from: u32, to: u32, size: u32) -> Result<(), RangeError>;
+
+    /// Fills `buf` with the next bytes of the range; connects and sends the request first, where that is still to be done.
+    ///
+    /// Dropping the future loses the range: what was read of it so far is gone with it. The driver never drops it to
+    /// serve something else, only to close the range.
+    ///
+    /// # Errors
+    /// Any [`RangeError`].
+    #[allow(async_fn_in_trait)] // Single-threaded executors: no `Send` bound is wanted.
+    async fn read(&mut self, buf: &mut [u8]) -> Result<(), RangeError>;
+
+    /// The open range is not wanted any more. Nothing happens if there is none.
+    fn close(&mut self);
+}
+
+/// No HTTP: for devices that download over MQTT only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoRanges;
+
+impl Ranges for NoRanges {
+    fn request(&mut self, _: &str, _: u32, _: u32, _: u32) -> Result<(), RangeError> {
+        Err(RangeError::Refused)
+    }
+
+    async fn read(&mut self, _: &mut [u8]) -> Result<(), RangeError> {
+        Err(RangeError::Refused)
+    }
+
+    fn close(&mut self) {}
+}
+
 /// The clock: milliseconds since any fixed moment, never going back.
 pub trait Timer {
     /// Milliseconds now.

@@ -5,7 +5,9 @@
 
 mod board;
 mod cloud;
+mod ranges;
 mod scenario;
 
 pub use board::Kind;
+pub use ranges::Object;
 pub use scenario::{JOB, Report, Scenario, SelfTest, THING};

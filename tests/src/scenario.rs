@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 
-use ota_core::agent::{Agent, Config, Memory, Outcome, StateKind, Statistics, Timing};
+use ota_core::agent::{Agent, Config, Memory, Outcome, Plane, StateKind, Statistics, Timing};
 use ota_core::boot::{Image, SharedFlash};
 use ota_core::command::{Command, Commands};
 use ota_core::driver::{Device, Local, run};
@@ -20,6 +20,7 @@ use ota_sim::image::{ImageBuilder, Key};
 
 use crate::board::{Board, Kind};
 use crate::cloud::{Cloud, Ran, SimConnector, SimTimer};
+use crate::ranges::{Object, SimRanges};
 
 /// Name of the device.
 pub const THING: &str = "dev-7";
@@ -66,6 +67,10 @@ pub struct Scenario {
     pub drop_after: Option<u32>,
     /// Answers `Yes` to everything the policy is asked.
     pub permissive: bool,
+    /// The data planes of the device, in its order.
+    pub planes: &'static [Plane],
+    /// What the URL of a job over HTTP leads to.
+    pub object: Object,
     /// Changes the job before it is queued.
     pub tamper: fn(&mut OtaSpec),
     /// Virtual milliseconds the whole may take.
@@ -99,6 +104,8 @@ impl Scenario {
             self_test: SelfTest::Pass,
             drop_after: None,
             permissive: false,
+            planes: &[Plane::Mqtt],
+            object: Object::default(),
             tamper: |_| {},
             time_max_ms: 24 * 3_600_000,
         }
@@ -132,10 +139,14 @@ impl Scenario {
         let mut service = Service::new(ServiceConfig { seed: self.seed, ..ServiceConfig::default() });
         service.add_thing(THING);
         let mut spec = OtaSpec::mqtt(new.clone(), &job_key.sign_job_base64(&new));
+        if self.planes.contains(&Plane::Http) {
+            spec.protocols = self.planes.iter().map(|plane| format!("{plane:?}").to_uppercase()).collect();
+            spec.files[0].url = Some("${aws:iot:s3-presigned-url:https://bucket.example/app.bin}".into());
+        }
         (self.tamper)(&mut spec);
         service.create_ota_job(0, THING, JOB, &spec);
         let cloud = Cloud::new(Link::new(service, THING, self.link.clone()), board.supply.clone());
-        let world = World { scenario: self, board, cloud, old, new, job_key };
+        let world = World { scenario: self, board, cloud, old, new, job_key, served: Cell::new(0) };
         world.play()
     }
 }
@@ -210,6 +221,8 @@ struct World<'s, const PW: usize, const PE: usize, const SW: usize, const SE: us
     old: Vec<u8>,
     new: Vec<u8>,
     job_key: Key,
+    /// Bytes served over HTTP.
+    served: Cell<u64>,
 }
 
 impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'_, PW, PE, SW, SE> {
@@ -260,9 +273,10 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'
         let block_size = self.scenario.block_size;
         let mut blocks = vec![0; Memory::block_bytes(&layouts[0], block_size)];
         let mut sectors = vec![0; Memory::sector_bytes(&layouts[0])];
-        let mut strings = [0; Memory::STRINGS];
+        let mut strings = [0; Memory::STRINGS_WITH_URL];
         let mut config = Config::new(THING, &layouts);
         config.block_size = block_size;
+        config.planes = self.scenario.planes;
         config.format = self.scenario.format;
         config.record_blocks = 4;
         config.seed = self.scenario.seed as u32 ^ tally.boots;
@@ -287,9 +301,11 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'
             ended: &ended,
             self_test: self.scenario.self_test,
         };
+        let mut block = vec![0; block_size as usize];
         let mut buffer = vec![0; 2048.max(block_size as usize)];
         let mut device = Device {
             connector: SimConnector(&self.cloud),
+            ranges: SimRanges::new(&self.cloud, &self.scenario.object, &self.new, &self.served),
             local: Local::new(
                 image.expect("slots that fit"),
                 journal,
@@ -300,6 +316,7 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'
             timer: SimTimer(&self.cloud),
             commands: &commands,
             buffer: &mut buffer,
+            block: &mut block,
         };
         let ran = loop {
             let future = pin!(run(&mut agent, &mut device));
@@ -365,6 +382,8 @@ impl Tally {
     fn add(&mut self, more: &Statistics) {
         let sum = &mut self.statistics;
         sum.block_requests += more.block_requests;
+        sum.ranges += more.ranges;
+        sum.url_refreshes += more.url_refreshes;
         sum.blocks_received += more.blocks_received;
         sum.duplicates += more.duplicates;
         sum.dropped += more.dropped;

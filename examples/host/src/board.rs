@@ -32,7 +32,7 @@ const JOURNAL_SECTORS: u32 = 4;
 const SCRATCH_SECTORS: u32 = 4;
 /// Row of the part that holds the status partition of swap-status.
 const ROW_SIZE: u32 = 512;
-/// Room of that part: six records of up to 64 rows, each twice.
+/// Room of that part: three records of up to 84 rows, each twice.
 const STATUS_SIZE: u32 = 1 << 18;
 /// A write unit above this is a row that is rewritten whole.
 const WRITE_ONCE_MAX: u32 = 32;
@@ -56,6 +56,7 @@ pub(crate) struct Board {
     pub(crate) journal: Option<JournalRegion>,
     status: RefCell<Double>,
     supply: Rc<Supply>,
+    outage: Rc<Outage>,
     mode: BootMode,
     slots: [BootSlots; 1],
     scratch: Area,
@@ -142,17 +143,19 @@ impl Board {
         if let Some(operation) = options.cut {
             supply.arm_for(Actor::Application, Cut { operation, when: When::Inside(Tear::Half) });
         }
+        let outage = Rc::new(Outage::default());
         let area = |start, size| Area { device: 0, start, size };
         let keys = update
             .image_keys
             .iter()
             .map(|der| PublicKey::from_spki(der).context("--image-key: not a P-256 key"));
         let board = Self {
-            flash: RefCell::new(BoardFlash { double, lost: Rc::default(), torn: Rc::default() }),
+            flash: RefCell::new(BoardFlash { double, outage: Rc::clone(&outage) }),
             layout,
             journal: (!options.no_journal).then_some(journal),
             status: RefCell::new(status),
             supply,
+            outage,
             mode: match options.boot_mode {
                 Mode::Overwrite => BootMode::Overwrite,
                 Mode::SwapScratch => BootMode::SwapScratch,
@@ -191,12 +194,9 @@ impl Board {
 
     /// Waits until the power fails; says in which operation.
     pub(crate) async fn power_lost(&self) -> String {
-        let (lost, torn) = {
-            let flash = self.flash.borrow();
-            (Rc::clone(&flash.lost), Rc::clone(&flash.torn))
-        };
-        lost.notified().await;
-        torn.take()
+        // Not through the flash: whoever lost the power in an operation still holds it.
+        self.outage.failed.notified().await;
+        self.outage.operation.take()
     }
 
     /// The firmware's journal, if it is to have one.
@@ -262,8 +262,14 @@ fn with_ledger(bytes: Bytes, supply: Rc<Supply>, config: FlashConfig) -> anyhow:
 /// The flash driver of the firmware. When the power fails, whoever called it never hears of it.
 pub(crate) struct BoardFlash {
     double: Double,
-    lost: Rc<Notify>,
-    torn: Rc<RefCell<String>>,
+    outage: Rc<Outage>,
+}
+
+/// That the power failed, and in which operation.
+#[derive(Default)]
+struct Outage {
+    failed: Notify,
+    operation: RefCell<String>,
 }
 
 impl BoardFlash {
@@ -273,8 +279,8 @@ impl BoardFlash {
         operation: impl FnOnce() -> String,
     ) -> Result<T, FlashFault> {
         if matches!(result, Err(FlashFault::PowerLost)) {
-            self.torn.replace(operation());
-            self.lost.notify_one();
+            self.outage.operation.replace(operation());
+            self.outage.failed.notify_one();
             pending::<()>().await;
         }
         result

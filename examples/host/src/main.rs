@@ -1,5 +1,5 @@
 //! How is this library wired? Read [`firmware`]: it is what a device's `main` does. The rest stands in for the world: a
-//! board, the cloud, the application, and in [`update`] somebody who presses reset.
+//! board, the cloud, the application, and in [`update()`] somebody who presses reset.
 
 mod board;
 mod cloud;
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use board::Board;
 use clap::Parser;
 use cloud::{Cloud, THING};
@@ -25,15 +25,13 @@ use ota_core::command::Commands;
 use ota_core::driver::{Device, Local, run};
 use ota_core::mqtt::{self, EmbassyTimer, Mqtt, Open};
 use ota_core::policy::DefaultPolicy;
+use ota_core::transport::NoRanges;
 use ota_core::verify::{EcdsaP256, PublicKey, Rules};
 use report::{Report, Totals};
 use screen::Screen;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use update::Update;
-
-/// Longest answer of AWS IoT Jobs this device takes, bytes: the job document and what stands around it.
-const JOB_MESSAGE_SIZE: usize = 2048;
 
 /// 1. The network: how to open a stream to the broker. Here plain TCP; on a device TLS over its TCP stack.
 struct Tcp(SocketAddr);
@@ -73,8 +71,8 @@ async fn firmware(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Opti
         update.image_keys.iter().map(|der| PublicKey::spki(der)).collect::<Result<Vec<_>, _>>()?;
     let rules = Rules { job: EcdsaP256::new(&job_keys)?, image_keys: &image_keys, reset_vector: None };
 
-    // 4. The MQTT client.
-    let mut rx = vec![0; mqtt::rx_size(options.block_size as usize, JOB_MESSAGE_SIZE)];
+    // 4. The MQTT client, with room for a block and for a job document of up to 2 KiB.
+    let mut rx = vec![0; mqtt::rx_size(options.block_size as usize, 2048)];
     let mut tx = vec![0; mqtt::tx_size(MAX_PAYLOAD_SIZE, 4, 0)];
     let connector = Mqtt::new(Tcp(cloud.broker), mqtt::Config::new(THING), &mut rx, &mut tx)?;
 
@@ -92,14 +90,15 @@ async fn firmware(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Opti
     let mut agent = Agent::new(config, memory)?;
 
     // 6. The application: may we (policy), what happens (observer), and its own words (commands).
-    let commands = Commands::new();
-    let screen = Screen::new(world, &commands);
+    let commands = &Commands::new();
+    let screen = Screen::new(world, commands);
     let local = Local::new(images, journal, rules, DefaultPolicy, screen);
 
     // 7. Run until the device has to be reset. Dropping the future, as a power cut does here, is legal anywhere.
     let mut buffer = [0; MAX_PAYLOAD_SIZE];
-    let mut device =
-        Device { connector, local, timer: EmbassyTimer, commands: &commands, buffer: &mut buffer };
+    let (ranges, block) = (NoRanges, &mut [][..]);
+    let (timer, buffer) = (EmbassyTimer, &mut buffer[..]);
+    let mut device = Device { connector, ranges, local, timer, commands, buffer, block };
     let outcome = tokio::select! {
         outcome = run(&mut agent, &mut device) => Some(outcome),
         operation = board.power_lost() => {
@@ -137,11 +136,7 @@ async fn update(options: &Options) -> anyhow::Result<()> {
     // What runs is what runs after yet another power cycle.
     let running = board.boot()?.running.unwrap_or_default();
     let report = Report { options, update, board, totals: &totals, end, running, time: started.elapsed() };
-    report.print();
-    ensure!(report.is_true(), "the job says {}, but version {} runs", end.status, running.version);
-    let (outcome, expected) = (end.outcome().name(), options.expect.name());
-    ensure!(outcome == expected, "the outcome is {outcome}, asked for was {expected}");
-    Ok(())
+    report.tell()
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use ota_core::agent::Statistics;
 use ota_sim::mcuboot::ImageRecord;
 use serde_json::{Value, json};
@@ -51,25 +52,31 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Prints what the options ask for; the object comes last.
-    pub(crate) fn print(&self) {
+    /// Prints what the options ask for, the object last. An error when the update did not end as asked for.
+    pub(crate) fn tell(&self) -> anyhow::Result<()> {
         if !self.options.quiet {
             println!("{}", self.table());
         }
         if self.options.json {
             println!("{}", self.json());
         }
+        self.check()
     }
 
-    /// The job's status and what boots agree.
-    pub(crate) fn is_true(&self) -> bool {
+    /// The job's status and what boots agree, and the outcome is the one asked for.
+    fn check(&self) -> anyhow::Result<()> {
         let new_runs = self.update.hash == Some(self.running.hash);
-        match self.end.outcome() {
+        let (outcome, expected) = (self.end.outcome(), self.options.expect);
+        let agree = match outcome {
             Outcome::Updated => new_runs,
             Outcome::Rejected | Outcome::Reverted | Outcome::Canceled => !new_runs,
             // A test that fails with no way back leaves the new image running, and says so.
             Outcome::Failed => new_runs == (self.end.cause() == "self_test_failed_no_revert"),
-        }
+        };
+        ensure!(agree, "the job says {}, but version {} runs", self.end.status, self.running.version);
+        let (is, asked) = (outcome.name(), expected.name());
+        ensure!(outcome == expected, "the outcome is {is}, asked for was {asked}");
+        Ok(())
     }
 
     fn blocks(&self) -> usize {

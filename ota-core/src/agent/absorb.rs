@@ -40,6 +40,8 @@ impl Agent<'_> {
             (Doing::Disconnect, Input::Done | Input::Failed(_)) => {
                 self.link = Link::Suspended { closed: true }
             }
+            (Doing::OpenRange, Input::Done) => {}
+            (Doing::CloseRange, Input::Done) => self.range_closed(),
             (Doing::Subscribe(subscription), Input::Done) => self.subscribed(now, subscription),
             (Doing::Publish(publication), Input::Done) => self.published(now, publication),
             (Doing::Publish(publication), Input::Failed(Failure::Refused)) => self.refused(now, publication),
@@ -91,6 +93,8 @@ impl Agent<'_> {
             | Doing::Disconnect
             | Doing::Subscribe(_)
             | Doing::Publish(_)
+            | Doing::OpenRange
+            | Doing::CloseRange
             | Doing::Receive
             | Doing::Pause
             | Doing::Consult(_)
@@ -117,7 +121,7 @@ impl Agent<'_> {
     fn message(&mut self, now: u64, message: Message<'_>) {
         match message {
             Message::Block { stream, file_id, block_id, at, data } => {
-                self.block(now, Arrived { stream, file_id, block_id, at, data });
+                self.block(now, Arrived { stream: Some(stream), file_id, block_id, at, data });
             }
             Message::Described { job_id, token, answer } => self.described(now, job_id, token, &answer),
             Message::DescribeRejected { job_id, rejected } => self.describe_rejected(now, job_id, &rejected),
@@ -134,8 +138,10 @@ impl Agent<'_> {
                     self.fetch.alive = false;
                     return;
                 }
-                self.fail(Reason::StreamRejected, number_of_stream_error(code));
+                self.plane_lost(now, Reason::StreamRejected, number_of_stream_error(code));
             }
+            Message::RangeBlock { data } => self.range_block(now, data),
+            Message::RangeFailed(error) => self.range_failed(now, error),
             Message::Useless(why) => self.drop_message(why),
         }
     }

@@ -16,7 +16,8 @@ const RESET_VECTOR: usize = 4;
 
 /// A block as it arrived.
 pub(super) struct Arrived<'m> {
-    pub(super) stream: &'m str,
+    /// The stream it came from; `None`: the open range.
+    pub(super) stream: Option<&'m str>,
     pub(super) file_id: u32,
     pub(super) block_id: u32,
     pub(super) at: u32,
@@ -46,11 +47,13 @@ impl<'a> Agent<'a> {
             | State::Resetting
             | State::Stopped => return self.drop_message(Drop::Late),
         };
-        if block.stream.as_bytes() != self.arena.get(self.job.stream) {
-            return self.drop_message(Drop::Unknown);
-        }
-        if block.file_id != u32::from(self.job.file(file).id) {
-            return self.drop_message(Drop::WrongFile);
+        if let Some(stream) = block.stream {
+            if stream.as_bytes() != self.arena.get(self.job.stream) {
+                return self.drop_message(Drop::Unknown);
+            }
+            if block.file_id != u32::from(self.job.file(file).id) {
+                return self.drop_message(Drop::WrongFile);
+            }
         }
         if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) {
             return self.drop_message(Drop::OutOfWindow);

@@ -63,7 +63,8 @@ impl Agent<'_> {
                 self.end(Reason::Reverted)
             }
             (Phase::Pending, Running::Other) => {
-                if self.images.iter().any(|i| i.state.is_some_and(|s| s.reverted)) {
+                // The sign of a revert stays until the next swap: one that stood there before says nothing.
+                if self.was_reverted() && record.detail != super::record::REVERTED_BEFORE {
                     self.remember_bad();
                     self.end(Reason::Reverted)
                 } else {
@@ -125,6 +126,11 @@ impl Agent<'_> {
             (all, some) if all == some => Running::Intended,
             (_, _) => Running::Mixed,
         }
+    }
+
+    /// The bootloader's last swap was a revert.
+    pub(super) fn was_reverted(&self) -> bool {
+        self.images.iter().any(|image| image.state.is_some_and(|state| state.reverted))
     }
 
     /// The image meant to boot is not to be tried again.

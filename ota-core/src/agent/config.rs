@@ -14,6 +14,15 @@ pub const MAX_REQUEST_SIZE: u32 = 128 * 1024;
 /// broker's largest message (128 KB), so half of it is the limit here.
 pub const BLOCK_SIZES: core::ops::RangeInclusive<u32> = 256..=65_536;
 
+/// A way blocks come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Plane {
+    /// AWS IoT MQTT-based file delivery.
+    Mqtt,
+    /// Ranges of an object behind a presigned URL.
+    Http,
+}
+
 /// Which file of a job goes to which image. The first one that matches counts; the document's path never does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Destination {
@@ -74,6 +83,11 @@ pub struct Config<'a> {
     pub images: &'a [ImageLayout],
     /// Which file goes where.
     pub destinations: &'a [Destination],
+    /// The data planes this device has, the preferred one first. Which of them a job offers, its document says; when one
+    /// gives up the next one goes on with what flash holds.
+    pub planes: &'a [Plane],
+    /// Most bytes of one range over HTTP; 0: the whole missing run.
+    pub range_size: u32,
     /// Bytes of a block, a multiple of every secondary slot's write size. The client's receive buffer must hold a block,
     /// its envelope and its topic.
     pub block_size: u32,
@@ -111,6 +125,8 @@ impl<'a> Config<'a> {
             running_version: None,
             images,
             destinations: &[Destination { file_type: None, file_id: Some(0), image: 0, reset_vector: None }],
+            planes: &[Plane::Mqtt],
+            range_size: 0,
             block_size: 4096,
             window_max: 16,
             blocks_per_second: 100,
@@ -191,6 +207,9 @@ pub struct Memory<'a> {
 impl Memory<'_> {
     /// A job id and a stream name of 128 bytes each, and one signature of up to 512 bytes with its base64 text.
     pub const STRINGS: usize = 128 + 128 + 700;
+
+    /// The same with a presigned URL of up to 2 KiB.
+    pub const STRINGS_WITH_URL: usize = Self::STRINGS + 2048;
 
     /// Bytes of block bitmap for the largest file of `image`.
     pub const fn block_bytes(image: &ImageLayout, block_size: u32) -> usize {

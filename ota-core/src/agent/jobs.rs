@@ -182,9 +182,8 @@ impl Agent<'_> {
     /// to go by (AWS' agents always do it this way).
     fn orphaned_test(&mut self, _now: u64) {
         let running = self.running_version();
-        let reverted = self.images.iter().any(|i| i.state.is_some_and(|s| s.reverted));
         match running.word().cmp(&self.job.updated_by.unwrap_or(0)) {
-            _ if reverted => self.fail(Reason::Reverted, 0),
+            _ if self.was_reverted() => self.fail(Reason::Reverted, 0),
             core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped, 0),
             core::cmp::Ordering::Less => self.fail(Reason::Downgrade, 0),
             core::cmp::Ordering::Greater => {
@@ -211,10 +210,13 @@ impl Agent<'_> {
         if retried {
             self.retried(now);
         }
-        let State::Offered { stage, .. } = self.state else { return };
         if self.job.loaded {
+            if let Document::Ota(ota) = &execution.document {
+                self.refresh_urls(now, ota);
+            }
             return;
         }
+        let State::Offered { stage, .. } = self.state else { return };
         match &execution.document {
             Document::Ota(ota) => {
                 self.withheld = 0;

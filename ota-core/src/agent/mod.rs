@@ -29,6 +29,7 @@ mod io;
 mod job;
 mod jobs;
 mod plan;
+mod planes;
 mod record;
 mod state;
 mod words;
@@ -40,12 +41,15 @@ use crate::status::{Ended, Reason};
 use crate::verify::Verified;
 use crate::version::Version;
 
-pub use config::{BLOCK_SIZES, Config, ConfigError, Destination, MAX_REQUEST_SIZE, Memory, Timing};
+pub use config::{BLOCK_SIZES, Config, ConfigError, Destination, MAX_REQUEST_SIZE, Memory, Plane, Timing};
 pub use encode::{Filters, MAX_PAYLOAD_SIZE, TopicBuffer};
 pub use fetch::BlockRequest;
 use fetch::Fetch;
-pub use io::{Action, Failure, Input, Message, Outcome, Part, Publication, Report, Request, Subscription};
+pub use io::{
+    Action, Failure, Input, Message, Outcome, Part, Publication, RangeRequest, Report, Request, Subscription,
+};
 use job::{Arena, Job};
+use planes::Planes;
 pub use state::{Stage, State, StateKind};
 
 /// Images one device may have, and files one job may have.
@@ -61,6 +65,8 @@ enum Doing {
     Disconnect,
     Subscribe(Subscription),
     Publish(Publication),
+    OpenRange,
+    CloseRange,
     Receive,
     Pause,
     Consult(Question),
@@ -140,6 +146,10 @@ struct Image {
 pub struct Statistics {
     /// Requests for blocks published.
     pub block_requests: u32,
+    /// Ranges asked for over HTTP.
+    pub ranges: u32,
+    /// URLs asked for afresh.
+    pub url_refreshes: u32,
     /// Blocks accepted.
     pub blocks_received: u32,
     /// Blocks flash held already.
@@ -169,6 +179,7 @@ pub struct Agent<'a> {
     call: Call,
     job: Job,
     hand: Option<Hand>,
+    planes: Planes,
     images: [Image; MAX_IMAGES],
     tokens: [Option<Verified>; MAX_IMAGES],
     /// When Jobs is asked for the next (or after the held) job.
@@ -217,6 +228,7 @@ impl<'a> Agent<'a> {
             call: Call::None,
             job: Job::default(),
             hand: None,
+            planes: Planes::new(),
             images: [Image { state: None, intended: [0; 32] }; MAX_IMAGES],
             tokens: [const { None }; MAX_IMAGES],
             check_at: 0,
@@ -275,6 +287,11 @@ impl<'a> Agent<'a> {
     /// The decoded signature of a file of the held job.
     pub fn signature(&self, file: u8) -> &[u8] {
         self.arena.get(self.job.file(file).signature)
+    }
+
+    /// The URL of a file of the held job, for the plane over HTTP. A secret: never log it.
+    pub fn url(&self, file: u8) -> &str {
+        self.arena.text(self.job.file(file).url)
     }
 
     /// How the last job ended, since the last call.
@@ -411,6 +428,8 @@ impl<'a> Agent<'a> {
         };
         let at = now + self.pause(self.config.timing.retry_ms, tries);
         self.link = Link::Down { at, tries: tries.saturating_add(1) };
+        // The driver works with one link, and a range beside it.
+        self.range_closed();
         self.fetch.forget_requests();
         self.call = match self.call {
             Call::None => Call::None,

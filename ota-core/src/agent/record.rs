@@ -6,6 +6,8 @@ use crate::journal::{JobId, Phase, Record};
 /// `Record::status` of a `REJECTED` execution.
 pub(super) const REJECTED: u8 = 2;
 const FAILED: u8 = 1;
+/// `Record::detail` of a swap that was requested while the primary still showed an earlier revert.
+pub(super) const REVERTED_BEFORE: u32 = 1;
 
 impl Agent<'_> {
     /// The journal record that [`Action::Record`](super::Action::Record) asks for.
@@ -31,6 +33,8 @@ impl Agent<'_> {
             record.status = if rejected { REJECTED } else { FAILED };
             record.reason = reason.number();
             record.detail = detail;
+        } else if self.was_reverted() {
+            record.detail = REVERTED_BEFORE;
         }
         // One identity only: that of the job in hand, else that of what flash happens to hold.
         if let Some(resume) = self.resume.filter(|r| !self.job.loaded || r.identity == self.job.digest) {

@@ -156,6 +156,7 @@ impl Agent<'_> {
             (Stage::New, None) => 0,
         };
         self.tokens = [const { None }; super::MAX_IMAGES];
+        self.choose_plane();
         self.failures = 0;
         self.next_file(now, stage);
         if known.is_none() {

@@ -138,7 +138,9 @@ impl fmt::Display for ConfigError {
             Self::Zero => "size, sector_size and write_size must not be zero",
             Self::SectorNotWholeUnits => "sector_size must be a multiple of write_size",
             Self::NotWholeSectors => "size must be a multiple of sector_size",
-            Self::TypeDiffers => "write_size and sector_size must equal WRITE and ERASE of the type, or these must both be 1",
+            Self::TypeDiffers => {
+                "write_size and sector_size must equal WRITE and ERASE of the type, or these must both be 1"
+            }
             Self::MemoryLength => "the memory must be exactly size bytes long",
             Self::LedgerTooSmall => "the ledger must have a bit per unit and a count per sector",
             Self::Memory => "the memory behind the flash could not be read",
