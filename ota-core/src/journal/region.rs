@@ -84,7 +84,7 @@ impl core::error::Error for RegionError {}
 ///     reprogram: Reprogram::Allowed,
 ///     rewrite: false,
 /// });
-/// assert_eq!(REGION.records_per_sector(), 11);
+/// assert_eq!(REGION.records_per_sector(), 10);
 /// // An update that records its progress 200 times erases each sector at most 10 times.
 /// assert_eq!(REGION.erases_per_sector(200, 0), 10);
 /// ```
