@@ -292,7 +292,7 @@ impl Fetch<'_> {
             let from = range.start.saturating_sub(offset).min(self.size);
             let to = range.end.saturating_sub(offset).min(self.size);
             if self.sector(sector) == Sector::Untrusted
-                && (from / self.block_size..to.div_ceil(self.block_size)).any(|block| self.is_missing(block))
+                && self.blocks_of_bytes(from, to).any(|block| self.is_missing(block))
             {
                 self.give_up(sector, layout);
             }
