@@ -18,10 +18,10 @@ impl Agent<'_> {
             (Doing::Receive, Input::Message(message)) => self.message(now, message),
             (Doing::Receive | Doing::Pause, Input::Timeout | Input::Done) => {}
             (Doing::Receive | Doing::Pause, Input::Command(command)) => self.command(now, command),
-            (Doing::Write, Input::Done) => self.part_held(),
-            (Doing::Write, Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
-            (Doing::Compare, Input::Compared(compared)) => self.part_compared(compared),
-            (Doing::Compare | Doing::Erase { .. }, Input::Failed(Failure::Flash(error))) => {
+            (Doing::Write(part), Input::Done) => self.part_held(&part),
+            (Doing::Write(_), Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
+            (Doing::Compare(part), Input::Compared(compared)) => self.part_compared(&part, compared),
+            (Doing::Compare(_) | Doing::Erase { .. }, Input::Failed(Failure::Flash(error))) => {
                 self.flash_failed(error)
             }
             (Doing::Erase { sector }, Input::Done) => self.fetch.put_sector(sector, Sector::Open),
@@ -88,7 +88,7 @@ impl Agent<'_> {
     /// The driver was dropped in the middle of an action. The message in hand, the link and the digest went with it.
     fn action_lost(&mut self, now: u64, doing: Doing) {
         match doing {
-            Doing::Write => self.distrust_hand(true),
+            Doing::Write(_) => self.distrust_hand(true),
             // Whether it was recorded is not known: once more costs one write.
             Doing::Record => self.record_due = true,
             Doing::Load | Doing::Inspect { .. } => self.state = State::Booting { inspected: 0 },
@@ -105,7 +105,7 @@ impl Agent<'_> {
             | Doing::Pause
             | Doing::Consult(_)
             | Doing::Erase { .. }
-            | Doing::Compare
+            | Doing::Compare(_)
             | Doing::Hash { .. }
             | Doing::Verify
             | Doing::Withdraw

@@ -185,8 +185,8 @@ impl<'a> Agent<'a> {
     }
 
     /// Flash holds the part in hand.
-    pub(super) fn part_held(&mut self) {
-        let Some((sector, part, mut hand)) = self.part_in_hand() else { return };
+    pub(super) fn part_held(&mut self, part: &Part) {
+        let Some(mut hand) = self.hand else { return };
         let len = part.to - part.from;
         if part.hash {
             self.fetch.hashed += len;
@@ -199,7 +199,6 @@ impl<'a> Agent<'a> {
             self.hand = Some(hand);
             return;
         }
-        let _ = sector;
         self.hand = None;
         self.fetch.hold(hand.block);
         let held = self.fetch.block_count - self.fetch.missing_count;
@@ -218,12 +217,12 @@ impl<'a> Agent<'a> {
     }
 
     /// How the part in hand compares with flash.
-    pub(super) fn part_compared(&mut self, compared: Compared) {
-        let Some((sector, _, mut hand)) = self.part_in_hand() else { return };
+    pub(super) fn part_compared(&mut self, part: &Part, compared: Compared) {
+        let Some((sector, mut hand)) = self.sector_in_hand() else { return };
         let Some(layout) = self.layout_in_hand() else { return };
         let secondary = layout.secondary();
         match compared {
-            Compared::Equal => self.part_held(),
+            Compared::Equal => self.part_held(part),
             Compared::Blank if secondary.reprogram() == Reprogram::Allowed || secondary.rewrite() => {
                 hand.blank = true;
                 self.hand = Some(hand);
@@ -242,7 +241,7 @@ impl<'a> Agent<'a> {
         if self.failures >= MAX_FLASH_FAILURES {
             return self.fail(Reason::FlashFailed, error as u32);
         }
-        if let Some((sector, _, _)) = self.part_in_hand() {
+        if let Some((sector, _)) = self.sector_in_hand() {
             self.give_up(sector);
         }
     }
@@ -259,11 +258,12 @@ impl<'a> Agent<'a> {
         }
     }
 
-    fn part_in_hand(&self) -> Option<(u32, Part, Hand)> {
+    /// The block in hand, and the sector its next part belongs to.
+    fn sector_in_hand(&self) -> Option<(u32, Hand)> {
         let hand = self.hand?;
         let image = self.job.file(self.fetch.file).image;
-        let (sector, part) = self.part(&hand, image, self.layout(image)?);
-        Some((sector, part, hand))
+        let (sector, _) = self.part(&hand, image, self.layout(image)?);
+        Some((sector, hand))
     }
 
     pub(super) fn layout_in_hand(&self) -> Option<&'a ImageLayout> {
@@ -273,9 +273,9 @@ impl<'a> Agent<'a> {
     /// The block in hand is lost: the sectors that hold a part of it are compared before they are written again.
     /// `writing`: one more part may have been written.
     pub(super) fn distrust_hand(&mut self, writing: bool) {
-        if let (Some((sector, part, hand)), Some(layout)) = (self.part_in_hand(), self.layout_in_hand()) {
-            let block = part.at.saturating_sub(hand.done).saturating_add(layout.image_offset());
-            let first = layout.secondary().sector_of(block);
+        if let (Some((sector, hand)), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) {
+            let (from, _) = self.fetch.block_range(hand.block);
+            let first = layout.secondary().sector_of(from.saturating_add(layout.image_offset()));
             for sector in first..sector.saturating_add(u32::from(writing)) {
                 if self.fetch.sector(sector) == Sector::Open {
                     self.fetch.put_sector(sector, Sector::Untrusted);
@@ -301,7 +301,7 @@ impl Fetch<'_> {
             let from = range.start.saturating_sub(offset).min(self.size);
             let to = range.end.saturating_sub(offset).min(self.size);
             if self.sector(sector) == Sector::Untrusted
-                && (from / self.block_size..to.div_ceil(self.block_size)).any(|block| self.is_missing(block))
+                && self.blocks_of_bytes(from, to).any(|block| self.is_missing(block))
             {
                 self.give_up(sector, layout);
             }

@@ -37,7 +37,9 @@ impl<'a> Arena<'a> {
     pub(crate) fn push(&mut self, text: &[u8]) -> Option<Span> {
         let span = Span { start: self.used, len: u16::try_from(text.len()).ok()? };
         let end = self.used.checked_add(span.len)?;
-        self.bytes.get_mut(usize::from(span.start)..usize::from(end))?.copy_from_slice(text);
+        // Split at the text's own length: so the compiler sees that both sides of the copy are as long.
+        let (place, _) = self.bytes.get_mut(usize::from(span.start)..)?.split_at_mut_checked(text.len())?;
+        place.copy_from_slice(text);
         self.used = end;
         Some(span)
     }

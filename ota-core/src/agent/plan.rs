@@ -94,8 +94,8 @@ impl<'a> Agent<'a> {
                 Next::Again
             }
             Sector::Closed => self.act(Doing::Erase { sector }, Action::Erase { image, sector }),
-            Sector::Untrusted if !hand.blank => self.act(Doing::Compare, Action::Compare(part)),
-            Sector::Untrusted | Sector::Open => self.act(Doing::Write, Action::Write(part)),
+            Sector::Untrusted if !hand.blank => self.act(Doing::Compare(part), Action::Compare(part)),
+            Sector::Untrusted | Sector::Open => self.act(Doing::Write(part), Action::Write(part)),
         }
     }
 
