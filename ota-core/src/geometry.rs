@@ -289,16 +289,16 @@ impl ImageLayout {
             return Err(error);
         }
         match mode {
-            BootMode::Overwrite => {}
-            BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset => {
-                if !primary.rewrite() && primary.write_size() > align {
-                    return Err(GeometryError::ConfirmUnit);
-                }
-            }
+            BootMode::Overwrite | BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset => {}
             BootMode::SwapStatus => match max_align {
                 MaxAlign::M8 => {}
                 MaxAlign::M16 | MaxAlign::M32 => return Err(GeometryError::StatusAlign),
             },
+        }
+        // A write-once unit that image_ok shares with another field is spent when the image has to be confirmed.
+        let confirms = !matches!(mode, BootMode::Overwrite);
+        if confirms && !primary.rewrite() && primary.write_size() > align {
+            return Err(GeometryError::ConfirmUnit);
         }
         let max_image_size = max_image_size(&slots);
         // A header alone is no image.

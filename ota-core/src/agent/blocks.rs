@@ -16,7 +16,8 @@ const RESET_VECTOR: usize = 4;
 
 /// A block as it arrived.
 pub(super) struct Arrived<'m> {
-    pub(super) stream: &'m str,
+    /// The stream it came from; `None`: the open range.
+    pub(super) stream: Option<&'m str>,
     pub(super) file_id: u32,
     pub(super) block_id: u32,
     pub(super) at: u32,
@@ -46,13 +47,17 @@ impl<'a> Agent<'a> {
             | State::Resetting
             | State::Stopped => return self.drop_message(Drop::Late),
         };
-        if block.stream.as_bytes() != self.arena.get(self.job.stream) {
-            return self.drop_message(Drop::Unknown);
+        if let Some(stream) = block.stream {
+            if stream.as_bytes() != self.arena.get(self.job.stream) {
+                return self.drop_message(Drop::Unknown);
+            }
+            if block.file_id != u32::from(self.job.file(file).id) {
+                return self.drop_message(Drop::WrongFile);
+            }
         }
-        if block.file_id != u32::from(self.job.file(file).id) {
-            return self.drop_message(Drop::WrongFile);
-        }
-        if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) {
+        // What an earlier life asked for may still arrive: only the file's first block is judged.
+        let judged = !judging || block.block_id == 0;
+        if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) || !judged {
             return self.drop_message(Drop::OutOfWindow);
         }
         let (from, to) = self.fetch.block_range(block.block_id);
@@ -265,10 +270,17 @@ impl<'a> Agent<'a> {
         self.config.images.get(usize::from(self.job.file(self.fetch.file).image))
     }
 
-    /// Unwritten contents of a sector the power was cut in: compare before writing.
-    pub(super) fn distrust_part(&mut self) {
-        if let Some((sector, _, _)) = self.part_in_hand() {
-            self.fetch.put_sector(sector, Sector::Untrusted);
+    /// The block in hand is lost: the sectors that hold a part of it are compared before they are written again.
+    /// `writing`: one more part may have been written.
+    pub(super) fn distrust_hand(&mut self, writing: bool) {
+        if let (Some((sector, part, hand)), Some(layout)) = (self.part_in_hand(), self.layout_in_hand()) {
+            let block = part.at.saturating_sub(hand.done).saturating_add(layout.image_offset());
+            let first = layout.secondary().sector_of(block);
+            for sector in first..sector.saturating_add(u32::from(writing)) {
+                if self.fetch.sector(sector) == Sector::Open {
+                    self.fetch.put_sector(sector, Sector::Untrusted);
+                }
+            }
         }
         self.hand = None;
     }
@@ -321,7 +333,7 @@ fn judge_header(data: &[u8], file_size: u32, reset_vector: Option<(u32, u32)>) -
     let vector_at = usize::from(header.header_size) + RESET_VECTOR;
     if let (Some((first, last)), Some(bytes)) = (reset_vector, data.get(vector_at..vector_at + 4)) {
         let vector = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
-        if !(first..=last).contains(&vector) {
+        if !(first..last).contains(&(vector & !1)) {
             return Err(Reason::WrongSlot);
         }
     }

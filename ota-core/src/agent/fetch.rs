@@ -281,6 +281,18 @@ impl<'a> Fetch<'a> {
         (request.count > 0).then_some(request)
     }
 
+    /// The missing blocks from the front to the next one held, `most` at most.
+    pub(crate) fn missing_run(&self, most: u32) -> core::ops::Range<u32> {
+        let run = bitmap::missing_run(self.missing, self.front);
+        run.start..run.end.min(self.block_count).min(run.start.saturating_add(most))
+    }
+
+    /// The blocks of `run` will come, in order.
+    pub(crate) fn expect(&mut self, run: core::ops::Range<u32>) {
+        self.alive = false;
+        self.asked_end = self.asked_end.max(run.end);
+    }
+
     /// `request` goes out: its blocks are under way.
     pub(crate) fn asked(&mut self, request: &BlockRequest) {
         self.newer = Ring::default();
