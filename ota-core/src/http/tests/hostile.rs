@@ -128,7 +128,8 @@ fn bad_chunks_are_refused() {
         " a\r\nefghijklmn",
         "100000000\r\n",
         ";x\r\n",
-        "a\r\nefghijklmn0\r\n", "a\r\nefghijklmn\r\r\n0\r\n\r\n",
+        "a\r\nefghijklmn0\r\n",
+        "a\r\nefghijklmn\r\r\n0\r\n\r\n",
     ] {
         let answer = partial("Content-Range: bytes 4-13/20", "Transfer-Encoding: chunked", chunks.as_bytes());
         assert_eq!(error_of(answer), Some(HttpError::BadResponse), "{chunks:?}");
