@@ -93,7 +93,8 @@ async fn cut_again_and_again_it_goes_on_where_it_was() {
     let mut held = Vec::new();
     for _ in 0..SIZE.div_ceil(65_536) {
         let from = held.len() as u32;
-        let got = fetch(&mut http, &server.url(PATH), (from, SIZE), &mut held);
+        let url = server.url(PATH);
+        let got = fetch(&mut http, &url, (from, SIZE), &mut held);
         let result = timeout(PATIENCE, got).await.unwrap();
         assert!(matches!(result, Ok(()) | Err(RangeError::Lost)), "{result:?}");
     }
