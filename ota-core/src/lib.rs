@@ -150,6 +150,8 @@ pub mod wire;
 pub mod http;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 /// The README's example is compiled with the tests.
 #[cfg(all(doctest, feature = "mqtt"))]

@@ -21,6 +21,8 @@ use crate::slot::FlashError;
 use crate::version::Version;
 
 pub use digest::{Digest, Hashes};
+#[cfg(feature = "tls")]
+pub(crate) use key::certificate_spki;
 pub use key::{EcdsaP256, PublicKey, Scheme};
 pub use pem::{Der, parse_pem};
 

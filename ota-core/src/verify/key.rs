@@ -94,7 +94,7 @@ impl<'a> PublicKey<'a> {
         self.verifying_key().is_ok_and(|key| key.verify_prehash(digest, signature).is_ok())
     }
 
-    fn verifying_key(&self) -> Result<VerifyingKey, VerifyError> {
+    pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, VerifyError> {
         EncodedPoint::from_bytes(self.sec1)
             .ok()
             .and_then(|point| VerifyingKey::from_encoded_point(&point).ok())
@@ -176,7 +176,7 @@ fn expect(der: &[u8], tag: u8) -> Option<Element<'_>> {
 ///
 /// rustls-webpki hands this field out with an allocator only, and judges a certificate as TLS wants it; ours is
 /// pinned and may carry anything (see [`PublicKey::certificate`]).
-fn certificate_spki(der: &[u8]) -> Option<&[u8]> {
+pub(crate) fn certificate_spki(der: &[u8]) -> Option<&[u8]> {
     let certificate = expect(der, tag::SEQUENCE).filter(|certificate| certificate.rest.is_empty())?;
     let tbs = expect(certificate.content, tag::SEQUENCE)?;
     // The signature algorithm and the signature itself follow; without them it is no certificate.
