@@ -1,8 +1,9 @@
 //! The HTTP data plane: ranges of a file over any byte stream (RFC 9110, RFC 9112).
 //!
-//! No agent and no flash here: a [`Session`] is one connection on which one range after the other is asked for, and whose
-//! bodies are read block by block into the caller's block buffer. Opening the stream (DNS, TCP, TLS) is the caller's
-//! part, as are time limits: nothing here has a clock, and waiting for bytes may be given up and taken up again.
+//! [`Http`] is the plane as the driver uses it. Below it, with no agent and no flash in sight, a [`Session`] is one
+//! connection on which one range after the other is asked for, and whose bodies are read block by block into the caller's
+//! block buffer. Opening the stream (DNS, TCP, TLS) is the application's part ([`OpenTo`]). A session has no clock:
+//! waiting for bytes may be given up and taken up again.
 //!
 //! ```text
 //!             send                    accept                     next_block: 0 bytes
@@ -36,12 +37,14 @@
 mod body;
 mod error;
 mod head;
+mod plane;
 mod range;
 mod session;
 mod url;
 
 pub use embedded_io_async;
 pub use error::{Advice, HttpError};
+pub use plane::{Http, HttpConfig, HttpSession, OpenTo};
 pub use range::{Etag, RangeRequest, Reply};
 pub use session::{BUFFER_MIN, Config, Redirects, Session};
 pub use url::{Scheme, Schemes, URL_MAX, Url, UrlError};

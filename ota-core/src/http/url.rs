@@ -9,7 +9,7 @@ use core::fmt;
 pub const URL_MAX: usize = 4096;
 
 /// Longest host name in bytes (RFC 1035, 2.3.4).
-const HOST_MAX: usize = 253;
+pub(super) const HOST_MAX: usize = 253;
 
 /// Which schemes are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

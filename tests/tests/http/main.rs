@@ -2,6 +2,7 @@
 //! from outside the workspace.
 
 mod outside;
+mod plane;
 mod server;
 
 use std::io;

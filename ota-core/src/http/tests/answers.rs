@@ -358,3 +358,27 @@ fn limits_of_a_request() {
     assert!(Session::new(Script::new(""), &mut short, Config::default()).is_err());
     assert!(size_of::<HttpError>() <= 8);
 }
+
+#[test]
+fn the_plane_asks_for_the_rest_of_a_range_that_was_split() {
+    use super::script::Host;
+    use crate::http::{Http, HttpConfig};
+    use crate::transport::{RangeError, RangeSession, Ranges};
+
+    let first = partial("Content-Range: bytes 4-6/20", "Content-Length: 3", b"efg");
+    let second = partial("Content-Range: bytes 7-13/20", "Content-Length: 7", b"hijklmn");
+    let mut script = Script::new([first, second].concat());
+    // Else the second answer would come before it is asked for.
+    script.piece_size = 1;
+    let (mut head, mut place) = ([0; 512], [0; 100]);
+    let text = "https://bucket.example/fw.bin?x=y";
+    let mut http = Http::new(Host(Some(script)), HttpConfig::default(), &mut head, &mut place).unwrap();
+    assert_eq!(block_on(http.connect()).err(), Some(RangeError::Refused), "no target yet");
+    http.target(text).unwrap();
+    let mut session = block_on(http.connect()).unwrap();
+    session.request(text, 4, 14, SIZE).unwrap();
+    let mut block = [0; 10];
+    block_on(session.read(&mut block)).unwrap();
+    assert_eq!(block, FILE[4..=13]);
+    assert_eq!(session.request(&format!("{text}{}", "z".repeat(100)), 0, 1, SIZE), Err(RangeError::Refused));
+}

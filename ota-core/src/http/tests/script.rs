@@ -11,7 +11,7 @@ use std::vec::Vec;
 use embassy_futures::block_on;
 use embedded_io_async::{ErrorType, Read, Write};
 
-use crate::http::{Config, HttpError, RangeRequest, Reply, Schemes, Session, Url};
+use crate::http::{Config, HttpError, OpenTo, RangeRequest, Reply, Scheme, Schemes, Session, Url};
 
 pub(super) const SIZE: u32 = 20;
 /// The file of every test.
@@ -164,4 +164,17 @@ pub(super) fn partial(content_range: &str, more: &str, body: &[u8]) -> Vec<u8> {
     answer.extend_from_slice(b"\r\n");
     answer.extend_from_slice(body);
     answer
+}
+
+/// Connects to a script, once.
+pub(super) struct Host(pub(super) Option<Script>);
+
+impl OpenTo for Host {
+    type Error = ();
+    type Io<'s> = Script;
+
+    async fn open_to(&mut self, scheme: Scheme, host: &str, port: u16) -> Result<Script, ()> {
+        assert_eq!((scheme, host, port), (Scheme::Https, "bucket.example", 443));
+        self.0.take().ok_or(())
+    }
 }
