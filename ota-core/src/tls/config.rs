@@ -215,17 +215,14 @@ mod tests {
         ] {
             let certificate = &[0; 1_024][..size];
             let client = Client { certificate, signer: &Nobody };
-            let config =
-                Config { client: Some(client), ..Config::new("localhost", &ROOTS, BUILT_AT_S) };
+            let config = Config { client: Some(client), ..Config::new("localhost", &ROOTS, BUILT_AT_S) };
             assert_eq!(config.check(1_024).map(|_| ()), expected, "{size} bytes");
         }
     }
 
     #[test]
     fn the_time_has_a_lower_bound() {
-        let now = |time: &dyn Time| {
-            Config { time, ..Config::new("localhost", &ROOTS, BUILT_AT_S) }.now()
-        };
+        let now = |time: &dyn Time| Config { time, ..Config::new("localhost", &ROOTS, BUILT_AT_S) }.now();
         assert_eq!(now(&()), Now::NotBefore(BUILT_AT_S));
         assert_eq!(now(&0), Now::At(BUILT_AT_S));
         assert_eq!(now(&(BUILT_AT_S - 1)), Now::At(BUILT_AT_S));
