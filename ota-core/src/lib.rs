@@ -117,14 +117,17 @@
 //!
 //! | Feature | Adds |
 //! |---|---|
-//! | (none) | everything but a transport: bring your own [`Connector`](transport::Connector) and [`Timer`](transport::Timer); for HTTP [`Ranges`](transport::Ranges), for which there is no client here yet |
+//! | (none) | everything but a transport: bring your own [`Connector`](transport::Connector) and [`Timer`](transport::Timer), and [`Ranges`](transport::Ranges) for HTTP |
 //! | `mqtt` | the transport over minimq (MQTT 5), any `embedded-io-async` stream, and a timer over embassy-time |
+//! | `http` | the data plane over HTTP: ranges over any `embedded-io-async` stream, reqwless as the codec |
+//! | `tls` | TLS 1.3 over embedded-tls, servers judged by rustls-webpki, P-256 client certificates |
+//! | `rsa` | servers with RSA certificates; needs a heap |
 //!
 //! There is no feature that turns a check off.
 //!
 //! # What it never does
 //!
-//! Allocate, panic, recurse, wait without a deadline, or ask MCUboot for an image that was not verified: the request
+//! Allocate (but for the feature `rsa`), panic, recurse, wait without a deadline, or ask MCUboot for an image that was not verified: the request
 //! takes a [`Verified`](verify::Verified), and only [`verify`](fn@verify::verify) makes one. All memory is the caller's.
 #![no_std]
 #![forbid(unsafe_code)]
