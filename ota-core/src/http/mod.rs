@@ -39,6 +39,7 @@ mod error;
 mod head;
 mod plane;
 mod range;
+mod request;
 mod session;
 mod url;
 

@@ -3,6 +3,7 @@
 
 mod outside;
 mod plane;
+mod secure;
 mod server;
 
 use std::io;

@@ -3,6 +3,7 @@
 extern crate std;
 
 use std::format;
+use std::string::String;
 use std::vec::Vec;
 
 use embassy_futures::block_on;
@@ -330,7 +331,7 @@ fn a_redirect_is_followed_once_and_never_out_of_tls() {
         let mut buffer = [0; 512];
         let mut session = Session::new(Script::new(again), &mut buffer, config).unwrap();
         assert_eq!(block_on(session.open(&next, &range(4, 13))), Err(HttpError::RedirectRefused));
-        Ok((format!("{}:{}", next.host(), next.port()), std::string::String::from(next.target())))
+        Ok((format!("{}:{}", next.host(), next.port()), String::from(next.target())))
     };
     let target = |host: &str, path: &str| Ok((host.into(), path.into()));
     let from = url();
