@@ -10,7 +10,8 @@ use crate::{
 pub(crate) const TARGET: &str = "thumbv7em-none-eabihf";
 
 /// Every set of features of `ota-core` that is built and checked, in the words of cargo's command line.
-const FEATURE_SETS: &[&[&str]] = &[&[], &["--features=mqtt"], &["--all-features"]];
+const FEATURE_SETS: &[&[&str]] =
+    &[&[], &["--features=mqtt"], &["--features=tls"], &["--features=rsa"], &["--all-features"]];
 
 /// What a library that promises not to panic may not contain. Tests are not part of the check, and an exception says
 /// `#[allow(.., reason = "..")]`.
