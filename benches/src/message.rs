@@ -42,6 +42,12 @@ const UNSIGNED: u8 = 0 << 5;
 const BYTES: u8 = 2 << 5;
 const TEXT: u8 = 3 << 5;
 
+/// MCUboot `docs/design.md`, "Image format".
+const MAGIC: u32 = 0x96f3_b83d;
+const HEADER_SIZE: u16 = 0x20;
+/// Room for TLVs at the image's end.
+const TLV_SIZE: u32 = 256;
+
 fn head(out: &mut Vec<u8>, major: u8, value: u32) {
     match value {
         0..=23 => out.push(major | value as u8),
@@ -57,18 +63,23 @@ fn head(out: &mut Vec<u8>, major: u8, value: u32) {
     }
 }
 
-/// Bytes that look like code to a cache and to a hash: the same ones on every run.
+/// An MCUboot image of version 1.0.0 as far as a device judges one before it verifies it: a header, then bytes that look
+/// like code to a cache and to a hash, the same ones on every run.
 pub fn image(size: u32) -> Vec<u8> {
+    let mut image = vec![0; HEADER_SIZE as usize];
+    image[..4].copy_from_slice(&MAGIC.to_le_bytes());
+    image[8..10].copy_from_slice(&HEADER_SIZE.to_le_bytes());
+    image[12..16].copy_from_slice(&(size - u32::from(HEADER_SIZE) - TLV_SIZE).to_le_bytes());
+    image[20] = 1;
     let mut state = 0x9e37_79b9_u32;
-    (0..size)
-        .map(|_| {
-            // xorshift32
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            state as u8
-        })
-        .collect()
+    image.extend((u32::from(HEADER_SIZE)..size).map(|_| {
+        // xorshift32
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    }));
+    image
 }
 
 /// `image` as messages of file 0, each in a buffer of its own, as they come out of a receive buffer: the source of one

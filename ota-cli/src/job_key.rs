@@ -1,13 +1,14 @@
-//! The code-signing key of a job: ECDSA P-256, from a PEM file or made for one run.
+//! A signing key, of a job or of images: ECDSA P-256, from a PEM file or made new.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use base64ct::{Base64, Encoding};
+use ota_sim::image::Key;
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, SigningKey};
 use p256::elliptic_curve::rand_core::OsRng;
-use p256::pkcs8::{DecodePrivateKey, EncodePublicKey, LineEnding};
+use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
 
 /// A private key that signs whole files, as the OTA manager's code signing does.
 pub(crate) struct JobKey(SigningKey);
@@ -38,6 +39,24 @@ impl JobKey {
     /// The public half as PEM (SubjectPublicKeyInfo): what goes into the device.
     pub(crate) fn public_pem(&self) -> Result<String> {
         self.0.verifying_key().to_public_key_pem(LineEnding::LF).context("cannot encode the public key")
+    }
+
+    /// The private half as PEM (PKCS #8), as `imgtool keygen` writes it.
+    pub(crate) fn private_pem(&self) -> Result<String> {
+        let pem = self.0.to_pkcs8_pem(LineEnding::LF).context("cannot encode the private key")?;
+        Ok(pem.to_string())
+    }
+
+    /// The public half as an uncompressed point, `04 || X || Y`.
+    pub(crate) fn public_point(&self) -> [u8; 65] {
+        let mut point = [0; 65];
+        point.copy_from_slice(self.0.verifying_key().to_encoded_point(false).as_bytes());
+        point
+    }
+
+    /// The same key in the hands of the image builder.
+    pub(crate) fn image_key(&self) -> Result<Key> {
+        Key::from_pem(&self.private_pem()?).context("cannot hand the key to the image builder")
     }
 
     /// The value of `sig-sha256-ecdsa`: base64 of the DER signature over the SHA-256 of `file`.

@@ -1,7 +1,11 @@
 //! `ota`: the desk tool around an update. See `ota help`.
 
+mod inspect;
 mod job_key;
+mod key;
+mod number;
 mod serve;
+mod sign;
 
 use std::process::ExitCode;
 
@@ -12,11 +16,19 @@ use clap::Parser;
 #[command(name = "ota", version, max_term_width = 100)]
 enum Command {
     Serve(serve::Serve),
+    #[command(subcommand)]
+    Sign(sign::Sign),
+    #[command(subcommand)]
+    Key(key::Key),
+    Inspect(inspect::Inspect),
 }
 
 fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Serve(serve) => serve.run(),
+        Command::Sign(sign) => sign.run(),
+        Command::Key(key) => key.run(),
+        Command::Inspect(inspect) => inspect.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ota: {error:#}");

@@ -223,12 +223,25 @@ impl Geometry {
     /// The sector that holds byte `at` of the slot; an `at` past the slot counts as its last byte.
     pub const fn sector_of(&self, at: u32) -> u32 {
         let at = if at < self.0.size { at } else { self.0.size - 1 };
-        (self.0.start % self.0.sector_size + at) / self.0.sector_size
+        match (self.lead() + at).checked_div(self.0.sector_size) {
+            Some(sector) => sector,
+            // A checked sector is not empty.
+            None => 0,
+        }
+    }
+
+    /// Bytes of the first covering sector that lie before the slot.
+    const fn lead(&self) -> u32 {
+        match self.0.start.checked_rem(self.0.sector_size) {
+            Some(lead) => lead,
+            // A checked sector is not empty.
+            None => 0,
+        }
     }
 
     /// The bytes of the slot that `sector` holds, as offsets in the slot: clipped to it, empty past the last sector.
     pub const fn sector_range(&self, sector: u32) -> Range<u32> {
-        let lead = self.0.start % self.0.sector_size;
+        let lead = self.lead();
         let begin = sector.saturating_mul(self.0.sector_size);
         let end = begin.saturating_add(self.0.sector_size).saturating_sub(lead);
         let begin = begin.saturating_sub(lead);
@@ -239,8 +252,12 @@ impl Geometry {
     /// The covering sectors as a range of the flash device. All of it is erased in the life of the slot: whoever lays out
     /// the device must keep everything else out of it (see [`Geometry::is_disjoint`]).
     pub const fn covered(&self) -> Range<u32> {
-        let end = (self.0.start + self.0.size).next_multiple_of(self.0.sector_size);
-        self.0.start - self.0.start % self.0.sector_size..end
+        // A checked slot's last sector ends within the device.
+        let end = match (self.0.start + self.0.size).checked_next_multiple_of(self.0.sector_size) {
+            Some(end) => end,
+            None => self.0.start + self.0.size,
+        };
+        self.0.start - self.lead()..end
     }
 
     /// Whether two slots of one device share no sector.
@@ -289,16 +306,16 @@ impl ImageLayout {
             return Err(error);
         }
         match mode {
-            BootMode::Overwrite => {}
-            BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset => {
-                if !primary.rewrite() && primary.write_size() > align {
-                    return Err(GeometryError::ConfirmUnit);
-                }
-            }
+            BootMode::Overwrite | BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset => {}
             BootMode::SwapStatus => match max_align {
                 MaxAlign::M8 => {}
                 MaxAlign::M16 | MaxAlign::M32 => return Err(GeometryError::StatusAlign),
             },
+        }
+        // A write-once unit that image_ok shares with another field is spent when the image has to be confirmed.
+        let confirms = !matches!(mode, BootMode::Overwrite);
+        if confirms && !primary.rewrite() && primary.write_size() > align {
+            return Err(GeometryError::ConfirmUnit);
         }
         let max_image_size = max_image_size(&slots);
         // A header alone is no image.

@@ -111,6 +111,16 @@ reasons! {
     StateLost = 50, "state_lost", false;
     /// The job's images do not need each other by their own DEPENDENCY TLVs: one could boot without the other.
     NotMutual = 51, "images_not_mutually_dependent", false;
+    /// The server behind the URL did not deliver.
+    HttpFailed = 52, "http_failed", false;
+    /// The URL was not accepted, and neither were the ones the job was asked for afresh.
+    UrlExpired = 53, "url_expired", false;
+    /// There is nothing behind the URL.
+    ObjectNotFound = 54, "object_not_found", false;
+    /// What is behind the URL changed while it was fetched.
+    ObjectChanged = 55, "object_changed", false;
+    /// Every data plane has given up; the reasons of each follow.
+    NoPlane = 56, "no_data_plane_left", false;
 }
 
 impl Reason {

@@ -146,6 +146,99 @@ pub trait Control {
     }
 }
 
+/// Why a range of a file did not come, and what helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeError {
+    /// No connection, or it was closed or went silent: ask again.
+    Lost,
+    /// The server wants to be left alone for so long (429, 503 with `Retry-After`), milliseconds.
+    Busy {
+        /// 0: it did not say.
+        after_ms: u32,
+    },
+    /// The URL is not (or no longer) good (403, 400): ask the job for a new one.
+    Expired,
+    /// There is no such object (404, 410).
+    NotFound,
+    /// The object is another one than before (ETag), or has another size than the job says.
+    Changed,
+    /// The server does not do what is needed, or the URL is not one to fetch from. Trying again does not help.
+    Refused,
+}
+
+/// The data plane over HTTP: connections to wherever a URL points, one at a time.
+///
+/// Like a [`Connector`] it lends a connection out, so that its buffers stay with it.
+pub trait Ranges {
+    /// A connection that is kept from range to range. Dropping it closes it.
+    type Session<'s>: RangeSession
+    where
+        Self: 's;
+
+    /// Takes note of where the next [`connect`](Self::connect) goes.
+    ///
+    /// # Errors
+    /// [`RangeError::Refused`]: the URL is not one to fetch from.
+    fn target(&mut self, url: &str) -> Result<(), RangeError>;
+
+    /// Connects: one attempt, bounded in time.
+    ///
+    /// Dropping the future closes what was opened so far. The driver polls it beside the link and drops it only when the
+    /// file is not wanted any more.
+    ///
+    /// # Errors
+    /// [`RangeError::Lost`] or [`RangeError::Refused`].
+    #[allow(async_fn_in_trait)] // Single-threaded executors: no `Send` bound is wanted.
+    async fn connect(&mut self) -> Result<Self::Session<'_>, RangeError>;
+}
+
+/// One connection over which ranges of a file are read, one after the other.
+pub trait RangeSession {
+    /// Takes the request for bytes `from..to` of the object at `url`, whose size is `size` bytes. It goes out with the
+    /// first [`read`](Self::read).
+    ///
+    /// # Errors
+    /// [`RangeError::Lost`]: not over this connection (another host, or the server wants it closed).
+    /// [`RangeError::Refused`]: the URL is not one to fetch from.
+    fn request(&mut self, url: &str, from: u32, to: u32, size: u32) -> Result<(), RangeError>;
+
+    /// Fills `buf` with the next bytes of the range.
+    ///
+    /// Dropping the future loses the connection. The driver polls it beside the link and drops it only when the file is
+    /// not wanted any more.
+    ///
+    /// # Errors
+    /// Any [`RangeError`]; the session is of no use afterwards.
+    #[allow(async_fn_in_trait)] // Single-threaded executors: no `Send` bound is wanted.
+    async fn read(&mut self, buf: &mut [u8]) -> Result<(), RangeError>;
+}
+
+/// No HTTP: for devices that download over MQTT only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoRanges;
+
+impl Ranges for NoRanges {
+    type Session<'s> = NoRanges;
+
+    fn target(&mut self, _: &str) -> Result<(), RangeError> {
+        Err(RangeError::Refused)
+    }
+
+    async fn connect(&mut self) -> Result<NoRanges, RangeError> {
+        Err(RangeError::Refused)
+    }
+}
+
+impl RangeSession for NoRanges {
+    fn request(&mut self, _: &str, _: u32, _: u32, _: u32) -> Result<(), RangeError> {
+        Err(RangeError::Refused)
+    }
+
+    async fn read(&mut self, _: &mut [u8]) -> Result<(), RangeError> {
+        Err(RangeError::Refused)
+    }
+}
+
 /// The clock: milliseconds since any fixed moment, never going back.
 pub trait Timer {
     /// Milliseconds now.

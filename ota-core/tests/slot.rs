@@ -100,6 +100,22 @@ fn bounds_and_alignment() {
 }
 
 #[test]
+fn program_is_a_write_that_nobody_checks() {
+    let (mut slot, _) = nor();
+    block_on(async {
+        assert_eq!(slot.program(4, &[0; 4]).await, Err(FlashError::NotAligned));
+        assert_eq!(slot.program(0x2000, &[0; 8]).await, Err(FlashError::OutOfBounds));
+        assert_eq!(slot.generation(), 0);
+        slot.program(8, &[1; 11]).await.unwrap();
+        assert_eq!(slot.generation(), 1);
+        assert_eq!(slot.compare(8, &[1; 11]).await, Ok(Compared::Equal));
+        assert_eq!(slot.compare(19, &[0xFF; 5]).await, Ok(Compared::Equal));
+    });
+    let flash = slot.release();
+    assert_eq!((flash.strict_violations(), flash.counters().bytes_read), (0, 0x18));
+}
+
+#[test]
 fn compare_tells_blank_from_different() {
     let (mut slot, _) = nor();
     block_on(async {

@@ -1,133 +1,15 @@
-//! Devices: what flash they have and how their bootloader exchanges images.
+//! A device's flashes, and the bootloader that works on them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use ota_core::geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout};
-use ota_core::journal::{JournalLayout, JournalRegion};
+use ota_core::geometry::{BootMode, Geometry, Reprogram};
 use ota_sim::flash::{Actor, Device, FlashConfig, Kind as FlashKind, Supply, VecFlash};
 use ota_sim::mcuboot::{
     Area, Boot, Bootloader, Config, ImageSlots as Slots, Mode, StatusVersion, Validation,
 };
 
-/// A kind of flash, each with something the others have not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// NOR, 8-byte units, 4 KiB sectors, erased to 0xFF: an ordinary MCU.
-    Nor4k,
-    /// NOR, 1-byte units, 512-byte sectors, erased to 0x00.
-    Nor512,
-    /// NOR with 32-byte units (max-align 32), 2 KiB sectors, a unit may not be programmed again after a torn write.
-    Nor32,
-    /// PSoC 62 inside: rows of 512 bytes that a write replaces whole, erased to 0x00.
-    Rows,
-    /// PSoC 62 or 64 with external NOR: primary in rows (erased 0x00), secondary in 256 KiB sectors with 512-byte pages
-    /// (erased 0xFF, ECC: no second program of a unit), starting inside a sector so that its trailer has one to
-    /// itself.
-    External,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Kind; 5] = [Kind::Nor4k, Kind::Nor512, Kind::Nor32, Kind::Rows, Kind::External];
-
-    /// The boot modes whose bootloader can be built for this kind: the trailer of upstream's swap modes needs write units
-    /// of 32 bytes or less, Cypress' status partition needs rows erased to 0x00.
-    pub fn modes(self) -> &'static [BootMode] {
-        match self {
-            Kind::Nor4k | Kind::Nor512 | Kind::Nor32 => {
-                &[BootMode::Overwrite, BootMode::SwapScratch, BootMode::SwapMove, BootMode::SwapOffset]
-            }
-            Kind::Rows | Kind::External => &[BootMode::Overwrite, BootMode::SwapStatus],
-        }
-    }
-
-    pub(crate) fn plan(self, mode: BootMode) -> Plan {
-        // Internal: primary | secondary (where it is inside) | journal | scratch | status. Offsets are small on purpose:
-        // a power cut is played at every operation.
-        let slot = match self {
-            Kind::Nor4k => 0xA000,
-            Kind::Nor512 => 0x4000,
-            Kind::Nor32 => 0xC000,
-            Kind::Rows => 0x6000,
-            Kind::External => 0x44400,
-        };
-        let (write, sector, erased, rewrite) = match self {
-            Kind::Nor4k => (8, 4096, 0xFF, false),
-            Kind::Nor512 => (1, 512, 0x00, false),
-            Kind::Nor32 => (32, 2048, 0xFF, false),
-            Kind::Rows | Kind::External => (512, 512, 0x00, true),
-        };
-        let reprogram = if self == Kind::Nor32 { Reprogram::Forbidden } else { Reprogram::Allowed };
-        let inside = |start, size| SlotLayout {
-            start,
-            size,
-            sector_size: sector,
-            write_size: write,
-            erased,
-            reprogram,
-            rewrite,
-            erase_ms: 0,
-        };
-        // Where the second device is inside too, it is a device of the same kind.
-        let secondary = match self {
-            Kind::External => SlotLayout {
-                // 0x44400 bytes from here end 0x400 behind a sector boundary: the trailer owns its sector.
-                start: 0x3C000,
-                size: slot,
-                sector_size: 0x40000,
-                write_size: 512,
-                erased: 0xFF,
-                reprogram: Reprogram::Forbidden,
-                rewrite: false,
-                erase_ms: 520,
-            },
-            Kind::Nor4k | Kind::Nor512 | Kind::Nor32 | Kind::Rows => inside(0, slot),
-        };
-        let max_align = if self == Kind::Nor32 { MaxAlign::M32 } else { MaxAlign::M8 };
-        let layout = ImageLayout::checked(ImageSlots {
-            primary: Geometry::checked(inside(0, slot)),
-            secondary: Geometry::checked(secondary),
-            mode,
-            max_align,
-            boot_write_size: if write == 512 { 8 } else { write.max(1) },
-            max_sectors: (slot / sector).next_multiple_of(8),
-        });
-        let journal_start = slot;
-        let journal_size = if sector == 512 { 8 * 512 } else { 2 * sector };
-        let journal = JournalRegion::checked(JournalLayout {
-            start: journal_start,
-            sector_count: journal_size / sector,
-            sector_size: sector,
-            write_size: write,
-            erased,
-            reprogram,
-            rewrite,
-        });
-        let scratch_start = journal_start + journal_size;
-        let scratch_size = if self == Kind::External { 0 } else { 2 * sector.max(4096) };
-        let status_start = scratch_start + scratch_size;
-        let inside_size = (status_start + 0x10000).next_multiple_of(sector);
-        let outside_size = match self {
-            Kind::External => 0x40000 * 4,
-            Kind::Nor4k | Kind::Nor512 | Kind::Nor32 | Kind::Rows => slot.next_multiple_of(sector),
-        };
-        Plan { mode, layout, journal, scratch_start, scratch_size, status_start, inside_size, outside_size }
-    }
-}
-
-/// Where everything lies.
-#[derive(Clone, Copy)]
-pub(crate) struct Plan {
-    mode: BootMode,
-    pub(crate) layout: ImageLayout,
-    pub(crate) journal: JournalRegion,
-    scratch_start: u32,
-    scratch_size: u32,
-    status_start: u32,
-    inside_size: u32,
-    outside_size: u32,
-}
+use crate::kind::Plan;
 
 pub(crate) type Flash<const WRITE: usize, const ERASE: usize> = VecFlash<WRITE, ERASE, Rc<Supply>>;
 
@@ -138,6 +20,24 @@ pub(crate) struct Board<const PW: usize, const PE: usize, const SW: usize, const
     pub(crate) inside: RefCell<Flash<PW, PE>>,
     pub(crate) outside: RefCell<Flash<SW, SE>>,
 }
+
+/// What the application did to the secondary slot of image 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wear {
+    /// Sectors erased at least once.
+    pub sectors_erased: u32,
+    /// Erases of the most erased sector.
+    pub max_erases_per_sector: u32,
+    /// Bytes written in the place of the file, padding included.
+    pub image_bytes: u64,
+    /// Bytes written elsewhere in the slot.
+    pub trailer_bytes: u64,
+}
+
+/// Zone of the flash double that counts the writes below the trailer.
+const IMAGE_ZONE: usize = 0;
+/// Zone of the flash double that counts the writes to the trailer.
+const TRAILER_ZONE: usize = 1;
 
 impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<PW, PE, SW, SE> {
     pub(crate) fn new(plan: Plan) -> Self {
@@ -156,23 +56,50 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<P
             }
         };
         let supply = Rc::new(Supply::new());
-        let inside = config(plan.layout.primary(), plan.inside_size);
-        let outside = config(plan.layout.secondary(), plan.outside_size);
-        Self {
-            plan,
-            inside: RefCell::new(VecFlash::blank_on(supply.clone(), inside).expect("a good flash")),
-            outside: RefCell::new(VecFlash::blank_on(supply.clone(), outside).expect("a good flash")),
-            supply,
+        let layout = plan.layouts[0];
+        let inside = config(layout.primary(), plan.inside_size);
+        let outside = config(layout.secondary(), plan.outside_size);
+        let inside = VecFlash::blank_on(supply.clone(), inside).expect("a good flash");
+        let mut outside = VecFlash::blank_on(supply.clone(), outside).expect("a good flash");
+        let start = layout.secondary().start();
+        let file_end = start + layout.image_offset() + layout.max_image_size();
+        outside.watch(IMAGE_ZONE, start..file_end);
+        outside.watch(TRAILER_ZONE, file_end..start + layout.secondary().size());
+        Self { plan, inside: RefCell::new(inside), outside: RefCell::new(outside), supply }
+    }
+
+    /// What was done to the secondary slot of image 0 so far. Erases of the bootloader count too.
+    pub(crate) fn wear(&self) -> Wear {
+        let outside = self.outside.borrow();
+        let secondary = self.plan.layouts[0].secondary();
+        let sector_size = secondary.sector_size();
+        let mut wear = Wear {
+            image_bytes: outside.watched(IMAGE_ZONE).bytes_written,
+            trailer_bytes: outside.watched(TRAILER_ZONE).bytes_written,
+            ..Wear::default()
+        };
+        for at in secondary.covered().step_by(sector_size as usize) {
+            let erases = outside.max_erases_per_sector(at..at + sector_size);
+            wear.sectors_erased += u32::from(erases > 0);
+            wear.max_erases_per_sector = wear.max_erases_per_sector.max(erases);
         }
+        wear
     }
 
     /// Lets the bootloader run. `None`: the power went.
     pub(crate) fn boot(&self) -> Option<Boot> {
-        let layout = &self.plan.layout;
+        let plan = &self.plan;
         let area =
             |device, geometry: &Geometry| Area { device, start: geometry.start(), size: geometry.size() };
-        let images = [Slots { primary: area(0, layout.primary()), secondary: area(1, layout.secondary()) }];
-        let mode = match self.plan.mode {
+        let images: Vec<Slots> = plan
+            .layouts
+            .iter()
+            .map(|layout| Slots {
+                primary: area(0, layout.primary()),
+                secondary: area(1, layout.secondary()),
+            })
+            .collect();
+        let mode = match plan.mode {
             BootMode::Overwrite => Mode::Overwrite,
             BootMode::SwapScratch => Mode::SwapScratch,
             BootMode::SwapMove => Mode::SwapMove,
@@ -180,18 +107,14 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<P
             BootMode::SwapStatus => Mode::SwapStatus(StatusVersion::V1_8),
         };
         let mut config = Config::new(mode, &images);
-        // A status swap exchanges what both parts can erase: the scratch area holds one sector of the larger one.
-        let scratch = if self.plan.scratch_size == 0 {
-            Area { device: 1, start: 0xC0000, size: 0x40000 }
-        } else {
-            Area { device: 0, start: self.plan.scratch_start, size: self.plan.scratch_size }
-        };
-        if matches!(self.plan.mode, BootMode::SwapScratch | BootMode::SwapStatus) {
-            config.scratch = Some(scratch);
+        if matches!(plan.mode, BootMode::SwapScratch | BootMode::SwapStatus) {
+            let (device, start, size) = plan.scratch;
+            config.scratch = Some(Area { device, start, size });
         }
-        if self.plan.mode == BootMode::SwapStatus {
-            config.status = Some(Area { device: 0, start: self.plan.status_start, size: 0x10000 });
+        if plan.mode == BootMode::SwapStatus {
+            config.status = Some(Area { device: 0, start: plan.status.0, size: plan.status.1 });
         }
+        let layout = &plan.layouts[0];
         config.max_align = layout.max_align().bytes();
         config.write_size = layout.boot_write_size();
         config.max_sectors = layout.max_sectors();
@@ -201,7 +124,8 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<P
         let bootloader = Bootloader::new(config, &flashes).expect("a layout the bootloader takes");
         inside.set_actor(Actor::Bootloader);
         outside.set_actor(Actor::Bootloader);
-        let boot = bootloader.boot(&mut [&mut *inside, &mut *outside], &mut [0]);
+        let mut counters = [0; 4];
+        let boot = bootloader.boot(&mut [&mut *inside, &mut *outside], &mut counters[..images.len()]);
         inside.set_actor(Actor::Application);
         outside.set_actor(Actor::Application);
         boot.ok()

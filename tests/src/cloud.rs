@@ -1,6 +1,7 @@
 //! The in-memory cloud as a transport of the library, with a virtual clock.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -10,14 +11,29 @@ use ota_core::transport::{Connector, Control, Failure, FailureKind, Qos, Receive
 use ota_sim::aws::{Link, Message};
 use ota_sim::flash::Supply;
 
+use crate::director::Director;
+use crate::scenario::Mangle;
+
+/// Time between a dropped driver and the next, ms.
+const DROPPED_MS: u64 = 100;
+
+/// More polls than this at one moment are a loop without end.
+const POLLS_MAX: u32 = 200_000;
+
 /// Cloud and clock. When the power is off nothing answers any more.
 pub(crate) struct Cloud {
     pub(crate) link: RefCell<Link>,
     pub(crate) clock: Cell<u64>,
-    wake: Cell<Option<u64>>,
-    supply: Rc<Supply>,
+    pub(crate) supply: Rc<Supply>,
     /// Connections fail while this is set.
     pub(crate) unreachable: Cell<bool>,
+    /// Every operation takes a moment.
+    pub(crate) yields: bool,
+    /// What a hostile network makes of the messages that arrive.
+    mangle: Mangle,
+    arrived: Cell<u32>,
+    inbox: RefCell<VecDeque<Message>>,
+    wake: Cell<Option<u64>>,
 }
 
 /// How a run of the driver ended.
@@ -34,30 +50,41 @@ pub(crate) enum Ran<T> {
 }
 
 impl Cloud {
-    pub(crate) fn new(link: Link, supply: Rc<Supply>) -> Self {
+    pub(crate) fn new(link: Link, supply: Rc<Supply>, yields: bool, mangle: Mangle) -> Self {
         Self {
             link: RefCell::new(link),
             clock: Cell::new(0),
-            wake: Cell::new(None),
             supply,
             unreachable: Cell::new(false),
+            yields,
+            mangle,
+            arrived: Cell::new(0),
+            inbox: RefCell::new(VecDeque::new()),
+            wake: Cell::new(None),
         }
     }
 
-    /// Polls `future` to its end, the power's end, `until_ms`, or after `polls` polls.
+    /// Polls `future` to its end, the power's end, `until_ms`, or until the director has it dropped.
     pub(crate) fn drive<F: Future>(
         &self,
         future: Pin<&mut F>,
         until_ms: u64,
-        polls: Option<u32>,
+        director: &Director<'_>,
     ) -> Ran<F::Output> {
         let mut future = future;
-        let mut polled = 0;
+        let (mut moment, mut polls, mut waiting) = (self.clock.get(), 0, false);
         loop {
-            if polls.is_some_and(|most| polled >= most) {
+            if self.clock.get() != moment {
+                (moment, polls) = (self.clock.get(), 0);
+            }
+            polls += 1;
+            if polls > POLLS_MAX {
+                return Ran::Stuck;
+            }
+            if director.is_dropped() {
+                self.clock.set(self.clock.get() + DROPPED_MS);
                 return Ran::Dropped;
             }
-            polled += 1;
             self.wake.set(None);
             let ready = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             if self.supply.is_lost() {
@@ -66,8 +93,19 @@ impl Cloud {
             if let Poll::Ready(output) = ready {
                 return Ran::Returned(output);
             }
+            let acted = director.turn();
+            if self.supply.is_lost() {
+                return Ran::PowerLost;
+            }
+            if acted {
+                continue;
+            }
             let event = self.link.borrow().next_event_ms();
-            let next = [self.wake.get(), event].into_iter().flatten().min();
+            // A message that waits while the device does not receive must not hold time still either.
+            let at_once = event.is_some_and(|at| at <= self.clock.get());
+            let event = event.filter(|_| !(at_once && waiting));
+            waiting = at_once;
+            let next = [self.wake.get(), event, director.next_ms()].into_iter().flatten().min();
             match next {
                 Some(at) if at <= until_ms => self.clock.set(self.clock.get().max(at)),
                 Some(_) | None => return Ran::Stuck,
@@ -75,6 +113,39 @@ impl Cloud {
             // An event that concerns nobody who waits (a timer of the service) must not hold time still.
             let now = self.clock.get();
             self.link.borrow_mut().run_until(now);
+        }
+    }
+
+    /// Lets the driver be polled once more, or dropped, in this place.
+    pub(crate) async fn yield_now(&self) {
+        let mut yielded = !self.yields;
+        poll_fn(|_| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            self.wake.set(Some(self.clock.get()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Never ends once the power is off.
+    async fn powered(&self) {
+        self.yield_now().await;
+        if self.supply.is_lost() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The next message, as the network has made it.
+    fn next_message(&self) -> Option<Message> {
+        loop {
+            if let Some(message) = self.inbox.borrow_mut().pop_front() {
+                return Some(message);
+            }
+            let message = self.link.borrow_mut().poll(self.clock.get())?;
+            let number = self.arrived.replace(self.arrived.get() + 1);
+            self.inbox.borrow_mut().extend((self.mangle)(number, message));
         }
     }
 }
@@ -113,15 +184,6 @@ impl Connector for SimConnector<'_> {
     }
 }
 
-impl Cloud {
-    /// Never ends once the power is off.
-    async fn powered(&self) {
-        if self.supply.is_lost() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 impl Control for SimLink<'_> {
     type Error = Down;
 
@@ -137,9 +199,7 @@ impl Control for SimLink<'_> {
     async fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos) -> Result<(), Down> {
         self.cloud.powered().await;
         let qos = u8::from(qos == Qos::AtLeastOnce);
-        if std::env::var_os("TRACE").is_some() {
-            eprintln!("{} > {topic} {}", self.cloud.clock.get(), String::from_utf8_lossy(payload));
-        }
+        trace(self.cloud, '>', topic, payload);
         self.cloud.link.borrow_mut().publish(self.cloud.clock.get(), topic, payload, qos).map_err(|_| Down)
     }
 
@@ -149,32 +209,32 @@ impl Control for SimLink<'_> {
             if cloud.supply.is_lost() {
                 return Poll::Pending;
             }
-            let mut link = cloud.link.borrow_mut();
-            match link.poll(cloud.clock.get()) {
-                Some(message) => {
-                    if std::env::var_os("TRACE").is_some() {
-                        eprintln!(
-                            "{} < {} {}",
-                            cloud.clock.get(),
-                            message.topic,
-                            String::from_utf8_lossy(&message.payload[..message.payload.len().min(300)])
-                        );
-                    }
-                    Poll::Ready(Ok(message))
-                }
-                None if !link.is_connected() => Poll::Ready(Err(Down)),
+            match cloud.next_message() {
+                Some(message) => Poll::Ready(Ok(message)),
+                None if !cloud.link.borrow().is_connected() => Poll::Ready(Err(Down)),
                 None => Poll::Pending,
             }
         })
         .await?;
         let message = self.message.insert(message);
+        trace(cloud, '<', &message.topic, &message.payload);
         Ok(Received { topic: &message.topic, payload: &message.payload })
     }
 }
 
 impl Drop for SimLink<'_> {
     fn drop(&mut self) {
+        self.cloud.inbox.borrow_mut().clear();
         self.cloud.link.borrow_mut().disconnect(self.cloud.clock.get());
+    }
+}
+
+fn trace(cloud: &Cloud, direction: char, topic: &str, payload: &[u8]) {
+    /// Enough for everything but blocks.
+    const SHOWN: usize = 300;
+    if crate::is_tracing() {
+        let shown = String::from_utf8_lossy(&payload[..payload.len().min(SHOWN)]);
+        eprintln!("{} {direction} {topic} {}", cloud.clock.get(), shown.escape_debug());
     }
 }
 

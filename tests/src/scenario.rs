@@ -1,29 +1,22 @@
 //! A whole update, from the factory image to the job's end, as data.
 
-use std::cell::{Cell, RefCell};
-use std::pin::pin;
-
-use ota_core::agent::{Agent, Config, Memory, Outcome, StateKind, Statistics, Timing};
-use ota_core::boot::{Image, SharedFlash};
-use ota_core::command::{Command, Commands};
-use ota_core::driver::{Device, Local, run};
+use ota_core::agent::Plane;
 use ota_core::geometry::BootMode;
-use ota_core::journal::{FlashJournal, Journal, NoJournal};
-use ota_core::policy::{Answer, Drop, Observer, Policy, Question};
-use ota_core::status::Ended;
-use ota_core::verify::{EcdsaP256, PublicKey, Rules};
 use ota_core::wire::Format;
 use ota_sim::Version;
-use ota_sim::aws::{Faults, Link, LinkConfig, OtaSpec, Service, ServiceConfig, Status};
-use ota_sim::flash::{Cut, Device as _};
+use ota_sim::aws::{LinkConfig, Message, OtaFile, OtaSpec, ServiceConfig};
+use ota_sim::flash::Cut;
 use ota_sim::image::{ImageBuilder, Key};
 
-use crate::board::{Board, Kind};
-use crate::cloud::{Cloud, Ran, SimConnector, SimTimer};
+use crate::director::Event;
+use crate::kind::Kind;
+use crate::ranges::Object;
+use crate::report::Report;
+use crate::world::World;
 
 /// Name of the device.
 pub const THING: &str = "dev-7";
-/// Name of the job.
+/// Name of the first job.
 pub const JOB: &str = "AFR_OTA-rel-1";
 
 /// What the new image makes of itself.
@@ -37,7 +30,44 @@ pub enum SelfTest {
     Hang,
 }
 
-/// One update.
+/// When the driver's future is dropped, to be run again. Counted in polls over all boots; where drops are asked for, every
+/// flash and network operation takes a poll of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drops {
+    /// Never.
+    Never,
+    /// Once, after so many polls.
+    Once(u32),
+    /// Again and again, each time after so many polls.
+    Every(u32),
+}
+
+/// Makes something of the n-th message that arrives: nothing, another one, or several.
+pub type Mangle = fn(u32, Message) -> Vec<Message>;
+
+/// A job that is offered.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Its id.
+    pub job: &'static str,
+    /// Version of its image; 0.9.0 runs at first.
+    pub version: Version,
+    /// Number of the payload: offers with the same number and version are the same image.
+    pub payload: u64,
+    /// Changes the image of each image number before it is signed.
+    pub build: fn(u8, ImageBuilder) -> ImageBuilder,
+    /// Changes the job before it is queued. The key is the one the device trusts.
+    pub tamper: fn(&mut OtaSpec, &Key),
+}
+
+impl Offer {
+    /// An honest job.
+    pub fn new(job: &'static str, version: Version) -> Self {
+        Offer { job, version, payload: 1, build: |_, image| image, tamper: |_, _| {} }
+    }
+}
+
+/// One device's life.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// Source of everything random: keys, payloads, faults.
@@ -46,28 +76,46 @@ pub struct Scenario {
     pub kind: Kind,
     /// Its bootloader.
     pub mode: BootMode,
+    /// Images of the device, 1 or 2; file id n is for image n.
+    pub image_count: u8,
+    /// Bytes of a slot.
+    pub slot_size: u32,
     /// With a journal.
     pub journal: bool,
-    /// Bytes of the new image's payload.
+    /// Bytes of each image's payload.
     pub payload: usize,
     /// Bytes of a block.
     pub block_size: u32,
     /// Encoding of blocks.
     pub format: Format,
-    /// Version offered; 0.9.0 runs.
-    pub offered: Version,
+    /// A journal record is written after so many blocks.
+    pub record_blocks: u16,
+    /// Jobs that are offered; the first is queued at the start, the others by events.
+    pub offers: Vec<Offer>,
     /// The link's faults and limits.
     pub link: LinkConfig,
-    /// Power cut, counted over the operations of application and bootloader.
-    pub cut: Option<Cut>,
+    /// How the service behaves.
+    pub service: ServiceConfig,
+    /// What a hostile network makes of the messages that arrive.
+    pub mangle: Mangle,
+    /// Power cuts, counted over the operations of application and bootloader; each from the one before on.
+    pub cuts: Vec<Cut>,
+    /// What else happens.
+    pub events: Vec<Event>,
     /// Result of the self test.
     pub self_test: SelfTest,
-    /// Drop the driver's future after so many polls, again and again.
-    pub drop_after: Option<u32>,
+    /// When the driver's future is dropped.
+    pub drops: Drops,
     /// Answers `Yes` to everything the policy is asked.
     pub permissive: bool,
-    /// Changes the job before it is queued.
-    pub tamper: fn(&mut OtaSpec),
+    /// The data planes of the device, in its order.
+    pub planes: &'static [Plane],
+    /// Memory for one session only: see `Config::one_session_ms`.
+    pub one_session_ms: Option<u32>,
+    /// Most bytes of a range; 0: no limit.
+    pub range_size: u32,
+    /// What the URL of a job over HTTP leads to.
+    pub object: Object,
     /// Virtual milliseconds the whole may take.
     pub time_max_ms: u64,
 }
@@ -79,6 +127,8 @@ impl Scenario {
             seed: 1,
             kind,
             mode,
+            image_count: 1,
+            slot_size: kind.slot_size(),
             journal: true,
             payload: match kind {
                 Kind::Nor4k => 20_000,
@@ -93,338 +143,105 @@ impl Scenario {
                 Kind::External => 4096,
             },
             format: Format::Cbor,
-            offered: Version { major: 1, minor: 0, revision: 0, build: 0 },
-            link: LinkConfig { faults: Faults::default(), ..LinkConfig::default() },
-            cut: None,
+            record_blocks: 4,
+            offers: vec![Offer::new(JOB, Version::new(1, 0, 0, 0))],
+            link: LinkConfig::default(),
+            service: ServiceConfig::default(),
+            mangle: |_, message| vec![message],
+            cuts: Vec::new(),
+            events: Vec::new(),
             self_test: SelfTest::Pass,
-            drop_after: None,
+            drops: Drops::Never,
             permissive: false,
-            tamper: |_| {},
+            planes: &[Plane::Mqtt],
+            one_session_ms: None,
+            range_size: 0,
+            object: Object::default(),
             time_max_ms: 24 * 3_600_000,
         }
     }
 
+    /// The same life with another first job.
+    #[must_use]
+    pub fn tampered(mut self, tamper: fn(&mut OtaSpec, &Key)) -> Self {
+        self.offers[0].tamper = tamper;
+        self
+    }
+
+    /// The same life with one more event.
+    #[must_use]
+    pub fn with(mut self, event: Event) -> Self {
+        self.events.push(event);
+        self
+    }
+
     /// Plays it.
     pub fn run(&self) -> Report {
+        self.run_with(&self.factory())
+    }
+
+    /// Plays it with images and jobs that were made before: making them takes as long as an update.
+    pub fn run_with(&self, factory: &Factory) -> Report {
         match self.kind {
-            Kind::Nor4k => self.play::<8, 4096, 8, 4096>(),
-            Kind::Nor512 => self.play::<1, 512, 1, 512>(),
-            Kind::Nor32 => self.play::<32, 2048, 32, 2048>(),
-            Kind::Rows => self.play::<512, 512, 512, 512>(),
-            Kind::External => self.play::<512, 512, 512, 0x40000>(),
+            Kind::Nor4k => World::<8, 4096, 8, 4096>::new(self, factory).play(),
+            Kind::Nor512 => World::<1, 512, 1, 512>::new(self, factory).play(),
+            Kind::Nor32 => World::<32, 2048, 32, 2048>::new(self, factory).play(),
+            Kind::Rows => World::<512, 512, 512, 512>::new(self, factory).play(),
+            Kind::External => World::<512, 512, 512, 0x40000>::new(self, factory).play(),
         }
     }
 
-    fn play<const PW: usize, const PE: usize, const SW: usize, const SE: usize>(&self) -> Report {
-        let plan = self.kind.plan(self.mode);
-        let board = Board::<PW, PE, SW, SE>::new(plan);
-        let (boot_key, job_key) = (Key::from_seed(self.seed), Key::from_seed(self.seed ^ 0x4A4F_4253));
-        let image = |version, seed| {
-            ImageBuilder::with_random_payload(version, self.payload, seed)
-                .header_size(0x400)
-                .erased(plan.layout.primary().erased())
-                .signed(&boot_key)
-        };
-        let old = image(Version { major: 0, minor: 9, revision: 0, build: 0 }, self.seed);
-        let new = image(self.offered, self.seed + 1);
-        board.inside.borrow_mut().poke(plan.layout.primary().start(), &old).expect("the factory programs it");
-
-        let mut service = Service::new(ServiceConfig { seed: self.seed, ..ServiceConfig::default() });
-        service.add_thing(THING);
-        let mut spec = OtaSpec::mqtt(new.clone(), &job_key.sign_job_base64(&new));
-        (self.tamper)(&mut spec);
-        service.create_ota_job(0, THING, JOB, &spec);
-        let cloud = Cloud::new(Link::new(service, THING, self.link.clone()), board.supply.clone());
-        let world = World { scenario: self, board, cloud, old, new, job_key };
-        world.play()
-    }
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Final status of the job at the cloud.
-    pub status: Status,
-    /// `statusDetails.reason`, if any.
-    pub reason: String,
-    /// How the agent says the job ended, if it said.
-    pub ended: Option<Ended>,
-    /// The primary slot holds exactly the old image.
-    pub old_runs: bool,
-    /// The primary slot holds exactly the new image.
-    pub new_runs: bool,
-    /// Times the device came up.
-    pub boots: u32,
-    /// Resets the agent asked for.
-    pub resets: u32,
-    /// Most erases of one sector of the secondary slot by the application.
-    pub max_erases_per_sector: u32,
-    /// Bytes the application wrote to the secondary's device.
-    pub bytes_written: u64,
-    /// Operations of the application and the bootloader together.
-    pub operations: u32,
-    /// Operations that real flash would have refused.
-    pub violations: u32,
-    /// Counters of the agent, summed over all boots.
-    pub statistics: Statistics,
-    /// The states gone through.
-    pub states: Vec<StateKind>,
-    /// The scenario ran out of time.
-    pub stuck: bool,
-    /// Virtual milliseconds it took.
-    pub took_ms: u64,
-    /// Bytes of the image file.
-    pub image_size: usize,
-}
-
-impl Report {
-    /// The device is alive and tells the truth: it runs one whole image, the job has ended, and `SUCCEEDED` stands exactly
-    /// where the new image runs.
-    ///
-    /// # Panics
-    /// It is not.
-    pub fn assert_sane(&self, context: &str) {
-        assert!(!self.stuck, "{context}: stuck: {self:#?}");
-        assert!(self.old_runs != self.new_runs, "{context}: neither image is whole: {self:#?}");
-        assert_eq!(self.violations, 0, "{context}: real flash would have refused: {self:#?}");
-        assert!(self.status.is_terminal(), "{context}: the job never ended: {self:#?}");
-        if self.status == Status::Succeeded {
-            assert!(self.new_runs, "{context}: SUCCEEDED is a lie: {self:#?}");
-        }
-    }
-
-    /// The update went through.
-    ///
-    /// # Panics
-    /// It did not.
-    pub fn assert_updated(&self, context: &str) {
-        self.assert_sane(context);
-        assert_eq!(self.status, Status::Succeeded, "{context}: {self:#?}");
-    }
-}
-
-struct World<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> {
-    scenario: &'s Scenario,
-    board: Board<PW, PE, SW, SE>,
-    cloud: Cloud,
-    old: Vec<u8>,
-    new: Vec<u8>,
-    job_key: Key,
-}
-
-impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> World<'_, PW, PE, SW, SE> {
-    fn play(self) -> Report {
-        let mut tally = Tally::default();
-        if let Some(cut) = self.scenario.cut {
-            self.board.supply.arm(cut);
-        }
-        let stuck = loop {
-            if self.cloud.clock.get() > self.scenario.time_max_ms {
-                break true;
-            }
-            tally.boots += 1;
-            let Some(boot) = self.board.boot() else {
-                self.board.supply.power_on();
-                continue;
+    /// Makes images and jobs. They depend on seed, kind, payload, count of images and the offers.
+    pub fn factory(&self) -> Factory {
+        let job_key = Key::from_seed(self.seed ^ 0x4A4F_4253);
+        let boot_key = Key::from_seed(self.seed);
+        let old = |image| self.builder(image, Version::new(0, 9, 0, 0), 0).signed(&boot_key);
+        let spec = |offer: &Offer| {
+            let file = |image| {
+                let builder = self.builder(image, offer.version, offer.payload);
+                OtaFile { id: image, ..firmware((offer.build)(image, builder).signed(&boot_key), &job_key) }
             };
-            if std::env::var_os("TRACE").is_some() {
-                eprintln!("{} boot {:?}", self.cloud.clock.get(), boot.image(0));
+            let files = (0..self.image_count).map(file).collect();
+            let mut spec = OtaSpec { protocols: vec!["MQTT".into()], files };
+            if self.planes.contains(&Plane::Http) {
+                spec.protocols =
+                    self.planes.iter().map(|plane| format!("{plane:?}").to_uppercase()).collect();
+                spec.files[0].url = Some("${aws:iot:s3-presigned-url:https://bucket.example/app.bin}".into());
             }
-            assert!(boot.starts(), "nothing boots any more: a brick; {tally:#?}");
-            match self.boot_once(&mut tally) {
-                Ran::Returned(Outcome::Reset) => tally.resets += 1,
-                Ran::Returned(Outcome::Stopped) => break false,
-                Ran::PowerLost => self.board.supply.power_on(),
-                Ran::Stuck | Ran::Dropped => break true,
-            }
-            // A reset takes a while.
-            self.cloud.clock.set(self.cloud.clock.get() + 500);
+            (offer.tamper)(&mut spec, &job_key);
+            (offer.job.to_string(), spec)
         };
-        self.report(tally, stuck)
-    }
-
-    fn boot_once(&self, tally: &mut Tally) -> Ran<Outcome> {
-        if self.scenario.journal {
-            let journal = FlashJournal::<_, PE>::with_buffer(
-                SharedFlash::new(&self.board.inside),
-                self.board.plan.journal,
-            );
-            self.run_application(journal.expect("a journal that fits"), tally)
-        } else {
-            self.run_application(NoJournal, tally)
+        Factory {
+            old: (0..self.image_count).map(old).collect(),
+            specs: self.offers.iter().map(spec).collect(),
+            job_key,
         }
     }
 
-    fn run_application<J: Journal>(&self, journal: J, tally: &mut Tally) -> Ran<Outcome> {
-        let layouts = [self.board.plan.layout];
-        let block_size = self.scenario.block_size;
-        let mut blocks = vec![0; Memory::block_bytes(&layouts[0], block_size)];
-        let mut sectors = vec![0; Memory::sector_bytes(&layouts[0])];
-        let mut strings = [0; Memory::STRINGS];
-        let mut config = Config::new(THING, &layouts);
-        config.block_size = block_size;
-        config.format = self.scenario.format;
-        config.record_blocks = 4;
-        config.seed = self.scenario.seed as u32 ^ tally.boots;
-        config.timing = Timing { self_test_ms: 60_000, ..Timing::DEFAULT };
-        let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
-        let mut agent = Agent::new(config, memory).expect("a good configuration");
-
-        let inside = || SharedFlash::new(&self.board.inside);
-        let image =
-            Image::<_, _, 512>::with_unit(inside(), SharedFlash::new(&self.board.outside), layouts[0]);
-        let spki = self.job_key.public_spki();
-        let keys = [PublicKey::spki(spki).expect("a P-256 key")];
-        let rules =
-            Rules { job: EcdsaP256::new(&keys).expect("one key"), image_keys: &[], reset_vector: None };
-        let commands = Commands::new();
-        let seen = RefCell::new(Vec::new());
-        let ended = Cell::new(None);
-        let application = Application {
-            cloud: &self.cloud,
-            commands: &commands,
-            seen: &seen,
-            ended: &ended,
-            self_test: self.scenario.self_test,
-        };
-        let mut buffer = vec![0; 2048.max(block_size as usize)];
-        let mut device = Device {
-            connector: SimConnector(&self.cloud),
-            local: Local::new(
-                image.expect("slots that fit"),
-                journal,
-                rules,
-                Consent { permissive: self.scenario.permissive },
-                application,
-            ),
-            timer: SimTimer(&self.cloud),
-            commands: &commands,
-            buffer: &mut buffer,
-        };
-        let ran = loop {
-            let future = pin!(run(&mut agent, &mut device));
-            match self.cloud.drive(future, self.scenario.time_max_ms, self.scenario.drop_after) {
-                Ran::Dropped => {}
-                ran => break ran,
-            }
-        };
-        tally.states.extend(seen.borrow().iter());
-        tally.ended = ended.get().or(tally.ended);
-        tally.add(agent.statistics());
-        ran
-    }
-
-    fn report(self, tally: Tally, stuck: bool) -> Report {
-        let plan = &self.board.plan;
-        let holds = |image: &[u8]| {
-            let mut held = vec![0; image.len()];
-            self.board.inside.borrow().peek(plan.layout.primary().start(), &mut held).expect("in bounds");
-            held == image
-        };
-        let link = self.cloud.link.borrow();
-        let execution = link.service().job_execution(JOB, THING).expect("the job was queued");
-        let outside = self.board.outside.borrow();
-        let counters = outside.counters_of(ota_sim::flash::Actor::Application);
-        let end = outside.config().size;
-        Report {
-            status: execution.status,
-            reason: execution
-                .details
-                .iter()
-                .find(|(name, _)| name == "reason")
-                .map(|(_, value)| value.clone())
-                .unwrap_or_default(),
-            ended: tally.ended,
-            old_runs: holds(&self.old),
-            new_runs: holds(&self.new),
-            boots: tally.boots,
-            resets: tally.resets,
-            max_erases_per_sector: outside.max_erases_per_sector(0..end),
-            bytes_written: counters.bytes_written,
-            operations: self.board.supply.operations(),
-            violations: outside.strict_violations() + self.board.inside.borrow().strict_violations(),
-            statistics: tally.statistics,
-            states: tally.states,
-            stuck,
-            took_ms: self.cloud.clock.get(),
-            image_size: self.new.len(),
-        }
+    fn builder(&self, image: u8, version: Version, payload: u64) -> ImageBuilder {
+        let seed = self.seed.wrapping_mul(1000) + payload * 10 + u64::from(image);
+        ImageBuilder::with_random_payload(version, self.payload, seed)
+            .header_size(HEADER_SIZE)
+            .erased(self.kind.erased())
     }
 }
 
-#[derive(Debug, Default)]
-struct Tally {
-    boots: u32,
-    resets: u32,
-    states: Vec<StateKind>,
-    ended: Option<Ended>,
-    statistics: Statistics,
+/// Bytes of an image's header with its padding, as on a Cortex-M33 with 256 interrupts.
+const HEADER_SIZE: u16 = 0x400;
+
+/// What the factory made for a scenario.
+#[derive(Clone, Debug)]
+pub struct Factory {
+    /// The old image of each number.
+    pub(crate) old: Vec<Vec<u8>>,
+    /// Job id and job of each offer.
+    pub(crate) specs: Vec<(String, OtaSpec)>,
+    /// The key the device trusts.
+    pub(crate) job_key: Key,
 }
 
-impl Tally {
-    fn add(&mut self, more: &Statistics) {
-        let sum = &mut self.statistics;
-        sum.block_requests += more.block_requests;
-        sum.blocks_received += more.blocks_received;
-        sum.duplicates += more.duplicates;
-        sum.dropped += more.dropped;
-        sum.last_drop = more.last_drop.or(sum.last_drop);
-        sum.resumed_blocks += more.resumed_blocks;
-        sum.sectors_given_up += more.sectors_given_up;
-        sum.records += more.records;
-        sum.unexpected += more.unexpected;
-    }
-}
-
-struct Consent {
-    permissive: bool,
-}
-
-impl Policy for Consent {
-    fn consult(&mut self, question: &Question) -> Answer {
-        match question {
-            Question::Start | Question::Erase | Question::Activate | Question::JobGoneInTest => Answer::Yes,
-            _asked if self.permissive => Answer::Yes,
-            _asked => Answer::No,
-        }
-    }
-}
-
-struct Application<'t> {
-    cloud: &'t Cloud,
-    commands: &'t Commands,
-    seen: &'t RefCell<Vec<StateKind>>,
-    ended: &'t Cell<Option<Ended>>,
-    self_test: SelfTest,
-}
-
-impl Observer for Application<'_> {
-    fn state(&mut self, _: StateKind, to: StateKind) {
-        self.seen.borrow_mut().push(to);
-        if to == StateKind::Idle {
-            // A boot after everything was said and written down: nothing is left to wait for.
-            let link = self.cloud.link.borrow();
-            if link
-                .service()
-                .job_execution(JOB, THING)
-                .is_some_and(|execution| execution.status.is_terminal())
-            {
-                self.commands.say(Command::ShutDown);
-            }
-        }
-        if to == StateKind::Testing {
-            match self.self_test {
-                SelfTest::Pass => self.commands.say(Command::SelfTestPassed),
-                SelfTest::Fail => self.commands.say(Command::SelfTestFailed),
-                SelfTest::Hang => {}
-            }
-        }
-    }
-
-    fn dropped(&mut self, _: Drop, _: u32) {}
-
-    fn ended(&mut self, how: Ended) {
-        self.ended.set(Some(how));
-        self.commands.say(Command::ShutDown);
-    }
+/// One firmware file with a good signature, whatever is in it.
+pub fn firmware(content: Vec<u8>, key: &Key) -> OtaFile {
+    let signature = key.sign_job_base64(&content);
+    OtaFile::firmware(content, &signature)
 }

@@ -29,7 +29,8 @@ const PROBES: &[(&str, &[&str])] = &[
     ("journal", &["journal"]),
     ("wire + block + boot + journal", &["wire", "block", "boot", "journal"]),
     ("mqtt", &["mqtt"]),
-    ("all of these", &["wire", "block", "boot", "journal", "mqtt"]),
+    ("whole library without mqtt", &["agent"]),
+    ("whole library with mqtt", &["agent", "mqtt"]),
 ];
 
 /// The program that holds one static per measured type or future, see `xtask/size-probe/src/ram.rs`.

@@ -1,5 +1,5 @@
 //! How is this library wired? Read [`firmware`]: it is what a device's `main` does. The rest stands in for the world: a
-//! board, the cloud, the application, and in [`update`] somebody who presses reset.
+//! board, the cloud, the application, and in [`update()`] somebody who presses reset.
 
 mod board;
 mod cloud;
@@ -25,6 +25,7 @@ use ota_core::command::Commands;
 use ota_core::driver::{Device, Local, run};
 use ota_core::mqtt::{self, EmbassyTimer, Mqtt, Open};
 use ota_core::policy::DefaultPolicy;
+use ota_core::transport::NoRanges;
 use ota_core::verify::{EcdsaP256, PublicKey, Rules};
 use report::{Report, Totals};
 use screen::Screen;
@@ -95,7 +96,9 @@ async fn firmware(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Opti
 
     // 7. Run until the device has to be reset. Dropping the future, as a power cut does here, is legal anywhere.
     let mut buffer = [0; MAX_PAYLOAD_SIZE];
-    let mut device = Device { connector, local, timer: EmbassyTimer, commands, buffer: &mut buffer };
+    let (ranges, block) = (NoRanges, &mut [][..]);
+    let (timer, buffer) = (EmbassyTimer, &mut buffer[..]);
+    let mut device = Device { connector, ranges, local, timer, commands, buffer, block };
     let outcome = tokio::select! {
         outcome = run(&mut agent, &mut device) => Some(outcome),
         operation = board.power_lost() => {

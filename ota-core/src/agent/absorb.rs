@@ -18,10 +18,10 @@ impl Agent<'_> {
             (Doing::Receive, Input::Message(message)) => self.message(now, message),
             (Doing::Receive | Doing::Pause, Input::Timeout | Input::Done) => {}
             (Doing::Receive | Doing::Pause, Input::Command(command)) => self.command(now, command),
-            (Doing::Write, Input::Done) => self.part_held(),
-            (Doing::Write, Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
-            (Doing::Compare, Input::Compared(compared)) => self.part_compared(compared),
-            (Doing::Compare | Doing::Erase { .. }, Input::Failed(Failure::Flash(error))) => {
+            (Doing::Write(part), Input::Done) => self.part_held(&part),
+            (Doing::Write(_), Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
+            (Doing::Compare(part), Input::Compared(compared)) => self.part_compared(&part, compared),
+            (Doing::Compare(_) | Doing::Erase { .. }, Input::Failed(Failure::Flash(error))) => {
                 self.flash_failed(error)
             }
             (Doing::Erase { sector }, Input::Done) => self.fetch.put_sector(sector, Sector::Open),
@@ -38,8 +38,15 @@ impl Agent<'_> {
             (Doing::Load, Input::Failed(_)) => self.loaded(now, None),
             (Doing::Connect, Input::Done) => self.linked(now),
             (Doing::Disconnect, Input::Done | Input::Failed(_)) => {
-                self.link = Link::Suspended { closed: true }
+                self.link = match self.link {
+                    Link::Aside { until, .. } => Link::Aside { until, closed: true },
+                    Link::Suspended { .. } | Link::Down { .. } | Link::Up { .. } => {
+                        Link::Suspended { closed: true }
+                    }
+                };
             }
+            (Doing::OpenRange, Input::Done) => {}
+            (Doing::CloseRange, Input::Done) => self.range_closed(),
             (Doing::Subscribe(subscription), Input::Done) => self.subscribed(now, subscription),
             (Doing::Publish(publication), Input::Done) => self.published(now, publication),
             (Doing::Publish(publication), Input::Failed(Failure::Refused)) => self.refused(now, publication),
@@ -81,28 +88,30 @@ impl Agent<'_> {
     /// The driver was dropped in the middle of an action. The message in hand, the link and the digest went with it.
     fn action_lost(&mut self, now: u64, doing: Doing) {
         match doing {
-            Doing::Write => self.distrust_part(),
+            Doing::Write(_) => self.distrust_hand(true),
             // Whether it was recorded is not known: once more costs one write.
             Doing::Record => self.record_due = true,
             Doing::Load | Doing::Inspect { .. } => self.state = State::Booting { inspected: 0 },
+            Doing::SetPending => self.may_be_requested(),
             Doing::Finish(_)
             | Doing::Nothing
             | Doing::Connect
             | Doing::Disconnect
             | Doing::Subscribe(_)
             | Doing::Publish(_)
+            | Doing::OpenRange
+            | Doing::CloseRange
             | Doing::Receive
             | Doing::Pause
             | Doing::Consult(_)
             | Doing::Erase { .. }
-            | Doing::Compare
+            | Doing::Compare(_)
             | Doing::Hash { .. }
             | Doing::Verify
-            | Doing::SetPending
             | Doing::Withdraw
             | Doing::Confirm => {}
         }
-        self.hand = None;
+        self.distrust_hand(false);
         if let State::Judging { file, .. } = self.state {
             self.state = State::Judging { file, question: None };
         }
@@ -117,7 +126,7 @@ impl Agent<'_> {
     fn message(&mut self, now: u64, message: Message<'_>) {
         match message {
             Message::Block { stream, file_id, block_id, at, data } => {
-                self.block(now, Arrived { stream, file_id, block_id, at, data });
+                self.block(now, Arrived { stream: Some(stream), file_id, block_id, at, data });
             }
             Message::Described { job_id, token, answer } => self.described(now, job_id, token, &answer),
             Message::DescribeRejected { job_id, rejected } => self.describe_rejected(now, job_id, &rejected),
@@ -134,8 +143,10 @@ impl Agent<'_> {
                     self.fetch.alive = false;
                     return;
                 }
-                self.fail(Reason::StreamRejected, number_of_stream_error(code));
+                self.plane_lost(now, Reason::StreamRejected, number_of_stream_error(code));
             }
+            Message::RangeBlock { data } => self.range_block(now, data),
+            Message::RangeFailed(error) => self.range_failed(now, error),
             Message::Useless(why) => self.drop_message(why),
         }
     }
@@ -143,7 +154,7 @@ impl Agent<'_> {
     fn linked(&mut self, now: u64) {
         let tries = match self.link {
             Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
-            Link::Suspended { .. } => return,
+            Link::Suspended { .. } | Link::Aside { .. } => return,
         };
         self.link = Link::Up { jobs: false, stream: false, tries };
         // Answers to what was asked on the link before are lost, and so may be a notification.
@@ -208,7 +219,7 @@ impl Agent<'_> {
                 }
             }
             Publication::Progress => self.progress_due = false,
-            Publication::Blocks(_) => self.fetch.paced = now + self.pause(self.config.timing.retry_ms, 0),
+            Publication::Blocks(_) => self.blocks_useless(now),
         }
     }
 
@@ -225,9 +236,6 @@ impl Agent<'_> {
         self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
         // A link on which nothing is answered may be half dead: make a new one now and then.
         if tries % 4 == 3 {
-            if let Link::Up { tries, .. } = &mut self.link {
-                *tries = 0;
-            }
             self.link_lost(now);
         }
     }

@@ -2,11 +2,12 @@
 
 use super::{Agent, Stage, State};
 use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
+use crate::policy::Question;
 use crate::slot::FlashError;
 use crate::status::{Ended, Reason};
 use crate::verify::Verified;
 
-/// Attempts at set pending or confirm.
+/// Attempts at set pending, withdraw or confirm.
 const MAX_BOOT_FAILURES: u8 = 3;
 
 impl Agent<'_> {
@@ -23,9 +24,6 @@ impl Agent<'_> {
         {
             return self.fail(Reason::SecurityCounter, 0);
         }
-        if info.hash == self.bad_image {
-            return self.fail(Reason::RevertedBefore, 0);
-        }
         if let Some(place) = self.images.get_mut(usize::from(image)) {
             place.intended = info.hash;
         }
@@ -33,7 +31,20 @@ impl Agent<'_> {
             *place = Some(token);
         }
         self.complete = self.complete.max(file + 1);
-        match self.version_question(image, info.version) {
+        if info.hash == self.bad_image {
+            // Known only now: the job's signature was another one.
+            let question = Some(Question::RevertedBefore);
+            self.state = State::Verifying { file, stage, question };
+        } else {
+            self.ask_version(now);
+        }
+    }
+
+    /// The version rule for the file just verified.
+    pub(super) fn ask_version(&mut self, now: u64) {
+        let State::Verifying { file, stage, .. } = self.state else { return };
+        let token = self.tokens.get(usize::from(file)).and_then(Option::as_ref);
+        match token.and_then(|token| self.version_question(token.image(), token.info().version)) {
             // Agreed to before the download; what flash holds now is asked about once more.
             Some(question) => self.state = State::Verifying { file, stage, question: Some(question) },
             None => self.next_file(now, stage),
@@ -62,6 +73,7 @@ impl Agent<'_> {
 
     pub(super) fn set_pending_failed(&mut self, now: u64, error: FlashError) {
         let State::Activating { file } = self.state else { return };
+        self.may_be_requested();
         self.failures += 1;
         if self.failures >= MAX_BOOT_FAILURES {
             return self.fail(Reason::SetPendingFailed, error as u32);
@@ -93,6 +105,13 @@ impl Agent<'_> {
         }
     }
 
+    /// Setting pending was cut short: the request may stand. Should the job end, it is withdrawn.
+    pub(super) fn may_be_requested(&mut self) {
+        if let State::Activating { file } = self.state {
+            self.set_request(self.job.file(file).image, SwapRequest::Damaged);
+        }
+    }
+
     fn set_request(&mut self, image: u8, request: SwapRequest) {
         if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
             state.request = request;
@@ -101,6 +120,11 @@ impl Agent<'_> {
 
     pub(super) fn withdrawn(&mut self, now: u64, withdrawn: Option<Withdrawn>) {
         let State::Withdrawing { image, reason } = self.state else { return };
+        if withdrawn.is_none() && self.failures + 1 < MAX_BOOT_FAILURES {
+            self.failures += 1;
+            return;
+        }
+        self.failures = 0;
         self.set_request(image, SwapRequest::None);
         if let Some(Withdrawn::SectorLost(_)) | None = withdrawn {
             // Rare, and only on parts whose trailer shares a sector with the image: start over rather than guess.

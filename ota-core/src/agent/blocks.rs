@@ -16,7 +16,8 @@ const RESET_VECTOR: usize = 4;
 
 /// A block as it arrived.
 pub(super) struct Arrived<'m> {
-    pub(super) stream: &'m str,
+    /// The stream it came from; `None`: the open range.
+    pub(super) stream: Option<&'m str>,
     pub(super) file_id: u32,
     pub(super) block_id: u32,
     pub(super) at: u32,
@@ -46,13 +47,17 @@ impl<'a> Agent<'a> {
             | State::Resetting
             | State::Stopped => return self.drop_message(Drop::Late),
         };
-        if block.stream.as_bytes() != self.arena.get(self.job.stream) {
-            return self.drop_message(Drop::Unknown);
+        if let Some(stream) = block.stream {
+            if stream.as_bytes() != self.arena.get(self.job.stream) {
+                return self.drop_message(Drop::Unknown);
+            }
+            if block.file_id != u32::from(self.job.file(file).id) {
+                return self.drop_message(Drop::WrongFile);
+            }
         }
-        if block.file_id != u32::from(self.job.file(file).id) {
-            return self.drop_message(Drop::WrongFile);
-        }
-        if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) {
+        // What an earlier life asked for may still arrive: only the file's first block is judged.
+        let judged = !judging || block.block_id == 0;
+        if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) || !judged {
             return self.drop_message(Drop::OutOfWindow);
         }
         let (from, to) = self.fetch.block_range(block.block_id);
@@ -180,8 +185,8 @@ impl<'a> Agent<'a> {
     }
 
     /// Flash holds the part in hand.
-    pub(super) fn part_held(&mut self) {
-        let Some((sector, part, mut hand)) = self.part_in_hand() else { return };
+    pub(super) fn part_held(&mut self, part: &Part) {
+        let Some(mut hand) = self.hand else { return };
         let len = part.to - part.from;
         if part.hash {
             self.fetch.hashed += len;
@@ -194,7 +199,6 @@ impl<'a> Agent<'a> {
             self.hand = Some(hand);
             return;
         }
-        let _ = sector;
         self.hand = None;
         self.fetch.hold(hand.block);
         let held = self.fetch.block_count - self.fetch.missing_count;
@@ -213,12 +217,12 @@ impl<'a> Agent<'a> {
     }
 
     /// How the part in hand compares with flash.
-    pub(super) fn part_compared(&mut self, compared: Compared) {
-        let Some((sector, _, mut hand)) = self.part_in_hand() else { return };
+    pub(super) fn part_compared(&mut self, part: &Part, compared: Compared) {
+        let Some((sector, mut hand)) = self.sector_in_hand() else { return };
         let Some(layout) = self.layout_in_hand() else { return };
         let secondary = layout.secondary();
         match compared {
-            Compared::Equal => self.part_held(),
+            Compared::Equal => self.part_held(part),
             Compared::Blank if secondary.reprogram() == Reprogram::Allowed || secondary.rewrite() => {
                 hand.blank = true;
                 self.hand = Some(hand);
@@ -237,7 +241,7 @@ impl<'a> Agent<'a> {
         if self.failures >= MAX_FLASH_FAILURES {
             return self.fail(Reason::FlashFailed, error as u32);
         }
-        if let Some((sector, _, _)) = self.part_in_hand() {
+        if let Some((sector, _)) = self.sector_in_hand() {
             self.give_up(sector);
         }
     }
@@ -254,21 +258,29 @@ impl<'a> Agent<'a> {
         }
     }
 
-    fn part_in_hand(&self) -> Option<(u32, Part, Hand)> {
+    /// The block in hand, and the sector its next part belongs to.
+    fn sector_in_hand(&self) -> Option<(u32, Hand)> {
         let hand = self.hand?;
         let image = self.job.file(self.fetch.file).image;
-        let (sector, part) = self.part(&hand, image, self.layout(image)?);
-        Some((sector, part, hand))
+        let (sector, _) = self.part(&hand, image, self.layout(image)?);
+        Some((sector, hand))
     }
 
     pub(super) fn layout_in_hand(&self) -> Option<&'a ImageLayout> {
         self.config.images.get(usize::from(self.job.file(self.fetch.file).image))
     }
 
-    /// Unwritten contents of a sector the power was cut in: compare before writing.
-    pub(super) fn distrust_part(&mut self) {
-        if let Some((sector, _, _)) = self.part_in_hand() {
-            self.fetch.put_sector(sector, Sector::Untrusted);
+    /// The block in hand is lost: the sectors that hold a part of it are compared before they are written again.
+    /// `writing`: one more part may have been written.
+    pub(super) fn distrust_hand(&mut self, writing: bool) {
+        if let (Some((sector, hand)), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) {
+            let (from, _) = self.fetch.block_range(hand.block);
+            let first = layout.secondary().sector_of(from.saturating_add(layout.image_offset()));
+            for sector in first..sector.saturating_add(u32::from(writing)) {
+                if self.fetch.sector(sector) == Sector::Open {
+                    self.fetch.put_sector(sector, Sector::Untrusted);
+                }
+            }
         }
         self.hand = None;
     }
@@ -289,7 +301,7 @@ impl Fetch<'_> {
             let from = range.start.saturating_sub(offset).min(self.size);
             let to = range.end.saturating_sub(offset).min(self.size);
             if self.sector(sector) == Sector::Untrusted
-                && (from / self.block_size..to.div_ceil(self.block_size)).any(|block| self.is_missing(block))
+                && self.blocks_of_bytes(from, to).any(|block| self.is_missing(block))
             {
                 self.give_up(sector, layout);
             }
@@ -321,7 +333,7 @@ fn judge_header(data: &[u8], file_size: u32, reset_vector: Option<(u32, u32)>) -
     let vector_at = usize::from(header.header_size) + RESET_VECTOR;
     if let (Some((first, last)), Some(bytes)) = (reset_vector, data.get(vector_at..vector_at + 4)) {
         let vector = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
-        if !(first..=last).contains(&vector) {
+        if !(first..last).contains(&(vector & !1)) {
             return Err(Reason::WrongSlot);
         }
     }

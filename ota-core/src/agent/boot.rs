@@ -30,6 +30,7 @@ impl Agent<'_> {
     /// The journal's newest record is here (or there is none): where does the job stand?
     pub(super) fn loaded(&mut self, now: u64, record: Option<&Record>) {
         self.check_at = now;
+        self.remembers = record.is_some();
         let none = Record::default();
         let record = record.unwrap_or(&none);
         self.restore(record);
@@ -39,6 +40,12 @@ impl Agent<'_> {
     fn derive(&mut self, record: &Record) -> State {
         let running = self.running();
         match (record.phase, running) {
+            // Confirmed, and yet another image runs: somebody else changed it. SUCCEEDED would not be true any more.
+            (Phase::Confirmed, Running::Other | Running::Mixed)
+                if self.images.iter().any(|image| image.intended != NONE) =>
+            {
+                self.end(Reason::Reverted)
+            }
             (Phase::Confirmed, _) if self.job.is_held() => State::Confirmed { custom: false },
             (Phase::Ended, _) if self.job.is_held() => State::Failed {
                 reason: Reason::from_number(record.reason).unwrap_or(Reason::StateLost),
@@ -49,15 +56,18 @@ impl Agent<'_> {
                 self.booted(record)
             }
             (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Mixed) => {
-                self.end(Reason::MixedImages)
+                self.mixed()
             }
             // An image under test that nobody knows: test it, report nothing, touch nothing.
             (_, Running::Other | Running::Intended | Running::Mixed) if self.revert() == Revert::Yes => {
                 self.forget_job();
                 self.testing(None)
             }
-            // An unknown image was tested and is confirmed by now, or gone.
-            (Phase::Testing, Running::Other) if self.images.iter().all(|i| i.intended == NONE) => State::Idle,
+            // An unknown image was tested and is confirmed by now, or gone; if the cloud has a job for it, it says so.
+            (Phase::Testing, Running::Other) if self.images.iter().all(|i| i.intended == NONE) => {
+                self.forget_job();
+                State::Idle
+            }
             (Phase::Testing, Running::Other) => {
                 self.remember_bad();
                 self.end(Reason::Reverted)
@@ -84,6 +94,8 @@ impl Agent<'_> {
     /// The image meant to boot runs.
     fn booted(&mut self, record: &Record) -> State {
         self.record_due = true;
+        // What the secondary slot held runs now; in its place lies the old image, or nothing.
+        self.resume = None;
         let reverts = self.config.images.iter().all(|image| image.mode().has_trailer_state());
         let confirmed = self.images.iter().filter_map(|i| i.state).all(|s| s.confirmed);
         if record.phase == Phase::Testing && reverts && confirmed && self.revert() == Revert::No {
@@ -133,6 +145,16 @@ impl Agent<'_> {
         self.images.iter().any(|image| image.state.is_some_and(|state| state.reverted))
     }
 
+    /// Only some images were exchanged. Where a reset takes those back, one is spent on it.
+    fn mixed(&mut self) -> State {
+        if self.revert() == Revert::No || self.resets > 0 {
+            return self.end(Reason::MixedImages);
+        }
+        self.resets = 1;
+        self.record_due = true;
+        State::Resetting
+    }
+
     /// The image meant to boot is not to be tried again.
     pub(super) fn remember_bad(&mut self) {
         self.bad_image = self.images.iter().map(|i| i.intended).find(|hash| *hash != NONE).unwrap_or(NONE);
@@ -152,8 +174,8 @@ impl Agent<'_> {
     pub(super) fn test_failed(&mut self) {
         match self.revert() {
             Revert::Yes => self.state = State::Resetting,
-            // Nobody knows whether a reset reverts: spend one on finding out.
-            Revert::Unknown if self.resets == 0 => {
+            // Nobody knows whether a reset reverts: spend one on finding out, if the next boot remembers that it was spent.
+            Revert::Unknown if self.resets == 0 && self.remembers => {
                 self.resets = 1;
                 self.record_due = true;
                 self.state = State::Resetting;
@@ -175,7 +197,8 @@ impl Agent<'_> {
                 version: record.version_number,
                 started: record.started,
                 digest: record.job_digest,
-                updated_by: Some(record.updated_by),
+                // 0: ended before anything was updated.
+                updated_by: (record.updated_by != 0).then_some(record.updated_by),
                 ..Job::default()
             };
         }

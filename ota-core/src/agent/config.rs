@@ -14,6 +14,19 @@ pub const MAX_REQUEST_SIZE: u32 = 128 * 1024;
 /// broker's largest message (128 KB), so half of it is the limit here.
 pub const BLOCK_SIZES: core::ops::RangeInclusive<u32> = 256..=65_536;
 
+/// Most bytes of names and values of [`Config::details`] together, so that every status update fits
+/// [`MAX_PAYLOAD_SIZE`](super::MAX_PAYLOAD_SIZE).
+pub const MAX_DETAILS_SIZE: usize = 768;
+
+/// A way blocks come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Plane {
+    /// AWS IoT MQTT-based file delivery.
+    Mqtt,
+    /// Ranges of an object behind a presigned URL.
+    Http,
+}
+
 /// Which file of a job goes to which image. The first one that matches counts; the document's path never does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Destination {
@@ -23,8 +36,8 @@ pub struct Destination {
     pub file_id: Option<u8>,
     /// The image: index into [`Config::images`].
     pub image: u8,
-    /// First and last address the image's reset vector may have, where the slot's place in the address map is known.
-    /// An image linked for another slot is rejected.
+    /// Addresses the image's reset vector may have (the first, and one past the last; the Thumb bit does not count), where
+    /// the slot's place in the address map is known. An image linked for another slot is rejected.
     pub reset_vector: Option<(u32, u32)>,
 }
 
@@ -74,6 +87,14 @@ pub struct Config<'a> {
     pub images: &'a [ImageLayout],
     /// Which file goes where.
     pub destinations: &'a [Destination],
+    /// The data planes this device has, the preferred one first. Which of them a job offers, its document says; when one
+    /// gives up the next one goes on with what flash holds.
+    pub planes: &'a [Plane],
+    /// Most bytes of one range over HTTP; 0: the whole missing run.
+    pub range_size: u32,
+    /// Memory allows one TLS session only: the link is closed while a range is read over HTTP, and opened again after so
+    /// many milliseconds at the latest. That is how long a cancel may go unheard. `None`: both at once.
+    pub one_session_ms: Option<u32>,
     /// Bytes of a block, a multiple of every secondary slot's write size. The client's receive buffer must hold a block,
     /// its envelope and its topic.
     pub block_size: u32,
@@ -111,6 +132,9 @@ impl<'a> Config<'a> {
             running_version: None,
             images,
             destinations: &[Destination { file_type: None, file_id: Some(0), image: 0, reset_vector: None }],
+            planes: &[Plane::Mqtt],
+            range_size: 0,
+            one_session_ms: None,
             block_size: 4096,
             window_max: 16,
             blocks_per_second: 100,
@@ -156,7 +180,8 @@ impl<'a> Config<'a> {
         if !BLOCK_SIZES.contains(&self.block_size) {
             return Err(ConfigError::BlockSize);
         }
-        if self.details.len() > 6 {
+        let details: usize = self.details.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.details.len() > 6 || details > MAX_DETAILS_SIZE {
             return Err(ConfigError::Details);
         }
         if self.destinations.iter().any(|d| usize::from(d.image) >= self.images.len()) {
@@ -192,6 +217,9 @@ impl Memory<'_> {
     /// A job id and a stream name of 128 bytes each, and one signature of up to 512 bytes with its base64 text.
     pub const STRINGS: usize = 128 + 128 + 700;
 
+    /// The same with a presigned URL of up to 2 KiB.
+    pub const STRINGS_WITH_URL: usize = Self::STRINGS + 2048;
+
     /// Bytes of block bitmap for the largest file of `image`.
     pub const fn block_bytes(image: &ImageLayout, block_size: u32) -> usize {
         bitmap::size(image.max_image_size().div_ceil(block_size))
@@ -212,7 +240,7 @@ pub enum ConfigError {
     Images,
     /// The block size is outside [`BLOCK_SIZES`] or no multiple of a slot's write size.
     BlockSize,
-    /// More than 6 pairs of the application's own.
+    /// More than 6 pairs of the application's own, or more than [`MAX_DETAILS_SIZE`] bytes of them.
     Details,
     /// A destination names an image that is not there.
     Destination,
@@ -230,7 +258,7 @@ impl core::fmt::Display for ConfigError {
             ConfigError::BlockSize => {
                 "the block size must be 256 to 65536 and a multiple of every secondary slot's write size"
             }
-            ConfigError::Details => "give at most 6 status detail pairs",
+            ConfigError::Details => "give at most 6 status detail pairs of 768 bytes in all",
             ConfigError::Destination => "a destination names an image that has no layout",
             ConfigError::BlockMemory => "the block bitmap is too small: use Memory::block_bytes",
             ConfigError::SectorMemory => "the sector memory is too small: use Memory::sector_bytes",

@@ -1,7 +1,7 @@
 //! What the agent publishes and subscribes to, as topics and bytes.
 
 use super::{Agent, Publication, Report, Request, State, Subscription};
-use crate::status::Line;
+use crate::status::{Line, Reason};
 use crate::transport::Qos;
 use crate::wire::topic::MAX_TOPIC_SIZE;
 use crate::wire::{
@@ -173,9 +173,14 @@ impl Agent<'_> {
                     return Err(EncodeError::BufferTooSmall);
                 };
                 let status = if rejected { JobStatus::Rejected } else { JobStatus::Failed };
+                let part =
+                    |shift: u32| Reason::from_number((detail >> shift) as u8).map_or("", Reason::spelling);
                 let text = match detail {
-                    0 => Line::<64>::format(format_args!("{reason}")),
-                    detail => Line::<64>::format(format_args!("{reason}: {detail:#010x}")),
+                    _both if reason == Reason::NoPlane => {
+                        Line::<96>::format(format_args!("{reason}: mqtt {}, http {}", part(8), part(0)))
+                    }
+                    0 => Line::<96>::format(format_args!("{reason}")),
+                    detail => Line::<96>::format(format_args!("{reason}: {detail:#010x}")),
                 };
                 self.encode_update(status, &[("reason", text.as_str()), updated_by], version, token, payload)
             }

@@ -5,6 +5,9 @@
 //! [`WINDOW_BLOCKS`] bits, for no block further than that beyond the front is ever asked for. That bound is also what
 //! makes a journal record small: front and one window describe every block held.
 
+use core::num::NonZeroU32;
+use core::ops::Range;
+
 use crate::bitmap;
 use crate::geometry::{Geometry, ImageLayout};
 
@@ -85,7 +88,7 @@ pub(crate) struct Fetch<'a> {
     /// Identity (job digest) of the data the sets speak of; `None`: of nothing.
     pub(crate) identity: Option<[u8; 32]>,
     pub(crate) file: u8,
-    pub(crate) block_size: u32,
+    block_size: NonZeroU32,
     pub(crate) size: u32,
     pub(crate) block_count: u32,
     pub(crate) missing_count: u32,
@@ -121,7 +124,8 @@ impl<'a> Fetch<'a> {
             sectors,
             identity: None,
             file: 0,
-            block_size,
+            // Checked with the configuration.
+            block_size: NonZeroU32::new(block_size).unwrap_or(NonZeroU32::MIN),
             size: 0,
             block_count: 0,
             missing_count: 0,
@@ -146,7 +150,7 @@ impl<'a> Fetch<'a> {
         self.identity = Some(identity);
         self.file = file;
         self.size = size;
-        self.block_count = size.div_ceil(self.block_size);
+        self.block_count = self.blocks_of_bytes(0, size).end;
         // The memory was checked against the largest image when the agent was made.
         bitmap::fill(self.missing, self.block_count);
         self.sectors.fill(0);
@@ -177,14 +181,11 @@ impl<'a> Fetch<'a> {
     /// The blocks held beyond the front, for a journal record.
     pub(crate) fn held_window(&self) -> [u8; 32] {
         let mut held = [0; 32];
-        for k in 0..WINDOW_BLOCKS {
-            let block = self.front.saturating_add(k);
-            if block < self.block_count
-                && !bitmap::is_missing(self.missing, block)
-                && let Some(byte) = held.get_mut((k / 8) as usize)
-            {
-                *byte |= 1 << (k % 8);
-            }
+        bitmap::window(self.missing, self.front, &mut held);
+        for (byte, at) in held.iter_mut().zip((self.front..).step_by(8)) {
+            // The file ends within this byte, or before it: what lies beyond is not missing, and not held either.
+            let beyond = u8::MAX.checked_shl(self.block_count.saturating_sub(at)).unwrap_or(0);
+            *byte = !(*byte | beyond);
         }
         held
     }
@@ -199,13 +200,19 @@ impl<'a> Fetch<'a> {
 
     /// File offsets of a block; the last one is short.
     pub(crate) fn block_range(&self, block: u32) -> (u32, u32) {
-        let from = block.saturating_mul(self.block_size);
-        (from, from.saturating_add(self.block_size).min(self.size))
+        let from = block.saturating_mul(self.block_size.get());
+        (from, from.saturating_add(self.block_size.get()).min(self.size))
+    }
+
+    /// The blocks that hold file bytes `from..to`.
+    pub(crate) fn blocks_of_bytes(&self, from: u32, to: u32) -> Range<u32> {
+        let whole = to / self.block_size;
+        from / self.block_size..whole + u32::from(to % self.block_size != 0)
     }
 
     /// Bytes held without a gap from byte 0.
     pub(crate) fn front_bytes(&self) -> u32 {
-        self.front.saturating_mul(self.block_size).min(self.size)
+        self.front.saturating_mul(self.block_size.get()).min(self.size)
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -281,6 +288,18 @@ impl<'a> Fetch<'a> {
         (request.count > 0).then_some(request)
     }
 
+    /// The missing blocks from the front to the next one held, `most` at most.
+    pub(crate) fn missing_run(&self, most: u32) -> Range<u32> {
+        let run = bitmap::missing_run(self.missing, self.front);
+        run.start..run.end.min(self.block_count).min(run.start.saturating_add(most))
+    }
+
+    /// The blocks of `run` will come, in order.
+    pub(crate) fn expect(&mut self, run: Range<u32>) {
+        self.alive = false;
+        self.asked_end = self.asked_end.max(run.end);
+    }
+
     /// `request` goes out: its blocks are under way.
     pub(crate) fn asked(&mut self, request: &BlockRequest) {
         self.newer = Ring::default();
@@ -334,7 +353,7 @@ impl<'a> Fetch<'a> {
         if from >= to {
             return false;
         }
-        for block in from / self.block_size..to.div_ceil(self.block_size) {
+        for block in self.blocks_of_bytes(from, to) {
             if bitmap::set(self.missing, block) {
                 self.missing_count += 1;
             }
@@ -385,14 +404,14 @@ pub(super) const fn sector_memory(sector_count: u32) -> usize {
 }
 
 fn blocks_of(request: &BlockRequest) -> impl Iterator<Item = u32> + '_ {
-    let offset = request.offset;
-    (0..WINDOW_BLOCKS)
-        .filter(|k| request.bits.get((k / 8) as usize).is_some_and(|b| b & (1 << (k % 8)) != 0))
-        .map(move |k| offset.saturating_add(k))
+    let bytes = request.bits.iter().zip((request.offset..).step_by(8)).filter(|(byte, _)| **byte != 0);
+    bytes.flat_map(|(byte, first)| {
+        (0..8).filter(move |k| byte & (1 << k) != 0).map(move |k| first.saturating_add(k))
+    })
 }
 
 /// Sectors of the secondary slot that hold file bytes `from..to`.
-fn sectors_of(image: &ImageLayout, from: u32, to: u32) -> core::ops::Range<u32> {
+fn sectors_of(image: &ImageLayout, from: u32, to: u32) -> Range<u32> {
     let secondary: &Geometry = image.secondary();
     let offset = image.image_offset();
     let first = secondary.sector_of(from.saturating_add(offset));

@@ -7,6 +7,7 @@ use crate::journal::Record;
 use crate::policy::{Answer, Drop, Question};
 use crate::slot::{Compared, FlashError};
 use crate::trailer::Pending;
+use crate::transport::RangeError;
 use crate::verify::{Verified, VerifyError};
 use crate::wire::{DescribeAnswer, ExecutionState, Rejected, StreamErrorCode, Token};
 
@@ -14,7 +15,7 @@ use crate::wire::{DescribeAnswer, ExecutionState, Rejected, StreamErrorCode, Tok
 /// the application.
 #[derive(Debug)]
 pub enum Input<'m> {
-    /// The first input after [`Agent::new`]. Also right at any other time: it starts over as after a reset.
+    /// The first input after [`Agent::new`](super::Agent::new). Also right at any other time: it starts over as after a reset.
     Start,
     /// The action is done.
     Done,
@@ -113,6 +114,13 @@ pub enum Message<'m> {
         /// Why.
         code: StreamErrorCode,
     },
+    /// The next block of the open range, of the plane over HTTP.
+    RangeBlock {
+        /// The payload; it starts at byte 0 of the message in hand.
+        data: &'m [u8],
+    },
+    /// The open range came to nothing.
+    RangeFailed(RangeError),
     /// Not ours, or not decodable.
     Useless(Drop),
 }
@@ -131,10 +139,14 @@ pub enum Action {
     Connect,
     /// Drop the link and stay offline.
     Disconnect,
-    /// Subscribe ([`Agent::filters`]).
+    /// Subscribe ([`Agent::filters`](super::Agent::filters)).
     Subscribe(Subscription),
-    /// Publish ([`Agent::encode`]). Releases the message in hand.
+    /// Publish ([`Agent::encode`](super::Agent::encode)). Releases the message in hand.
     Publish(Publication),
+    /// Ask for a range of a file over HTTP and, from now on, take its blocks in whenever the agent receives. Done at once.
+    OpenRange(RangeRequest),
+    /// Close the open range. Done at once.
+    CloseRange,
     /// Receive a message, or time out. Releases the message in hand.
     Receive {
         /// When to time out, milliseconds.
@@ -167,9 +179,9 @@ pub enum Action {
         /// One past the last byte.
         to: u32,
     },
-    /// Write a journal record ([`Agent::record`]).
+    /// Write a journal record ([`Agent::record`](super::Agent::record)).
     Record,
-    /// Verify the file → [`Input::Verified`] ([`Agent::signature`]).
+    /// Verify the file → [`Input::Verified`] ([`Agent::signature`](super::Agent::signature)).
     Verify {
         /// The image.
         image: u8,
@@ -207,6 +219,19 @@ pub struct Part {
     pub to: u32,
     /// The digest has reached exactly this part: run it over these bytes too.
     pub hash: bool,
+}
+
+/// A range of a file over HTTP; whole blocks, the last of a file short.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RangeRequest {
+    /// The file, as numbered in the job ([`Agent::url`](super::Agent::url)).
+    pub file: u8,
+    /// First byte.
+    pub from: u32,
+    /// One past the last byte.
+    pub to: u32,
+    /// Bytes of the whole file.
+    pub size: u32,
 }
 
 /// Topic filters asked for together.

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Config, MAX_IMAGES};
+use super::{Config, MAX_IMAGES, Plane};
 use crate::status::{Reason, reason_of_document};
 use crate::wire::base64;
 use crate::wire::{Execution, JobStatus, OtaDocument, Text};
@@ -29,12 +29,29 @@ impl<'a> Arena<'a> {
         self.used = 0;
     }
 
+    /// Forgets everything from `mark` on.
+    fn truncate(&mut self, mark: u16) {
+        self.used = self.used.min(mark);
+    }
+
     pub(crate) fn push(&mut self, text: &[u8]) -> Option<Span> {
         let span = Span { start: self.used, len: u16::try_from(text.len()).ok()? };
         let end = self.used.checked_add(span.len)?;
-        self.bytes.get_mut(usize::from(span.start)..usize::from(end))?.copy_from_slice(text);
+        // Split at the text's own length: so the compiler sees that both sides of the copy are as long.
+        let (place, _) = self.bytes.get_mut(usize::from(span.start)..)?.split_at_mut_checked(text.len())?;
+        place.copy_from_slice(text);
         self.used = end;
         Some(span)
+    }
+
+    /// JSON text, unescaped.
+    fn push_text(&mut self, text: Text<'_>) -> Result<Span, Reason> {
+        let start = self.used;
+        let room = self.bytes.get_mut(usize::from(start)..).unwrap_or(&mut []);
+        let len = text.unescape(room).map_err(|_| Reason::DocumentTooLarge)?.len();
+        let len = u16::try_from(len).map_err(|_| Reason::DocumentTooLarge)?;
+        self.used = start.checked_add(len).ok_or(Reason::DocumentTooLarge)?;
+        Ok(Span { start, len })
     }
 
     pub(crate) fn get(&self, span: Span) -> &[u8] {
@@ -58,6 +75,8 @@ pub(crate) struct File {
     pub(crate) size: u32,
     /// The job's signature over the file, decoded (DER for ECDSA).
     pub(crate) signature: Span,
+    /// Where it lies for the plane over HTTP; a secret, never logged.
+    pub(crate) url: Span,
 }
 
 /// The held job execution. `id` empty: none is held.
@@ -75,6 +94,11 @@ pub(crate) struct Job {
     pub(crate) loaded: bool,
     pub(crate) files: [File; MAX_IMAGES],
     pub(crate) file_count: u8,
+    /// The planes the document offers.
+    pub(crate) mqtt: bool,
+    pub(crate) http: bool,
+    /// Where the URLs begin in the arena: they are replaced when they expire.
+    pub(crate) urls_at: u16,
     /// Identity of the data: SHA-256 over every file's size, image and signature.
     pub(crate) digest: [u8; 32],
     /// `statusDetails.updatedBy` as the service or the journal had it.
@@ -123,14 +147,18 @@ impl Job {
         config: &Config<'_>,
         document: &OtaDocument<'_>,
     ) -> Result<(), Reason> {
-        if !document.protocols.mqtt {
-            return Err(Reason::UnknownProtocol);
-        }
         if usize::from(document.file_count) > MAX_IMAGES {
             return Err(Reason::TooManyFiles);
         }
-        let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
-        self.stream = arena.push(stream.as_bytes()).ok_or(Reason::DocumentTooLarge)?;
+        self.mqtt = document.protocols.mqtt;
+        self.http = document.protocols.http;
+        if !config.planes.iter().any(|plane| self.offers(*plane)) {
+            return Err(Reason::UnknownProtocol);
+        }
+        if self.mqtt {
+            let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
+            self.stream = arena.push(stream.as_bytes()).ok_or(Reason::DocumentTooLarge)?;
+        }
         let mut identity = Sha256::new();
         self.file_count = 0;
         for index in 0..document.file_count {
@@ -159,7 +187,7 @@ impl Job {
             identity.update([image]);
             identity.update(arena.get(signature));
             let place = self.files.get_mut(usize::from(index)).ok_or(Reason::TooManyFiles)?;
-            *place = File { id: file.id, image, size: file.size, signature };
+            *place = File { id: file.id, image, size: file.size, signature, url: Span::default() };
             self.file_count += 1;
         }
         if self.file_count == 0 {
@@ -170,8 +198,39 @@ impl Job {
             files.sort_unstable_by_key(|file| core::cmp::Reverse(file.image));
         }
         self.digest = identity.finalize().into();
+        self.urls_at = arena.used;
+        if self.http && config.planes.contains(&Plane::Http) {
+            self.load_urls(arena, document)?;
+        }
         self.loaded = true;
         Ok(())
+    }
+
+    /// Takes the URLs over, new ones in place of those held.
+    pub(crate) fn load_urls(
+        &mut self,
+        arena: &mut Arena<'_>,
+        document: &OtaDocument<'_>,
+    ) -> Result<(), Reason> {
+        arena.truncate(self.urls_at);
+        for index in 0..document.file_count {
+            let file = document.file(index).map_err(reason_of_document)?;
+            let url = file.url.ok_or(Reason::DocumentMalformed)?;
+            let span = arena.push_text(url)?;
+            if let Some(held) =
+                self.files.iter_mut().find(|held| held.id == file.id && held.size == file.size)
+            {
+                held.url = span;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn offers(&self, plane: Plane) -> bool {
+        match plane {
+            Plane::Mqtt => self.mqtt,
+            Plane::Http => self.http,
+        }
     }
 
     pub(crate) fn file(&self, index: u8) -> File {

@@ -210,10 +210,13 @@ impl Agent<'_> {
         if retried {
             self.retried(now);
         }
-        let State::Offered { stage, .. } = self.state else { return };
         if self.job.loaded {
+            if let Document::Ota(ota) = &execution.document {
+                self.refresh_urls(now, ota);
+            }
             return;
         }
+        let State::Offered { stage, .. } = self.state else { return };
         match &execution.document {
             Document::Ota(ota) => {
                 self.withheld = 0;
@@ -266,6 +269,17 @@ impl Agent<'_> {
     /// The held job is canceled, deleted or timed out.
     pub(super) fn gone(&mut self, now: u64) {
         match self.state {
+            State::Offered { .. }
+            | State::Judging { .. }
+            | State::Downloading { .. }
+            | State::Verifying { .. }
+            | State::Verified { .. }
+            | State::Ready { .. }
+                if self.is_requested() =>
+            {
+                self.failures = 0;
+                self.state = State::Withdrawing { image: 0, reason: None }
+            }
             State::Offered { .. }
             | State::Judging { .. }
             | State::Downloading { .. }
@@ -357,7 +371,7 @@ impl Agent<'_> {
                     if let State::Failed { reason, rejected: true, detail } = self.state {
                         self.state = State::Failed { reason, rejected: !self.job.started, detail };
                     }
-                    self.retry_or_give_up(now, request, tries);
+                    self.repeat(now, request, tries);
                 }
                 None => {
                     self.job.version = None;
@@ -381,6 +395,11 @@ impl Agent<'_> {
         if tries >= MAX_REFUSALS {
             return self.gone(now);
         }
+        self.repeat(now, request, tries);
+    }
+
+    /// The same request with what the refusal taught: at once, then after pauses.
+    fn repeat(&mut self, now: u64, request: Request, tries: u8) {
         match tries {
             0 => self.call = Call::Retry { request, at: now, tries: 1 },
             tries => self.again(now, request, tries),

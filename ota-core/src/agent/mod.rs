@@ -29,6 +29,7 @@ mod io;
 mod job;
 mod jobs;
 mod plan;
+mod planes;
 mod record;
 mod state;
 mod words;
@@ -40,12 +41,17 @@ use crate::status::{Ended, Reason};
 use crate::verify::Verified;
 use crate::version::Version;
 
-pub use config::{BLOCK_SIZES, Config, ConfigError, Destination, MAX_REQUEST_SIZE, Memory, Timing};
+pub use config::{
+    BLOCK_SIZES, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory, Plane, Timing,
+};
 pub use encode::{Filters, MAX_PAYLOAD_SIZE, TopicBuffer};
 pub use fetch::BlockRequest;
 use fetch::Fetch;
-pub use io::{Action, Failure, Input, Message, Outcome, Part, Publication, Report, Request, Subscription};
+pub use io::{
+    Action, Failure, Input, Message, Outcome, Part, Publication, RangeRequest, Report, Request, Subscription,
+};
 use job::{Arena, Job};
+use planes::Planes;
 pub use state::{Stage, State, StateKind};
 
 /// Images one device may have, and files one job may have.
@@ -61,12 +67,14 @@ enum Doing {
     Disconnect,
     Subscribe(Subscription),
     Publish(Publication),
+    OpenRange,
+    CloseRange,
     Receive,
     Pause,
     Consult(Question),
     Erase { sector: u32 },
-    Compare,
-    Write,
+    Compare(Part),
+    Write(Part),
     Hash { to: u32 },
     Record,
     Verify,
@@ -81,6 +89,8 @@ enum Doing {
 enum Link {
     /// The application wants no network.
     Suspended { closed: bool },
+    /// Put aside for a range over HTTP, where memory allows one session only; wanted again at `until`.
+    Aside { until: u64, closed: bool },
     /// Down; tried again at `at`.
     Down { at: u64, tries: u8 },
     /// Up; what is subscribed.
@@ -140,6 +150,10 @@ struct Image {
 pub struct Statistics {
     /// Requests for blocks published.
     pub block_requests: u32,
+    /// Ranges asked for over HTTP.
+    pub ranges: u32,
+    /// URLs asked for afresh.
+    pub url_refreshes: u32,
     /// Blocks accepted.
     pub blocks_received: u32,
     /// Blocks flash held already.
@@ -169,6 +183,7 @@ pub struct Agent<'a> {
     call: Call,
     job: Job,
     hand: Option<Hand>,
+    planes: Planes,
     images: [Image; MAX_IMAGES],
     tokens: [Option<Verified>; MAX_IMAGES],
     /// When Jobs is asked for the next (or after the held) job.
@@ -190,6 +205,8 @@ pub struct Agent<'a> {
     /// MCUboot's hash and the job digest of the last image that was reverted or failed its test; zero: none.
     bad_image: [u8; 32],
     bad_job: [u8; 32],
+    /// The journal held a record at boot: what is written to it now is there at the next one.
+    remembers: bool,
     /// Resets spent on an image of which nobody knows whether a reset reverts it.
     resets: u8,
     /// Attempts at set pending, or at a sector, that failed.
@@ -217,6 +234,7 @@ impl<'a> Agent<'a> {
             call: Call::None,
             job: Job::default(),
             hand: None,
+            planes: Planes::new(),
             images: [Image { state: None, intended: [0; 32] }; MAX_IMAGES],
             tokens: [const { None }; MAX_IMAGES],
             check_at: 0,
@@ -229,6 +247,7 @@ impl<'a> Agent<'a> {
             progress_due: false,
             bad_image: [0; 32],
             bad_job: [0; 32],
+            remembers: false,
             resets: 0,
             failures: 0,
             booted_at: 0,
@@ -277,6 +296,11 @@ impl<'a> Agent<'a> {
         self.arena.get(self.job.file(file).signature)
     }
 
+    /// The URL of a file of the held job, for the plane over HTTP. A secret: never log it.
+    pub fn url(&self, file: u8) -> &str {
+        self.arena.text(self.job.file(file).url)
+    }
+
     /// How the last job ended, since the last call.
     pub fn take_ended(&mut self) -> Option<Ended> {
         self.ended.take()
@@ -317,6 +341,7 @@ impl<'a> Agent<'a> {
     /// The job fails (or is rejected, where nothing has started yet). What flash holds of it stays.
     fn fail(&mut self, reason: Reason, detail: u32) {
         self.hand = None;
+        self.failures = 0;
         self.tokens = [const { None }; MAX_IMAGES];
         self.fetch.forget_requests();
         self.call = Call::None;
@@ -339,6 +364,8 @@ impl<'a> Agent<'a> {
     fn failed(&mut self, reason: Reason, detail: u32) -> State {
         if !self.job.is_held() {
             self.ended = Some(Ended::Failed(reason));
+            // The question for a job that was under way is forgotten: ask again.
+            self.check_at = 0;
             return State::Idle;
         }
         // REJECTED is accepted only from QUEUED.
@@ -408,9 +435,12 @@ impl<'a> Agent<'a> {
             // Never at once, even after a link that was fine: two devices with one client id throw each other off the
             // broker for ever, and it takes one connection a second.
             Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
+            Link::Aside { .. } => 0,
         };
         let at = now + self.pause(self.config.timing.retry_ms, tries);
         self.link = Link::Down { at, tries: tries.saturating_add(1) };
+        // The driver works with one link, and a range beside it.
+        self.range_closed();
         self.fetch.forget_requests();
         self.call = match self.call {
             Call::None => Call::None,

@@ -3,7 +3,9 @@
 //! In this order: finish; the block in hand; the journal; what the state can do without the network; the link and what
 //! goes over it; wait.
 
-use super::{Action, Agent, Call, Doing, Link, Outcome, Publication, Request, Stage, State, Subscription};
+use super::{
+    Action, Agent, Call, Doing, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription,
+};
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::Question;
@@ -18,7 +20,7 @@ const MAX_TURNS: u32 = 16;
 const OFFLINE_TRIES: u8 = 3;
 
 /// One look at what is known.
-enum Next {
+pub(super) enum Next {
     Act(Action),
     /// The state changed: look again.
     Again,
@@ -64,7 +66,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    fn act(&mut self, doing: Doing, action: Action) -> Next {
+    pub(super) fn act(&mut self, doing: Doing, action: Action) -> Next {
         self.doing = doing;
         Next::Act(action)
     }
@@ -92,8 +94,8 @@ impl<'a> Agent<'a> {
                 Next::Again
             }
             Sector::Closed => self.act(Doing::Erase { sector }, Action::Erase { image, sector }),
-            Sector::Untrusted if !hand.blank => self.act(Doing::Compare, Action::Compare(part)),
-            Sector::Untrusted | Sector::Open => self.act(Doing::Write, Action::Write(part)),
+            Sector::Untrusted if !hand.blank => self.act(Doing::Compare(part), Action::Compare(part)),
+            Sector::Untrusted | Sector::Open => self.act(Doing::Write(part), Action::Write(part)),
         }
     }
 
@@ -204,7 +206,7 @@ impl<'a> Agent<'a> {
     fn is_offline(&self) -> bool {
         let link = match self.link {
             Link::Down { tries, .. } => tries,
-            Link::Up { .. } => 0,
+            Link::Up { .. } | Link::Aside { .. } => 0,
             Link::Suspended { .. } => OFFLINE_TRIES,
         };
         let call = match self.call {
@@ -231,20 +233,31 @@ impl<'a> Agent<'a> {
                 self.act(Doing::Subscribe(Subscription::Jobs), Action::Subscribe(Subscription::Jobs))
             }
             Link::Up { stream, .. } => self.plan_online(now, waited, stream),
+            Link::Aside { closed: false, .. } => self.act(Doing::Disconnect, Action::Disconnect),
+            Link::Aside { until, closed: true } => self.plan_aside(now, waited, until),
         }
     }
 
     fn plan_online(&mut self, now: u64, waited: bool, stream: bool) -> Next {
+        match self.plan_unwanted() {
+            Next::Nothing => {}
+            next => return next,
+        }
         match self.plan_jobs(now, waited) {
             Next::Nothing => {}
             next => return next,
         }
         if let State::Judging { file, .. } | State::Downloading { file } = self.state {
-            if !stream {
+            if !stream && self.planes.current == Plane::Mqtt {
                 return self
                     .act(Doing::Subscribe(Subscription::Stream), Action::Subscribe(Subscription::Stream));
             }
-            if let Some(layout) = self.layout(self.job.file(file).image) {
+            if self.put_aside(now) {
+                return Next::Again;
+            }
+            if !self.has_one_session()
+                && let Some(layout) = self.layout(self.job.file(file).image)
+            {
                 match self.plan_fetch(now, waited, file, layout) {
                     Next::Nothing => {}
                     next => return next,
@@ -292,7 +305,8 @@ impl<'a> Agent<'a> {
             State::Confirmed { .. } | State::Failed { .. } => owed.map(Request::Report),
             _other if now >= self.check_at => Some(match self.job.is_held() {
                 true => Request::Held {
-                    document: !self.job.loaded && matches!(self.state, State::Offered { .. }),
+                    document: self.planes.stale
+                        || !self.job.loaded && matches!(self.state, State::Offered { .. }),
                 },
                 false => Request::Next { document: true },
             }),
@@ -312,7 +326,41 @@ impl<'a> Agent<'a> {
     }
 
     /// Requests for blocks, sectors erased ahead, hashing while waiting.
-    fn plan_fetch(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
+    pub(super) fn plan_fetch(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
+        let asked = match self.planes.current {
+            Plane::Mqtt => self.plan_blocks(now, waited, file, layout),
+            Plane::Http => {
+                self.plan_range(now, is_late(now, waited, self.fetch.due, self.config.timing.request_ms))
+            }
+        };
+        match asked {
+            Next::Nothing => self.plan_ahead(file, layout),
+            next => next,
+        }
+    }
+
+    /// While blocks travel: erase where they will land, then let the digest catch up.
+    fn plan_ahead(&mut self, file: u8, layout: &'a ImageLayout) -> Next {
+        let held = self.job.file(file);
+        if let State::Judging { .. } = self.state {
+            return Next::Nothing;
+        }
+        let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
+        if !slow
+            && self.cleared
+            && !layout.secondary().rewrite()
+            && let Some(sector) = self.fetch.closed_ahead(layout)
+        {
+            return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+        }
+        if self.fetch.hashed < self.fetch.front_bytes() {
+            return self.hash(held.image, self.fetch.front_bytes());
+        }
+        Next::Nothing
+    }
+
+    /// Requests for blocks over MQTT.
+    fn plan_blocks(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
         let held = self.job.file(file);
         let judging = matches!(self.state, State::Judging { .. });
         let under_way = self.fetch.under_way();
@@ -320,7 +368,8 @@ impl<'a> Agent<'a> {
             return self.blocks_overdue(now);
         }
         let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
-        let low = if slow { 0 } else { self.fetch.window / 2 };
+        // Only the first block can be judged: nothing else is asked for before it is here.
+        let low = if slow || judging { 0 } else { self.fetch.window / 2 };
         let all_asked = u32::from(under_way) >= self.fetch.missing_count;
         if under_way <= low && now >= self.fetch.paced && !all_asked {
             let wanted = if judging { 1 } else { u32::from(self.fetch.window.saturating_sub(under_way)) };
@@ -343,34 +392,24 @@ impl<'a> Agent<'a> {
                 return self.act(Doing::Publish(publication), Action::Publish(publication));
             }
         }
-        if judging {
-            return Next::Nothing;
-        }
-        // While the first blocks travel: erase where they will land, then let the digest catch up.
-        if !slow
-            && self.cleared
-            && !layout.secondary().rewrite()
-            && let Some(sector) = self.fetch.closed_ahead(layout)
-        {
-            return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
-        }
-        if self.fetch.hashed < self.fetch.front_bytes() {
-            return self.hash(held.image, self.fetch.front_bytes());
-        }
         Next::Nothing
+    }
+
+    /// A request for blocks brought nothing: again after a growing pause, until that is too much.
+    pub(super) fn blocks_useless(&mut self, now: u64) {
+        self.fetch.useless = self.fetch.useless.saturating_add(1);
+        if self.fetch.useless >= self.config.useless_max.max(1) {
+            return self.plane_lost(now, Reason::NoBlocks, 0);
+        }
+        // The job may have been canceled and its stream deleted, or the link be half dead.
+        self.check_at = self.check_at.min(now);
+        self.fetch.paced = now + self.pause(self.config.timing.retry_ms, self.fetch.useless - 1);
     }
 
     /// What is under way did not come.
     fn blocks_overdue(&mut self, now: u64) -> Next {
         if !self.fetch.alive {
-            self.fetch.useless += 1;
-            if self.fetch.useless >= self.config.useless_max.max(1) {
-                self.fail(Reason::NoBlocks, 0);
-                return Next::Again;
-            }
-            // The job may have been canceled and its stream deleted, or the link be half dead.
-            self.check_at = self.check_at.min(now);
-            self.fetch.paced = now + self.pause(self.config.timing.retry_ms, self.fetch.useless - 1);
+            self.blocks_useless(now);
         }
         self.fetch.forget_requests();
         self.fetch.shrink();
@@ -378,7 +417,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The next moment something is due without the network.
-    fn local_deadline(&self, now: u64) -> u64 {
+    pub(super) fn local_deadline(&self, now: u64) -> u64 {
         let poll = now + u64::from(self.config.timing.poll_ms);
         match self.state {
             State::Offered { at, .. } if self.job.loaded && at > now => at.min(poll),
@@ -415,7 +454,7 @@ impl<'a> Agent<'a> {
             Call::Waiting { until: at, .. } | Call::Retry { at, .. } => until = until.min(at),
         }
         if let State::Judging { .. } | State::Downloading { .. } = self.state {
-            if self.fetch.under_way() > 0 {
+            if self.fetch.under_way() > 0 || self.planes.is_open() {
                 until = until.min(self.fetch.due);
             }
             if self.fetch.under_way() <= self.fetch.window / 2 && self.fetch.paced > now {

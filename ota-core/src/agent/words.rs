@@ -66,10 +66,13 @@ impl Agent<'_> {
             (Question::RevertedBefore, Answer::Yes) => {
                 (self.bad_image, self.bad_job) = ([0; 32], [0; 32]);
                 self.record_due = true;
+                self.ask_version(now);
             }
             (Question::Start | Question::RevertedBefore, Answer::Later { ms }) => {
                 if let State::Offered { stage, .. } = self.state {
                     self.state = State::Offered { at: later(ms), stage };
+                } else {
+                    self.fail(Reason::RevertedBefore, 0);
                 }
             }
             (Question::Start, Answer::No) => self.fail(Reason::Declined, 0),
@@ -156,6 +159,7 @@ impl Agent<'_> {
             (Stage::New, None) => 0,
         };
         self.tokens = [const { None }; super::MAX_IMAGES];
+        self.choose_plane();
         self.failures = 0;
         self.next_file(now, stage);
         if known.is_none() {

@@ -21,7 +21,8 @@ impl Held<'_> {
     /// No message is in hand.
     pub const NONE: Held<'static> = Held { block: &[], payload: &[] };
 
-    pub(super) fn part(&self, from: u32, to: u32) -> &[u8] {
+    /// Bytes `from..to` of the message, as a [`Part`](crate::agent::Part) names them; empty where there are none.
+    pub fn part(&self, from: u32, to: u32) -> &[u8] {
         self.block.get(from as usize..to as usize).unwrap_or(&[])
     }
 }

@@ -80,6 +80,8 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
             | Action::Disconnect
             | Action::Subscribe(_)
             | Action::Publish(_)
+            | Action::OpenRange(_)
+            | Action::CloseRange
             | Action::Receive { .. }
             | Action::Pause { .. }
             | Action::Finish(_) => false,
@@ -147,6 +149,8 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
             | Action::Disconnect
             | Action::Subscribe(_)
             | Action::Publish(_)
+            | Action::OpenRange(_)
+            | Action::CloseRange
             | Action::Receive { .. }
             | Action::Pause { .. }
             | Action::Finish(_) => Completion::Failed(Failure::Refused),

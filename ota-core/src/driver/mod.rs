@@ -5,18 +5,178 @@
 //!
 //! The message in hand is the one in the MQTT client's receive buffer. It stays there, borrowed, while the agent writes
 //! parts of it to flash, and is released by whatever needs the link next; nothing is copied on the way.
+//!
+//! # Without an async runtime
+//!
+//! [`run`] is one driver of several possible ones. A blocking super-loop does what it does: it hands each action to its own
+//! MQTT client or to [`Local::perform`], and the completion to the next step. Here `Mqtt` is such a client: its calls
+//! return when they are done, and `receive` at the latest when its time is over. `completion` makes `Input::Done` of `Ok` and
+//! `Input::Failed` of `Err`.
+//!
+//! ```
+//! # use std::cell::{Cell, RefCell};
+//! use embassy_futures::block_on;
+//! use ota_core::agent::{Action, Agent, Failure, Filters, Input, Outcome, TopicBuffer};
+//! use ota_core::driver::{Held, Local, decode};
+//! use ota_core::{boot::Images, command::Commands, journal::Journal, policy::*, transport::Qos, verify::Scheme};
+//! # use ota_core::transport::Received;
+//! # use ota_core::agent::{Config, Memory};
+//! # use ota_core::boot::{Image, SharedFlash};
+//! # use ota_core::geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout};
+//! # use ota_core::journal::NoJournal;
+//! # use ota_core::verify::{EcdsaP256, PublicKey, Rules};
+//! # use ota_sim::aws::{Link, LinkConfig, Message, OtaSpec, Service, ServiceConfig};
+//! # use ota_sim::flash::{Device as _, FlashConfig, Kind, VecFlash};
+//! # use ota_sim::image::{ImageBuilder, Key};
+//!
+//! fn update<I: Images, J: Journal, P: Policy, O: Observer, S: Scheme>(
+//!     agent: &mut Agent<'_>,
+//!     local: &mut Local<'_, I, J, P, O, S>,
+//!     mqtt: &mut Mqtt,
+//!     commands: &Commands,
+//! ) -> Outcome {
+//!     let mut buffer = [0; 2048];
+//!     let mut action = local.step(agent, now_ms(), Input::Start);
+//!     loop {
+//!         let input = match action {
+//!             Action::Finish(outcome) => return outcome,
+//!             Action::Connect => completion(mqtt.connect()),
+//!             Action::Disconnect => completion(mqtt.disconnect()),
+//!             Action::Subscribe(subscription) => {
+//!                 let mut filters: Filters = [(TopicBuffer::new(), Qos::AtMostOnce); 3];
+//!                 let count = agent.filters(subscription, &mut filters).unwrap_or(0);
+//!                 completion(filters[..count].iter().try_for_each(|(topic, _)| mqtt.subscribe(topic.as_str())))
+//!             }
+//!             Action::Publish(publication) => {
+//!                 let mut topic = TopicBuffer::new();
+//!                 match agent.encode(&publication, &mut topic, &mut buffer) {
+//!                     Ok((len, qos)) => completion(mqtt.publish(topic.as_str(), &buffer[..len], qos)),
+//!                     Err(_) => Input::Failed(Failure::Refused),
+//!                 }
+//!             }
+//!             // Once round the super-loop: the application's own work, the watchdog, then this.
+//!             Action::Receive { until_ms } | Action::Pause { until_ms } => match commands.take() {
+//!                 Some(command) => Input::Command(command),
+//!                 None => match mqtt.receive(until_ms) {
+//!                     Err(Lost) => Input::Failed(Failure::Link),
+//!                     Ok(None) => Input::Timeout,
+//!                     Ok(Some(received)) => {
+//!                         let (message, held) = decode(agent.config().thing_name, &received, &mut buffer);
+//!                         action = local.step(agent, now_ms(), Input::Message(message));
+//!                         // The message stays in the client's buffer until flash holds what it brought.
+//!                         while Local::<I, J, P, O, S>::can_perform(&action) {
+//!                             let done = block_on(local.perform(agent, action, &held));
+//!                             action = local.step_with(agent, now_ms(), done);
+//!                         }
+//!                         continue;
+//!                     }
+//!                 },
+//!             },
+//!             flash_or_policy => {
+//!                 let done = block_on(local.perform(agent, flash_or_policy, &Held::NONE));
+//!                 action = local.step_with(agent, now_ms(), done);
+//!                 continue;
+//!             }
+//!         };
+//!         action = local.step(agent, now_ms(), input);
+//!     }
+//! }
+//!
+//! # fn completion(result: Result<(), Lost>) -> Input<'static> {
+//! #     result.map_or(Input::Failed(Failure::Link), |()| Input::Done)
+//! # }
+//! # struct Lost;
+//! # thread_local!(static CLOCK: Cell<u64> = const { Cell::new(0) });
+//! # fn now_ms() -> u64 { CLOCK.get() }
+//! # struct Mqtt { link: Link, message: Option<Message>, online: bool }
+//! # impl Mqtt {
+//! #     fn connect(&mut self) -> Result<(), Lost> {
+//! #         self.link.connect(now_ms());
+//! #         self.online = true;
+//! #         Ok(())
+//! #     }
+//! #     fn disconnect(&mut self) -> Result<(), Lost> {
+//! #         self.link.disconnect(now_ms());
+//! #         self.online = false;
+//! #         Ok(())
+//! #     }
+//! #     fn subscribe(&mut self, filter: &str) -> Result<(), Lost> {
+//! #         self.link.subscribe(now_ms(), filter, 1).map(|_| ()).map_err(|_| Lost)
+//! #     }
+//! #     fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos) -> Result<(), Lost> {
+//! #         let qos = u8::from(qos == Qos::AtLeastOnce);
+//! #         self.link.publish(now_ms(), topic, payload, qos).map(|_| ()).map_err(|_| Lost)
+//! #     }
+//! #     fn receive(&mut self, until_ms: u64) -> Result<Option<Received<'_>>, Lost> {
+//! #         loop {
+//! #             if let Some(message) = self.link.poll(now_ms()) {
+//! #                 let message = self.message.insert(message);
+//! #                 return Ok(Some(Received { topic: &message.topic, payload: &message.payload }));
+//! #             }
+//! #             if self.online && !self.link.is_connected() {
+//! #                 self.online = false;
+//! #                 return Err(Lost);
+//! #             }
+//! #             let next = self.link.next_event_ms().map_or(until_ms, |at| at.min(until_ms));
+//! #             CLOCK.set(next.max(now_ms()));
+//! #             self.link.run_until(now_ms());
+//! #             if now_ms() >= until_ms { return Ok(None); }
+//! #         }
+//! #     }
+//! # }
+//! #
+//! # let slot = SlotLayout { start: 0, size: 0x8000, sector_size: 4096, write_size: 8, erased: 0xFF,
+//! #     reprogram: Reprogram::Allowed, rewrite: false, erase_ms: 0 };
+//! # let images = [ImageLayout::checked(ImageSlots { primary: Geometry::checked(slot), secondary: Geometry::checked(slot),
+//! #     mode: BootMode::SwapMove, max_align: MaxAlign::M8, boot_write_size: 8, max_sectors: 8 })];
+//! # let flash = || RefCell::new(VecFlash::<8, 4096>::blank(FlashConfig { size: 0x8000, sector_size: 4096, write_size: 8,
+//! #     erased: 0xFF, kind: Kind::NorReprogram }).unwrap());
+//! # let (primary, secondary) = (flash(), flash());
+//! # let image = |major| ImageBuilder::with_random_payload(ota_sim::Version { major, minor: 0, revision: 0, build: 0 }, 10_000, 1)
+//! #     .unsigned();
+//! # primary.borrow_mut().poke(0, &image(1)).unwrap();
+//! # let key = Key::from_seed(1);
+//! # let mut service = Service::new(ServiceConfig::default());
+//! # service.add_thing("dev-7");
+//! # service.create_ota_job(0, "dev-7", "rel-2", &OtaSpec::mqtt(image(2), &key.sign_job_base64(&image(2))));
+//! # let mut mqtt = Mqtt { link: Link::new(service, "dev-7", LinkConfig::default()), message: None, online: false };
+//! # let mut config = Config::new("dev-7", &images);
+//! # config.block_size = 1024;
+//! # let (mut strings, mut blocks, mut sectors) = ([0; Memory::STRINGS], [0; 64], [0; 64]);
+//! # let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
+//! # let mut agent = Agent::new(config, memory).unwrap();
+//! # let keys = [PublicKey::spki(key.public_spki()).unwrap()];
+//! # let rules = Rules { job: EcdsaP256::new(&keys).unwrap(), image_keys: &[], reset_vector: None };
+//! # let slots = Image::<_, _, 512>::with_unit(SharedFlash::new(&primary), SharedFlash::new(&secondary), images[0]).unwrap();
+//! # let mut local = Local::new(slots, NoJournal, rules, DefaultPolicy, NoObserver);
+//! # let commands = Commands::new();
+//!
+//! // Until the new image is in the slot, verified, and MCUboot is asked for the swap.
+//! assert_eq!(update(&mut agent, &mut local, &mut mqtt, &commands), Outcome::Reset);
+//! # let mut held = vec![0; image(2).len()];
+//! # secondary.borrow().peek(0, &mut held).unwrap();
+//! # assert!(held == image(2));
+//! # assert_eq!(block_on(local.images.inspect(0)).unwrap().request, ota_core::boot::Request::Test);
+//! ```
 
 mod decode;
 mod local;
 
-use embassy_futures::select::{Either, Either3, select, select3};
+use core::pin::{Pin, pin};
 
-use crate::agent::{Action, Agent, Failure, Filters, Input, Outcome, Publication, Subscription, TopicBuffer};
+use embassy_futures::select::{Either, Either3, Either4, select, select3, select4};
+
+use crate::agent::{
+    Action, Agent, Failure, Filters, Input, Message, Outcome, Publication, RangeRequest, Subscription,
+    TopicBuffer,
+};
 use crate::boot::Images;
 use crate::command::Commands;
 use crate::journal::Journal;
 use crate::policy::{Observer, Policy};
-use crate::transport::{Connector, Control, Failure as _, FailureKind, Qos, Timer};
+use crate::transport::{
+    Connector, Control, FailureKind, Qos, RangeError, RangeSession, Ranges, Received, Timer,
+};
 use crate::verify::Scheme;
 
 pub use decode::{Held, decode};
@@ -26,9 +186,11 @@ pub use local::{Completion, Local};
 const FAREWELL_MS: u64 = 2_000;
 
 /// Everything the driver works with besides the agent.
-pub struct Device<'d, C, I, J, P, O, T, S> {
+pub struct Device<'d, C, R, I, J, P, O, T, S> {
     /// Makes connections to the broker.
     pub connector: C,
+    /// The data plane over HTTP, or [`NoRanges`](crate::transport::NoRanges).
+    pub ranges: R,
     /// What needs no connection: slots, journal, keys, policy, observer.
     pub local: Local<'d, I, J, P, O, S>,
     /// The clock.
@@ -38,6 +200,8 @@ pub struct Device<'d, C, I, J, P, O, T, S> {
     /// Scratch for what is published, [`MAX_PAYLOAD_SIZE`](crate::agent::MAX_PAYLOAD_SIZE) bytes or more. Where blocks
     /// come as JSON also for their payload: the block size, if that is more.
     pub buffer: &'d mut [u8],
+    /// One block, for the plane over HTTP; empty without it.
+    pub block: &'d mut [u8],
 }
 
 /// Runs the agent until the device has to be reset or the application says
@@ -49,12 +213,13 @@ pub struct Device<'d, C, I, J, P, O, T, S> {
 /// Dropping the future is legal anywhere. It closes the link and leaves flash as a power cut in that place would; calling
 /// `run` again with the same agent goes on from there. A flash driver has to wait for its chip to be idle before its next
 /// operation.
-pub async fn run<C, I, J, P, O, T, S>(
+pub async fn run<C, R, I, J, P, O, T, S>(
     agent: &mut Agent<'_>,
-    device: &mut Device<'_, C, I, J, P, O, T, S>,
+    device: &mut Device<'_, C, R, I, J, P, O, T, S>,
 ) -> Outcome
 where
     C: Connector,
+    R: Ranges,
     I: Images,
     J: Journal,
     P: Policy,
@@ -62,52 +227,48 @@ where
     T: Timer,
     S: Scheme,
 {
-    let Device { connector, local, timer, commands, buffer } = device;
+    let Device { connector, ranges, local, timer, commands, buffer, block } = device;
     local.forget_digest();
-    let mut action = {
-        let input = if agent.is_new() { Input::Start } else { Input::ActionLost };
-        local.step(agent, timer.now_ms(), input)
-    };
+    let input = if agent.is_new() { Input::Start } else { Input::ActionLost };
+    let mut desk = Desk { agent, local, timer, commands, buffer };
+    let mut action = desk.step(input);
     loop {
         action = match action {
             Action::Finish(outcome) => {
                 if outcome == Outcome::Reset {
-                    local.observer.about_to_reset();
+                    desk.local.observer.about_to_reset();
                 }
                 return outcome;
             }
             Action::Connect => match connector.connect().await {
                 Ok(mut link) => {
-                    let first = local.step(agent, timer.now_ms(), Input::Done);
-                    online(agent, &mut link, local, timer, commands, buffer, first).await
+                    let first = desk.step(Input::Done);
+                    online(&mut desk, &mut link, ranges, block, first).await
                 }
-                Err(_) => local.step(agent, timer.now_ms(), Input::Failed(Failure::Link)),
+                Err(_) => desk.step(Input::Failed(Failure::Link)),
             },
-            Action::Disconnect => local.step(agent, timer.now_ms(), Input::Done),
-            Action::Pause { until_ms } => pause(agent, local, timer, commands, until_ms).await,
+            Action::Disconnect | Action::CloseRange => desk.step(Input::Done),
+            // With memory for one session only, ranges are read while there is no link.
+            Action::OpenRange(request) => ranged(&mut desk, &mut NoLink, ranges, block, request).await,
             Action::Subscribe(_) | Action::Publish(_) | Action::Receive { .. } => {
-                local.step(agent, timer.now_ms(), Input::Failed(Failure::Link))
+                desk.step(Input::Failed(Failure::Link))
             }
-            action => {
-                let input = local.perform(agent, action, &Held::NONE).await;
-                local.step_with(agent, timer.now_ms(), input)
-            }
+            action => desk.work(action, &Held::NONE).await,
         };
     }
 }
 
 /// Works with one link until the agent wants another one or none; returns the action that does.
-async fn online<L, I, J, P, O, T, S>(
-    agent: &mut Agent<'_>,
+async fn online<L, R, I, J, P, O, T, S>(
+    desk: &mut Desk<'_, '_, '_, I, J, P, O, T, S>,
     link: &mut L,
-    local: &mut Local<'_, I, J, P, O, S>,
-    timer: &mut T,
-    commands: &Commands,
-    buffer: &mut [u8],
+    ranges: &mut R,
+    block: &mut [u8],
     first: Action,
 ) -> Action
 where
     L: Control,
+    R: Ranges,
     I: Images,
     J: Journal,
     P: Policy,
@@ -121,68 +282,38 @@ where
             Action::Connect => return Action::Connect,
             Action::Disconnect | Action::Finish(_) => {
                 // A farewell spares the broker a time-out; the link is dropped either way.
-                let latest = timer.now_ms() + FAREWELL_MS;
-                let _ = select(link.disconnect(), timer.until(latest)).await;
+                let latest = desk.timer.now_ms() + FAREWELL_MS;
+                let _ = select(link.disconnect(), desk.timer.until(latest)).await;
                 return action;
             }
-            Action::Pause { until_ms } => pause(agent, local, timer, commands, until_ms).await,
-            Action::Subscribe(subscription) => {
-                let input = subscribe(agent, link, subscription).await;
-                local.step(agent, timer.now_ms(), input)
-            }
-            Action::Publish(publication) => {
-                let input = publish(agent, link, &publication, buffer).await;
-                local.step(agent, timer.now_ms(), input)
-            }
-            Action::Receive { until_ms } => {
-                if let Some(command) = commands.take() {
-                    local.step(agent, timer.now_ms(), Input::Command(command))
-                } else {
-                    match select3(link.receive(), timer.until(until_ms), commands.next()).await {
-                        Either3::First(Ok(received)) if received.is_taken() => {
-                            local.step(agent, timer.now_ms(), Input::Done)
-                        }
-                        Either3::First(Ok(received)) => {
-                            let (message, held) = decode(agent.config().thing_name, &received, buffer);
-                            let mut next = local.step(agent, timer.now_ms(), Input::Message(message));
-                            // What needs no link is done with the message still in hand.
-                            while Local::<I, J, P, O, S>::can_perform(&next) {
-                                let input = local.perform(agent, next, &held).await;
-                                next = local.step_with(agent, timer.now_ms(), input);
-                            }
-                            next
-                        }
-                        Either3::First(Err(error)) => {
-                            let input = match error.kind() {
-                                FailureKind::Lost => Input::Failed(Failure::Link),
-                                // An earlier request was refused: its answer will not come, and is asked for again.
-                                FailureKind::Busy | FailureKind::Refused | FailureKind::TooLarge => {
-                                    Input::Done
-                                }
-                            };
-                            local.step(agent, timer.now_ms(), input)
-                        }
-                        Either3::Second(()) => local.step(agent, timer.now_ms(), Input::Timeout),
-                        Either3::Third(command) => local.step(agent, timer.now_ms(), Input::Command(command)),
-                    }
-                }
-            }
-            action => {
-                let input = local.perform(agent, action, &Held::NONE).await;
-                local.step_with(agent, timer.now_ms(), input)
-            }
+            Action::OpenRange(request) => ranged(desk, link, ranges, block, request).await,
+            Action::CloseRange => desk.step(Input::Done),
+            Action::Receive { until_ms } => match desk.commands.take() {
+                Some(command) => desk.step(Input::Command(command)),
+                None => match select3(link.receive(), desk.timer.until(until_ms), desk.commands.next()).await
+                {
+                    Either3::First(received) => desk.received(received).await,
+                    Either3::Second(()) => desk.step(Input::Timeout),
+                    Either3::Third(command) => desk.step(Input::Command(command)),
+                },
+            },
+            action => desk.work_online(link, action).await,
         };
     }
 }
 
-async fn pause<I, J, P, O, T, S>(
-    agent: &mut Agent<'_>,
-    local: &mut Local<'_, I, J, P, O, S>,
-    timer: &mut T,
-    commands: &Commands,
-    until_ms: u64,
+/// Takes the blocks of ranges in over one connection, while the link goes on being served. Returns the first action the
+/// connection has no part in, and drops the connection with it.
+async fn ranged<L, R, I, J, P, O, T, S>(
+    desk: &mut Desk<'_, '_, '_, I, J, P, O, T, S>,
+    link: &mut L,
+    ranges: &mut R,
+    block: &mut [u8],
+    first: RangeRequest,
 ) -> Action
 where
+    L: Control,
+    R: Ranges,
     I: Images,
     J: Journal,
     P: Policy,
@@ -190,11 +321,180 @@ where
     T: Timer,
     S: Scheme,
 {
-    let input = match select(commands.next(), timer.until(until_ms)).await {
-        Either::First(command) => Input::Command(command),
-        Either::Second(()) => Input::Timeout,
+    let target = ranges.target(desk.agent.url(first.file));
+    let action = desk.step(Input::Done);
+    let connecting = async {
+        target?;
+        ranges.connect().await
     };
-    local.step(agent, timer.now_ms(), input)
+    let mut session = match desk.beside(link, action, pin!(connecting)).await {
+        Ok(Ok(session)) => session,
+        Ok(Err(error)) => return desk.step(Input::Message(Message::RangeFailed(error))),
+        Err(action) => return action,
+    };
+    let mut request = first;
+    // The agent is receiving; what it would time out at it says again.
+    let mut action = Action::Receive { until_ms: desk.timer.now_ms() };
+    loop {
+        let asked = session.request(desk.agent.url(request.file), request.from, request.to, request.size);
+        if let Err(error) = asked {
+            return desk.step(Input::Message(Message::RangeFailed(error)));
+        }
+        let mut at = request.from;
+        while at < request.to {
+            let len = (request.to - at).min(desk.agent.config().block_size);
+            let Some(place) = block.get_mut(..len as usize) else {
+                return desk.step(Input::Message(Message::RangeFailed(RangeError::Refused)));
+            };
+            match desk.beside(link, action, pin!(session.read(place))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return desk.step(Input::Message(Message::RangeFailed(error))),
+                Err(action) => return action,
+            }
+            at += len;
+            let data = block.get(..len as usize).unwrap_or(&[]);
+            action = desk.step(Input::Message(Message::RangeBlock { data }));
+            action = desk.work_in_hand(action, &Held { block: data, payload: &[] }).await;
+        }
+        // Kept for the next range, should there be one.
+        request = match desk.beside(link, action, pin!(core::future::pending::<()>())).await {
+            Err(Action::OpenRange(next)) => next,
+            Err(action) => return action,
+            Ok(()) => return desk.step(Input::Timeout),
+        };
+        action = desk.step(Input::Done);
+    }
+}
+
+/// What stands for the link while there is none: nothing ever comes.
+struct NoLink;
+
+/// There is no link.
+#[derive(Debug)]
+struct NoLinkError;
+
+impl crate::transport::Failure for NoLinkError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Lost
+    }
+}
+
+impl Control for NoLink {
+    type Error = NoLinkError;
+
+    async fn subscribe(&mut self, _: &[(&str, Qos)]) -> Result<(), NoLinkError> {
+        Err(NoLinkError)
+    }
+
+    async fn publish(&mut self, _: &str, _: &[u8], _: Qos) -> Result<(), NoLinkError> {
+        Err(NoLinkError)
+    }
+
+    async fn receive(&mut self) -> Result<Received<'_>, NoLinkError> {
+        core::future::pending().await
+    }
+}
+
+/// The agent and what its actions are done with, but for the link.
+struct Desk<'s, 'a, 'd, I, J, P, O, T, S> {
+    agent: &'s mut Agent<'a>,
+    local: &'s mut Local<'d, I, J, P, O, S>,
+    timer: &'s mut T,
+    commands: &'s Commands,
+    buffer: &'s mut [u8],
+}
+
+impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_, '_, '_, I, J, P, O, T, S> {
+    fn step(&mut self, input: Input<'_>) -> Action {
+        self.local.step(self.agent, self.timer.now_ms(), input)
+    }
+
+    /// An action that needs no link.
+    async fn work(&mut self, action: Action, held: &Held<'_>) -> Action {
+        if let Action::Pause { until_ms } = action {
+            return match select(self.commands.next(), self.timer.until(until_ms)).await {
+                Either::First(command) => self.step(Input::Command(command)),
+                Either::Second(()) => self.step(Input::Timeout),
+            };
+        }
+        let completion = self.local.perform(self.agent, action, held).await;
+        self.local.step_with(self.agent, self.timer.now_ms(), completion)
+    }
+
+    /// All that needs no link, with a message in hand.
+    async fn work_in_hand(&mut self, first: Action, held: &Held<'_>) -> Action {
+        let mut action = first;
+        while Local::<I, J, P, O, S>::can_perform(&action) {
+            action = self.work(action, held).await;
+        }
+        action
+    }
+
+    /// An action that is done with once the link has taken it.
+    async fn work_online<L: Control>(&mut self, link: &mut L, action: Action) -> Action {
+        let input = match action {
+            Action::Subscribe(subscription) => subscribe(self.agent, link, subscription).await,
+            Action::Publish(publication) => publish(self.agent, link, &publication, self.buffer).await,
+            action => return self.work(action, &Held::NONE).await,
+        };
+        self.step(input)
+    }
+
+    /// Polls `future` beside the link, which goes on being served, until it is ready and the agent is receiving. The error is
+    /// the first action that ends what the future is part of; the future was not dropped for anything else.
+    async fn beside<L: Control, F: Future>(
+        &mut self,
+        link: &mut L,
+        first: Action,
+        mut future: Pin<&mut F>,
+    ) -> Result<F::Output, Action> {
+        let mut action = first;
+        loop {
+            action = match action {
+                Action::Connect
+                | Action::Disconnect
+                | Action::Finish(_)
+                | Action::OpenRange(_)
+                | Action::CloseRange => return Err(action),
+                Action::Receive { until_ms } => match self.commands.take() {
+                    Some(command) => self.step(Input::Command(command)),
+                    None => {
+                        let (timeout, words) = (self.timer.until(until_ms), self.commands.next());
+                        match select4(future.as_mut(), link.receive(), timeout, words).await {
+                            Either4::First(output) => return Ok(output),
+                            Either4::Second(received) => self.received(received).await,
+                            Either4::Third(()) => self.step(Input::Timeout),
+                            Either4::Fourth(command) => self.step(Input::Command(command)),
+                        }
+                    }
+                },
+                action => self.work_online(link, action).await,
+            };
+        }
+    }
+
+    /// What the link brought. Whatever needs no link is done with the message still in hand.
+    async fn received<E: crate::transport::Failure>(&mut self, received: Result<Received<'_>, E>) -> Action {
+        match received {
+            Ok(received) if received.is_taken() => self.step(Input::Done),
+            Ok(received) => {
+                let thing = self.agent.config().thing_name;
+                let (message, held) = decode(thing, &received, self.buffer);
+                let next = self.local.step(self.agent, self.timer.now_ms(), Input::Message(message));
+                let mut action = next;
+                while Local::<I, J, P, O, S>::can_perform(&action) {
+                    let completion = self.local.perform(self.agent, action, &held).await;
+                    action = self.local.step_with(self.agent, self.timer.now_ms(), completion);
+                }
+                action
+            }
+            Err(error) => match error.kind() {
+                FailureKind::Lost => self.step(Input::Failed(Failure::Link)),
+                // An earlier request was refused: its answer will not come, and is asked for again.
+                FailureKind::Busy | FailureKind::Refused | FailureKind::TooLarge => self.step(Input::Done),
+            },
+        }
+    }
 }
 
 async fn subscribe<L: Control>(

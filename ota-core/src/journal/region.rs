@@ -84,7 +84,7 @@ impl core::error::Error for RegionError {}
 ///     reprogram: Reprogram::Allowed,
 ///     rewrite: false,
 /// });
-/// assert_eq!(REGION.records_per_sector(), 11);
+/// assert_eq!(REGION.records_per_sector(), 10);
 /// // An update that records its progress 200 times erases each sector at most 10 times.
 /// assert_eq!(REGION.erases_per_sector(200, 0), 10);
 /// ```
@@ -138,7 +138,7 @@ impl JournalRegion {
         if places_per_sector == 0 {
             return Err(RegionError::SectorSize);
         }
-        // No overflow: places are at least 368 bytes of a region that ends below 4 GiB.
+        // No overflow: places are at least 400 bytes of a region that ends below 4 GiB.
         let place_count = places_per_sector * sector_count;
         Ok(Self { layout, place_size, places_per_sector, stride: sector_size, place_count })
     }

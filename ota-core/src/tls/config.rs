@@ -165,9 +165,10 @@ mod tests {
     use crate::tls::roots::AMAZON_ROOT_CA_3;
 
     const BUILT_AT_S: u64 = BUILT_AT_MIN_S + 1_000;
+    static ROOTS: [TrustAnchor<'static>; 1] = [AMAZON_ROOT_CA_3];
 
     fn check(change: impl FnOnce(&mut Config<'_>)) -> Result<(), ConfigError> {
-        let mut config = Config::new("localhost", &[AMAZON_ROOT_CA_3], BUILT_AT_S);
+        let mut config = Config::new("localhost", &ROOTS, BUILT_AT_S);
         change(&mut config);
         config.check(1_024).map(|_| ())
     }
@@ -214,17 +215,14 @@ mod tests {
         ] {
             let certificate = &[0; 1_024][..size];
             let client = Client { certificate, signer: &Nobody };
-            let config =
-                Config { client: Some(client), ..Config::new("localhost", &[AMAZON_ROOT_CA_3], BUILT_AT_S) };
+            let config = Config { client: Some(client), ..Config::new("localhost", &ROOTS, BUILT_AT_S) };
             assert_eq!(config.check(1_024).map(|_| ()), expected, "{size} bytes");
         }
     }
 
     #[test]
     fn the_time_has_a_lower_bound() {
-        let now = |time: &dyn Time| {
-            Config { time, ..Config::new("localhost", &[AMAZON_ROOT_CA_3], BUILT_AT_S) }.now()
-        };
+        let now = |time: &dyn Time| Config { time, ..Config::new("localhost", &ROOTS, BUILT_AT_S) }.now();
         assert_eq!(now(&()), Now::NotBefore(BUILT_AT_S));
         assert_eq!(now(&0), Now::At(BUILT_AT_S));
         assert_eq!(now(&(BUILT_AT_S - 1)), Now::At(BUILT_AT_S));

@@ -15,6 +15,8 @@ pub(crate) const MAX_DEPTH: usize = 8;
 
 /// Ends an item of indefinite length.
 pub(crate) const BREAK: u8 = 0xFF;
+/// Starts a text of one byte.
+const ONE_LETTER: u8 = major::TEXT << info::BITS | 1;
 /// Starts a map of indefinite length.
 pub(crate) const MAP_INDEFINITE: u8 = 0xBF;
 
@@ -159,6 +161,15 @@ impl<'a> Decoder<'a> {
     /// The name of an entry; empty, so that it matches nothing, if it is no text in one piece.
     #[inline]
     pub(crate) fn key(&mut self) -> Result<&'a [u8], StreamDecodeError> {
+        // Names of blocks are one letter long: no head to take apart, and nothing to look for.
+        if let Some([ONE_LETTER, name]) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
+            self.at = self.at.saturating_add(2);
+            return Ok(core::slice::from_ref(name));
+        }
+        self.long_key()
+    }
+
+    fn long_key(&mut self) -> Result<&'a [u8], StreamDecodeError> {
         let start = self.at;
         let head = self.head()?;
         if let Head { major: major::TEXT, argument: Some(size) } = head {

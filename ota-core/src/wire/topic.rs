@@ -76,8 +76,9 @@ pub fn is_id(id: &str) -> bool {
 
 fn is_name(name: &str, colon: bool) -> bool {
     (1..=MAX_ID_SIZE).contains(&name.len())
-        && name.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || (colon && byte == b':')
+        // Every byte is looked at, whatever the one before was: no branch, and a compiler may take several at once.
+        && name.bytes().fold(true, |good, byte| {
+            good & (byte.is_ascii_alphanumeric() | (byte == b'_') | (byte == b'-') | (colon & (byte == b':')))
         })
 }
 
@@ -97,14 +98,6 @@ impl Format {
         match self {
             Self::Cbor => "cbor",
             Self::Json => "json",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "cbor" => Some(Self::Cbor),
-            "json" => Some(Self::Json),
-            _ => None,
         }
     }
 }
@@ -261,18 +254,19 @@ impl<'a> Incoming<'a> {
         }
     }
 
+    /// From the end, which is what tells the messages apart: a block is recognised without a search for slashes.
     fn parse_stream(rest: &'a str) -> Option<Self> {
-        let (stream, rest) = rest.split_once('/')?;
-        let (answer, format) = rest.split_once('/')?;
-        let format = Format::parse(format)?;
-        if !is_id(stream) {
-            return None;
-        }
-        match answer {
-            "data" => Some(Self::Data(stream, format)),
-            "rejected" => Some(Self::StreamRejected(stream, format)),
-            "description" => Some(Self::StreamDescription(stream, format)),
-            _ => None,
-        }
+        let formats = [Format::Cbor, Format::Json];
+        let (rest, format) =
+            formats.into_iter().find_map(|format| Some((rest.strip_suffix(format.as_str())?, format)))?;
+        let (stream, incoming) = if let Some(stream) = rest.strip_suffix("/data/") {
+            (stream, Self::Data(stream, format))
+        } else if let Some(stream) = rest.strip_suffix("/rejected/") {
+            (stream, Self::StreamRejected(stream, format))
+        } else {
+            let stream = rest.strip_suffix("/description/")?;
+            (stream, Self::StreamDescription(stream, format))
+        };
+        is_id(stream).then_some(incoming)
     }
 }

@@ -74,8 +74,9 @@ impl<'b> Writer<'b> {
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let end = self.at.saturating_add(bytes.len());
-        match self.buf.get_mut(self.at..end) {
-            Some(place) => {
+        // Split at the bytes' own length: so the compiler sees that both sides of the copy are as long.
+        match self.buf.get_mut(self.at..).and_then(|rest| rest.split_at_mut_checked(bytes.len())) {
+            Some((place, _)) => {
                 place.copy_from_slice(bytes);
                 self.at = end;
             }

@@ -39,6 +39,9 @@ pub struct ServiceConfig {
     pub requests_per_s: Option<u32>,
     /// How long the service thinks before an answer, ms.
     pub answer_delay_ms: u64,
+    /// Makes a presigned URL of an object's plain one, at a time in ms: called for every
+    /// `${aws:iot:s3-presigned-url:URL}` of a job document each time the document is sent.
+    pub presign: fn(&str, u64) -> String,
 }
 
 impl Default for ServiceConfig {
@@ -55,6 +58,7 @@ impl Default for ServiceConfig {
             detail_value_max: 128,
             requests_per_s: None,
             answer_delay_ms: 0,
+            presign: |url, now_ms| format!("{url}?X-Amz-Date={now_ms}"),
         }
     }
 }

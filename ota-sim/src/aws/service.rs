@@ -206,13 +206,29 @@ impl Service {
         };
         debug_assert!(out.iter().all(|m| thing_of(&m.topic) == Some(thing)));
         out.append(&mut self.pushes);
+        self.presigned(now_ms, out)
+    }
+
+    /// Fills in what a job document leaves to be signed at delivery (AWS IoT developer guide, "Create and manage jobs",
+    /// presigned URLs).
+    fn presigned(&self, now_ms: u64, mut out: Vec<Outgoing>) -> Vec<Outgoing> {
+        const OPEN: &str = "${aws:iot:s3-presigned-url:";
+        for message in out.iter_mut().filter(|message| !matches!(message.kind, Kind::Block { .. })) {
+            let Ok(mut text) = String::from_utf8(message.payload.clone()) else { continue };
+            while let Some((before, rest)) = text.split_once(OPEN) {
+                let Some((url, after)) = rest.split_once('}') else { break };
+                text = format!("{before}{}{after}", (self.config.presign)(url, now_ms));
+            }
+            message.payload = text.into_bytes();
+        }
         out
     }
 
     /// Runs the timers up to `now_ms` and gives what is to be pushed.
     pub fn tick(&mut self, now_ms: u64) -> Vec<Outgoing> {
         self.expire(now_ms);
-        core::mem::take(&mut self.pushes)
+        let out = core::mem::take(&mut self.pushes);
+        self.presigned(now_ms, out)
     }
 
     /// When [`Service::tick`] has something to do: 0 if at once, `None` if only a request can change anything.

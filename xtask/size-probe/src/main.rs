@@ -58,6 +58,14 @@ fn main() -> ! {
     embassy_futures::block_on(parts::journal());
     #[cfg(feature = "mqtt")]
     embassy_futures::block_on(parts::mqtt());
+    #[cfg(all(feature = "agent", not(feature = "mqtt")))]
+    embassy_futures::block_on(parts::agent(stubs::Plane));
+    #[cfg(all(feature = "agent", feature = "mqtt"))]
+    embassy_futures::block_on(async {
+        if let Some(mqtt) = parts::mqtt_plane() {
+            parts::agent(mqtt).await;
+        }
+    });
     #[cfg(feature = "ram")]
     ram::statics();
     loop {

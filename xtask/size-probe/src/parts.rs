@@ -125,19 +125,55 @@ pub(crate) async fn journal() {
 /// Connect, subscribe, publish, receive.
 #[cfg(feature = "mqtt")]
 pub(crate) async fn mqtt() {
-    use ota_core::{
-        mqtt::{Config, Mqtt},
-        transport::{Connector, Control, Qos},
-    };
+    use ota_core::transport::{Connector, Control, Qos};
 
-    let Ok(mut mqtt) = Mqtt::new(crate::stubs::net::Stream, Config::new(unknown_str()), unknown(), unknown())
-    else {
-        return;
-    };
+    let Some(mut mqtt) = mqtt_plane() else { return };
     let Ok(mut link) = mqtt.connect().await else { return };
     let _ = black_box(link.subscribe(&[(unknown_str(), Qos::AtLeastOnce)]).await);
     let _ = black_box(link.publish(unknown_str(), unknown(), black_box(Qos::AtLeastOnce)).await);
     let _ = black_box(link.receive().await);
+}
+
+#[cfg(feature = "mqtt")]
+pub(crate) fn mqtt_plane() -> Option<ota_core::mqtt::Mqtt<'static, crate::stubs::net::Stream>> {
+    use ota_core::mqtt::{Config, Mqtt};
+
+    Mqtt::new(crate::stubs::net::Stream, Config::new(unknown_str()), unknown(), unknown()).ok()
+}
+
+/// A whole device of one image: everything `driver::run` puts to use.
+#[cfg(feature = "agent")]
+pub(crate) async fn agent(connector: impl ota_core::transport::Connector) {
+    use ota_core::{
+        agent::{Agent, Config, Memory},
+        boot::Image,
+        command::Commands,
+        driver::{Device, Local, run},
+        journal::FlashJournal,
+        policy::{DefaultPolicy, NoObserver},
+        transport::NoRanges,
+        verify::{EcdsaP256, PublicKey, Rules},
+    };
+
+    let config = Config::new(unknown_str(), core::slice::from_ref(&layout::IMAGE));
+    let memory = Memory { strings: unknown(), blocks: unknown(), sectors: unknown() };
+    let Ok(mut agent) = Agent::new(config, memory) else { return };
+    let Ok(images) = Image::new(Flash, Flash, layout::IMAGE) else { return };
+    let Ok(journal) = FlashJournal::<_>::new(Flash, layout::JOURNAL) else { return };
+    let Ok(key) = PublicKey::spki(unknown()) else { return };
+    let keys = [key];
+    let Ok(job) = EcdsaP256::new(&keys) else { return };
+    let rules = Rules { job, image_keys: &keys, reset_vector: None };
+    let mut device = Device {
+        connector,
+        ranges: NoRanges,
+        local: Local::new(images, journal, rules, DefaultPolicy, NoObserver),
+        timer: crate::stubs::Clock,
+        commands: &Commands::new(),
+        buffer: unknown(),
+        block: &mut [],
+    };
+    black_box(run(&mut agent, &mut device).await);
 }
 
 /// Two slots and a journal in external NOR.

@@ -4,17 +4,20 @@
 use core::hint::black_box;
 
 use ota_core::{
+    agent::{Action, Agent, Input},
     bitmap::Bitmap,
     boot::Image,
+    driver::{Completion, Device, run},
     journal::{FlashJournal, Journal, Record},
     mqtt::{Mqtt, MqttLink},
+    policy::{DefaultPolicy, NoObserver},
     slot::Slot,
-    transport::{Connector, Control},
+    transport::{Connector, Control, NoRanges},
     verify::{Digest, EcdsaP256, PublicKey, Rules, Verified, verify},
     wire::document::OtaDocument,
 };
 
-use crate::stubs::{Flash, net::Stream};
+use crate::stubs::{Clock, Flash, net::Stream};
 
 /// Size of the future a call returns; the call itself is never made.
 const fn future<A, F: Future>(_: &impl FnOnce(A) -> F) -> usize {
@@ -37,11 +40,28 @@ macro_rules! sizes {
 
 type Flashes = Image<Flash, Flash>;
 type JobRules = Rules<'static, EcdsaP256<'static>>;
+/// A device of one image over MQTT.
+type MqttDevice = Device<
+    'static,
+    Mqtt<'static, Stream>,
+    NoRanges,
+    Flashes,
+    FlashJournal<Flash>,
+    DefaultPolicy,
+    NoObserver,
+    Clock,
+    EcdsaP256<'static>,
+>;
 
 sizes! {
+    "Action" = size_of::<Action>();
+    "Agent" = size_of::<Agent<'_>>();
     "Bitmap" = size_of::<Bitmap<'_>>();
+    "Completion" = size_of::<Completion>();
+    "Device" = size_of::<MqttDevice>();
     "Digest" = size_of::<Digest>();
     "Image" = size_of::<Flashes>();
+    "Input" = size_of::<Input<'_>>();
     "Mqtt" = size_of::<Mqtt<'_, Stream>>();
     "MqttLink" = size_of::<MqttLink<'_, '_, Stream>>();
     "OtaDocument" = size_of::<OtaDocument<'_>>();
@@ -51,6 +71,7 @@ sizes! {
     "Verified" = size_of::<Verified>();
     "future of Slot::write" =
         future(&|(slot, data): (&'static mut Slot<Flash>, &'static [u8])| slot.write(0, data));
+    "future of run" = future(&|(agent, device): (&'static mut Agent<'static>, &'static mut MqttDevice)| run(agent, device));
     "future of verify" = future(&|(images, digest, rules): (&'static mut Flashes, Digest, &'static JobRules)| {
         verify(images, 0, 0, digest, &[], rules)
     });

@@ -3,6 +3,7 @@
 use core::{convert::Infallible, hint::black_box};
 
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+use ota_core::transport::{Connector, Control, Failure, FailureKind, Qos, Received, Timer};
 
 /// External NOR.
 pub(crate) struct Flash;
@@ -36,6 +37,59 @@ impl NorFlash for Flash {
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Infallible> {
         black_box((offset, bytes));
         Ok(())
+    }
+}
+
+/// A clock that stands still.
+pub(crate) struct Clock;
+
+impl Timer for Clock {
+    fn now_ms(&mut self) -> u64 {
+        black_box(0)
+    }
+
+    async fn until(&mut self, at_ms: u64) {
+        black_box(at_ms);
+    }
+}
+
+/// A control plane that takes everything and brings a message.
+pub(crate) struct Plane;
+
+/// It never fails.
+#[derive(Debug)]
+pub(crate) struct Never;
+
+impl Failure for Never {
+    fn kind(&self) -> FailureKind {
+        black_box(FailureKind::Lost)
+    }
+}
+
+impl Connector for Plane {
+    type Error = Never;
+    type Link<'c> = Plane;
+
+    async fn connect(&mut self) -> Result<Plane, Never> {
+        black_box(Ok(Plane))
+    }
+}
+
+impl Control for Plane {
+    type Error = Never;
+
+    async fn subscribe(&mut self, filters: &[(&str, Qos)]) -> Result<(), Never> {
+        black_box(filters);
+        black_box(Ok(()))
+    }
+
+    async fn publish(&mut self, topic: &str, payload: &[u8], qos: Qos) -> Result<(), Never> {
+        black_box((topic, payload, qos));
+        black_box(Ok(()))
+    }
+
+    async fn receive(&mut self) -> Result<Received<'_>, Never> {
+        black_box(Ok(Received { topic: crate::unknown_str(), payload: crate::unknown() }))
     }
 }
 

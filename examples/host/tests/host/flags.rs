@@ -199,3 +199,9 @@ fn quiet_prints_the_object_only() {
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1);
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
+
+#[test]
+fn swap_status_with_units_that_cannot_be_confirmed_is_refused() {
+    let end = small("--boot-mode swap-status --write-size 16");
+    assert!(end.report.is_null() && !end.ok, "{}", end.report);
+}

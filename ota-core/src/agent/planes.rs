@@ -1,0 +1,280 @@
+//! Two ways blocks come, one bitmap: which plane is used, the plane over HTTP, and falling over.
+//!
+//! Over HTTP there is no window. One range asks for the longest missing run from the front, its blocks arrive in order,
+//! and the server waits while flash is busy (TCP sees to that).
+
+use super::blocks::Arrived;
+use super::plan::Next;
+use super::{Action, Agent, Call, Doing, Link, Plane, RangeRequest, State};
+use crate::policy::Drop;
+use crate::status::Reason;
+use crate::transport::RangeError;
+
+/// New URLs in a row that brought no block.
+const MAX_REFRESHES: u8 = 3;
+/// Times a file is started over because the object changed.
+const MAX_RESTARTS: u8 = 2;
+/// Longest pause a server may ask for.
+const MAX_BUSY_MS: u32 = 120_000;
+
+/// The planes of the held job.
+#[derive(Clone, Copy)]
+pub(super) struct Planes {
+    /// The one in use.
+    pub(super) current: Plane,
+    /// Why the others are not.
+    lost: [Option<Reason>; 2],
+    /// The open range.
+    range: Range,
+    /// New URLs in a row without a block.
+    refreshes: u8,
+    /// A new URL has to be asked for.
+    pub(super) stale: bool,
+    restarts: u8,
+}
+
+/// The range over HTTP.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Range {
+    /// None is open.
+    Closed,
+    /// Open, or being opened: block `next` comes next, none from `end` on.
+    Open { next: u32, end: u32 },
+    /// The driver has it open and the agent does not want it any more.
+    Unwanted,
+}
+
+impl Planes {
+    pub(super) const fn new() -> Self {
+        Self {
+            current: Plane::Mqtt,
+            lost: [None; 2],
+            range: Range::Closed,
+            refreshes: 0,
+            stale: false,
+            restarts: 0,
+        }
+    }
+}
+
+impl Planes {
+    /// A range is open.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.range, Range::Open { .. })
+    }
+}
+
+const fn index(plane: Plane) -> usize {
+    match plane {
+        Plane::Mqtt => 0,
+        Plane::Http => 1,
+    }
+}
+
+impl Agent<'_> {
+    /// Starts a job on the preferred plane that it offers.
+    pub(super) fn choose_plane(&mut self) {
+        let preferred = self.config.planes.iter().find(|plane| self.job.offers(**plane));
+        self.planes = Planes { current: preferred.copied().unwrap_or(Plane::Mqtt), ..Planes::new() };
+    }
+
+    /// The plane in use has given up: the next one goes on, or the job fails.
+    pub(super) fn plane_lost(&mut self, now: u64, reason: Reason, detail: u32) {
+        self.close_range();
+        self.fetch.forget_requests();
+        if let Some(place) = self.planes.lost.get_mut(index(self.planes.current)) {
+            *place = Some(reason);
+        }
+        let left =
+            |plane: &&Plane| self.job.offers(**plane) && self.planes.lost.get(index(**plane)) == Some(&None);
+        if let Some(next) = self.config.planes.iter().find(left) {
+            self.planes.current = *next;
+            self.fetch.useless = 0;
+            self.fetch.paced = now;
+            return;
+        }
+        match self.planes.lost {
+            [Some(mqtt), Some(http)] => {
+                self.fail(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
+            }
+            [Some(_), None] | [None, Some(_)] | [None, None] => self.fail(reason, detail),
+        }
+    }
+
+    /// The open range, if any, is of no use any more.
+    pub(super) fn close_range(&mut self) {
+        if self.planes.range != Range::Closed {
+            self.planes.range = Range::Unwanted;
+        }
+    }
+
+    /// The driver has closed it, or lost it with the link.
+    pub(super) fn range_closed(&mut self) {
+        self.planes.range = Range::Closed;
+    }
+
+    /// What is to be done about a range whatever the state is.
+    pub(super) fn plan_unwanted(&mut self) -> Next {
+        let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
+        match self.planes.range {
+            Range::Unwanted => self.act(Doing::CloseRange, Action::CloseRange),
+            Range::Open { .. } if !fetching => self.act(Doing::CloseRange, Action::CloseRange),
+            Range::Open { .. } | Range::Closed => Next::Nothing,
+        }
+    }
+
+    /// No range may be open beside the link.
+    pub(super) fn has_one_session(&self) -> bool {
+        self.planes.current == Plane::Http && self.config.one_session_ms.is_some()
+    }
+
+    /// With memory for one session only, the link makes room for a range once Jobs has been heard. True when it does.
+    pub(super) fn put_aside(&mut self, now: u64) -> bool {
+        let Some(ms) = self.config.one_session_ms else { return false };
+        if !self.has_one_session() || self.planes.stale || self.progress_due || self.call != Call::None {
+            return false;
+        }
+        self.link = Link::Aside { until: now + u64::from(ms), closed: false };
+        true
+    }
+
+    /// The link is put aside until `until`: blocks of a range, then back to the link.
+    pub(super) fn plan_aside(&mut self, now: u64, waited: bool, until: u64) -> Next {
+        let file = match self.state {
+            State::Judging { file, .. } | State::Downloading { file } => Some(file),
+            _other => None,
+        };
+        let layout = file.and_then(|file| self.layout(self.job.file(file).image));
+        let (Some(file), Some(layout), true) = (file, layout, now < until && !self.planes.stale) else {
+            self.close_range();
+            return match self.plan_unwanted() {
+                Next::Nothing => {
+                    self.link = Link::Down { at: now, tries: 0 };
+                    Next::Again
+                }
+                next => next,
+            };
+        };
+        match self.plan_fetch(now, waited, file, layout) {
+            Next::Nothing if self.planes.is_open() => {
+                let until_ms = until.min(self.fetch.due).max(now + 1);
+                self.act(Doing::Receive, Action::Receive { until_ms })
+            }
+            Next::Nothing => {
+                let until_ms = until.min(self.fetch.paced.max(now + 1));
+                self.act(Doing::Pause, Action::Pause { until_ms })
+            }
+            next => next,
+        }
+    }
+
+    /// The next range, when none is open.
+    pub(super) fn plan_range(&mut self, now: u64, late: bool) -> Next {
+        let Range::Closed = self.planes.range else {
+            if late {
+                self.close_range();
+                self.range_lost(now, RangeError::Lost);
+                return Next::Again;
+            }
+            return Next::Nothing;
+        };
+        if now < self.fetch.paced || self.planes.stale {
+            return Next::Nothing;
+        }
+        let blocks = self.config.range_size.div_ceil(self.config.block_size.max(1));
+        let run = self.fetch.missing_run(if blocks == 0 { u32::MAX } else { blocks });
+        if run.is_empty() {
+            return Next::Nothing;
+        }
+        let (from, _) = self.fetch.block_range(run.start);
+        let (_, to) = self.fetch.block_range(run.end - 1);
+        self.planes.range = Range::Open { next: run.start, end: run.end };
+        self.fetch.expect(run);
+        self.fetch.due = now + u64::from(self.config.timing.request_ms);
+        self.statistics.ranges += 1;
+        let request = RangeRequest { file: self.fetch.file, from, to, size: self.fetch.size };
+        self.act(Doing::OpenRange, Action::OpenRange(request))
+    }
+
+    /// A block of the open range arrived, in order.
+    pub(super) fn range_block(&mut self, now: u64, data: &[u8]) {
+        let Range::Open { next, end } = self.planes.range else { return self.drop_message(Drop::Late) };
+        self.planes.range = if next + 1 < end { Range::Open { next: next + 1, end } } else { Range::Closed };
+        self.planes.refreshes = 0;
+        self.block(now, Arrived { stream: None, file_id: 0, block_id: next, at: 0, data });
+        self.fetch.due = now + u64::from(self.config.timing.request_ms);
+    }
+
+    /// The open range came to nothing. The driver has closed it.
+    pub(super) fn range_failed(&mut self, now: u64, error: RangeError) {
+        if self.planes.range == Range::Closed {
+            return self.drop_message(Drop::Late);
+        }
+        self.planes.range = Range::Closed;
+        self.range_lost(now, error);
+    }
+
+    fn range_lost(&mut self, now: u64, error: RangeError) {
+        let pause = match error {
+            RangeError::Lost => {
+                if !self.fetch.alive {
+                    self.fetch.useless += 1;
+                }
+                self.pause(self.config.timing.retry_ms, self.fetch.useless)
+            }
+            RangeError::Busy { after_ms } => {
+                self.fetch.useless += 1;
+                u64::from(after_ms.min(MAX_BUSY_MS))
+                    .max(self.pause(self.config.timing.retry_ms, self.fetch.useless))
+            }
+            RangeError::Expired => {
+                self.planes.refreshes += 1;
+                if self.planes.refreshes > MAX_REFRESHES {
+                    return self.plane_lost(now, Reason::UrlExpired, 0);
+                }
+                self.planes.stale = true;
+                self.check_at = now;
+                0
+            }
+            RangeError::NotFound => return self.plane_lost(now, Reason::ObjectNotFound, 0),
+            RangeError::Refused => return self.plane_lost(now, Reason::HttpFailed, 0),
+            RangeError::Changed => {
+                self.planes.restarts += 1;
+                if self.planes.restarts > MAX_RESTARTS {
+                    return self.plane_lost(now, Reason::ObjectChanged, 0);
+                }
+                return self.start_over(now);
+            }
+        };
+        if self.fetch.useless >= self.config.useless_max.max(1) {
+            return self.plane_lost(now, Reason::HttpFailed, 0);
+        }
+        self.fetch.alive = false;
+        self.fetch.paced = now + pause;
+    }
+
+    /// The object is another one: nothing held of the file counts.
+    fn start_over(&mut self, now: u64) {
+        let planes = self.planes;
+        self.hand = None;
+        self.fetch.start(self.job.digest, self.fetch.file, self.fetch.size);
+        self.planes = planes;
+        self.cleared = false;
+        self.record_due = true;
+        self.fetch.paced = now;
+        self.state = State::Judging { file: self.fetch.file, question: None };
+    }
+
+    /// The document came again: its URLs are new.
+    pub(super) fn refresh_urls(&mut self, now: u64, document: &crate::wire::OtaDocument<'_>) {
+        if !self.planes.stale {
+            return;
+        }
+        self.planes.stale = false;
+        self.statistics.url_refreshes += 1;
+        match self.job.load_urls(&mut self.arena, document) {
+            Ok(()) => self.fetch.paced = now,
+            Err(_) => self.plane_lost(now, Reason::UrlExpired, 0),
+        }
+    }
+}

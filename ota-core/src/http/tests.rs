@@ -1,0 +1,4 @@
+mod answers;
+mod hostile;
+mod script;
+mod url;

@@ -1,0 +1,13 @@
+//! Scripts of the agent: conversations with a clock, one rule of DESIGN.md's agent chapter each.
+
+mod blocks;
+mod boots;
+mod device;
+mod jobs;
+mod limits;
+mod lost;
+mod several;
+mod table;
+mod talk;
+mod wire;
+mod words;
