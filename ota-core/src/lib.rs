@@ -119,6 +119,8 @@
 //! |---|---|
 //! | (none) | everything but a transport: bring your own [`Connector`](transport::Connector) and [`Timer`](transport::Timer); for HTTP [`Ranges`](transport::Ranges), for which there is no client here yet |
 //! | `mqtt` | the transport over minimq (MQTT 5), any `embedded-io-async` stream, and a timer over embassy-time |
+//! | `tls` | TLS 1.3 to authenticated servers over any stream: `tls::connect`, and `tls::Tls` around the stream of `mqtt` |
+//! | `rsa` | servers with RSA certificates; needs a heap |
 //!
 //! There is no feature that turns a check off.
 //!
