@@ -103,7 +103,7 @@ impl Scheme for NoScheme {
     }
 }
 
-/// See the [module](self).
+/// A device in the middle of a download, see the head of this file.
 pub struct Device<'m> {
     agent: Agent<'m>,
     local: Parts<'m>,

@@ -120,7 +120,7 @@
 //! | (none) | everything but a transport: bring your own [`Connector`](transport::Connector) and [`Timer`](transport::Timer), and [`Ranges`](transport::Ranges) for HTTP |
 //! | `mqtt` | the transport over minimq (MQTT 5), any `embedded-io-async` stream, and a timer over embassy-time |
 //! | `http` | the data plane over HTTP: ranges over any `embedded-io-async` stream, reqwless as the codec |
-//! | `tls` | TLS 1.3 over embedded-tls, servers judged by rustls-webpki, P-256 client certificates |
+//! | `tls` | TLS 1.3 to authenticated servers over any stream: `tls::connect`, and `tls::Tls` around the stream of `mqtt` |
 //! | `rsa` | servers with RSA certificates; needs a heap |
 //!
 //! There is no feature that turns a check off.

@@ -228,10 +228,10 @@ impl Pipe<'_> {
         }
         loop {
             let goal = input.goal();
-            let Some(missing) = input.buf.get_mut(input.len..goal).filter(|missing| !missing.is_empty())
-            else {
+            if input.len == goal {
                 return Ok(());
-            };
+            }
+            let missing = input.buf.get_mut(input.len..goal).ok_or(TlsError::RecordTooLarge)?;
             match io.read(missing).await {
                 Ok(0) => return Err(TlsError::Truncated),
                 Ok(count) => input.len = input.len.saturating_add(count).min(goal),

@@ -4,8 +4,10 @@
 mod certificates;
 mod chains;
 mod client;
+mod mosquitto;
 mod mqtt;
 mod records;
+mod roots;
 mod scripted;
 mod servers;
 mod stream;

@@ -23,7 +23,7 @@ use crate::support::{BUILT_AT_S, Numbers, bounded, config};
 
 const THING: &str = "dev-7";
 
-struct Tcp(SocketAddr);
+pub(crate) struct Tcp(pub(crate) SocketAddr);
 
 impl Open for Tcp {
     type Error = std::io::Error;
