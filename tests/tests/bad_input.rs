@@ -102,6 +102,9 @@ fn bad_messages_do_no_harm() {
         ("doubled", |_, m| beside(m, |_| {}), Some(Drop::Duplicate)),
         ("empty", |_, m| beside(m, |b| b.payload.clear()), Some(Drop::Undecodable)),
         ("nested", |_, m| beside(m, |b| b.payload = vec![0x81; 900]), Some(Drop::Undecodable)),
+        ("too long", |_, m| beside(m, lengthen), Some(Drop::WrongLength)),
+        ("wrong job", |_, m| answers_of(m, "AFR_OTA-rel-1/", "AFR_OTA-rel-2/"), Some(Drop::Late)),
+        ("wrong thing", |_, m| answers_of(m, "things/dev-7/", "things/dev-8/"), Some(Drop::Unknown)),
         ("doubled answers", |_, m| vec![m.clone(), m], Some(Drop::Late)),
         ("foreign topic", |_, m| beside(m, |b| b.topic = "$aws/things/other/jobs/notify-next".into()), None),
     ];
@@ -113,6 +116,26 @@ fn bad_messages_do_no_harm() {
         assert!(report.statistics.dropped > 0, "{name}: nothing was dropped: {report:#?}");
         assert!(why.is_none_or(|why| report.dropped.contains(&why)), "{name}: {:?}", report.dropped);
     }
+}
+
+/// A copy of each answer of Jobs, under another name, in front of the good one.
+fn answers_of(message: Message, name: &str, other: &str) -> Vec<Message> {
+    let topic = message.topic.replace(name, other);
+    if topic == message.topic || is_block(&message) {
+        return vec![message];
+    }
+    vec![Message { topic, ..message.clone() }, message]
+}
+
+/// One byte more of payload, and a length that says so: two bytes of CBOR length behind "al" and "ap".
+fn lengthen(message: &mut Message) {
+    for key in [b"al\x19", b"apY"] {
+        if let Some(at) = message.payload.windows(key.len()).position(|window| window == key) {
+            message.payload[at + key.len() + 1] += 1;
+        }
+    }
+    // Before the break that ends the map.
+    message.payload.insert(message.payload.len() - 1, 0);
 }
 
 /// Sets the one-byte value behind a CBOR key.
