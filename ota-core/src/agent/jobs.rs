@@ -169,7 +169,7 @@ impl Agent<'_> {
     fn adopt(&mut self, now: u64, execution: &Execution<'_>, document: &OtaDocument<'_>) {
         self.complete = 0;
         if execution.self_test.is_some() && execution.status == JobStatus::InProgress {
-            return self.orphaned_test(now);
+            return self.orphaned_test();
         }
         self.job.updated_by = None;
         match self.job.load(&mut self.arena, &self.config, document) {
@@ -180,7 +180,7 @@ impl Agent<'_> {
 
     /// The service says an update was activated, and no journal knows of it: only versions and the boot state are left
     /// to go by (AWS' agents always do it this way).
-    fn orphaned_test(&mut self, _now: u64) {
+    fn orphaned_test(&mut self) {
         let running = self.running_version();
         match running.word().cmp(&self.job.updated_by.unwrap_or(0)) {
             _ if self.was_reverted() => self.fail(Reason::Reverted, 0),

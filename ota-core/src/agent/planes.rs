@@ -255,10 +255,8 @@ impl Agent<'_> {
 
     /// The object is another one: nothing held of the file counts.
     fn start_over(&mut self, now: u64) {
-        let planes = self.planes;
         self.hand = None;
         self.fetch.start(self.job.digest, self.fetch.file, self.fetch.size);
-        self.planes = planes;
         self.cleared = false;
         self.record_due = true;
         self.fetch.paced = now;

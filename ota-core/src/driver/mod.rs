@@ -162,9 +162,11 @@
 mod decode;
 mod local;
 
+use core::convert::Infallible;
+use core::future::pending;
 use core::pin::{Pin, pin};
 
-use embassy_futures::select::{Either, Either3, Either4, select, select3, select4};
+use embassy_futures::select::{Either, Either4, select, select4};
 
 use crate::agent::{
     Action, Agent, Failure, Filters, Input, Message, Outcome, Publication, RangeRequest, Subscription,
@@ -278,26 +280,18 @@ where
 {
     let mut action = first;
     loop {
-        action = match action {
-            Action::Connect => return Action::Connect,
-            Action::Disconnect | Action::Finish(_) => {
+        // Nothing to wait for but the link: the way of `ranged`, without a range.
+        action = match desk.beside(link, action, pin!(pending::<Infallible>())).await {
+            Ok(never) => match never {},
+            Err(Action::OpenRange(request)) => ranged(desk, link, ranges, block, request).await,
+            Err(Action::CloseRange) => desk.step(Input::Done),
+            Err(action @ (Action::Disconnect | Action::Finish(_))) => {
                 // A farewell spares the broker a time-out; the link is dropped either way.
                 let latest = desk.timer.now_ms() + FAREWELL_MS;
                 let _ = select(link.disconnect(), desk.timer.until(latest)).await;
                 return action;
             }
-            Action::OpenRange(request) => ranged(desk, link, ranges, block, request).await,
-            Action::CloseRange => desk.step(Input::Done),
-            Action::Receive { until_ms } => match desk.commands.take() {
-                Some(command) => desk.step(Input::Command(command)),
-                None => match select3(link.receive(), desk.timer.until(until_ms), desk.commands.next()).await
-                {
-                    Either3::First(received) => desk.received(received).await,
-                    Either3::Second(()) => desk.step(Input::Timeout),
-                    Either3::Third(command) => desk.step(Input::Command(command)),
-                },
-            },
-            action => desk.work_online(link, action).await,
+            Err(action) => return action,
         };
     }
 }
@@ -354,13 +348,14 @@ where
             at += len;
             let data = block.get(..len as usize).unwrap_or(&[]);
             action = desk.step(Input::Message(Message::RangeBlock { data }));
-            action = desk.work_in_hand(action, &Held { block: data, payload: &[] }).await;
+            action = in_hand(desk.agent, desk.local, desk.timer, action, &Held { block: data, payload: &[] })
+                .await;
         }
         // Kept for the next range, should there be one.
-        request = match desk.beside(link, action, pin!(core::future::pending::<()>())).await {
+        request = match desk.beside(link, action, pin!(pending::<Infallible>())).await {
+            Ok(never) => match never {},
             Err(Action::OpenRange(next)) => next,
             Err(action) => return action,
-            Ok(()) => return desk.step(Input::Timeout),
         };
         action = desk.step(Input::Done);
     }
@@ -391,7 +386,7 @@ impl Control for NoLink {
     }
 
     async fn receive(&mut self) -> Result<Received<'_>, NoLinkError> {
-        core::future::pending().await
+        pending().await
     }
 }
 
@@ -419,15 +414,6 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
         }
         let completion = self.local.perform(self.agent, action, held).await;
         self.local.step_with(self.agent, self.timer.now_ms(), completion)
-    }
-
-    /// All that needs no link, with a message in hand.
-    async fn work_in_hand(&mut self, first: Action, held: &Held<'_>) -> Action {
-        let mut action = first;
-        while Local::<I, J, P, O, S>::can_perform(&action) {
-            action = self.work(action, held).await;
-        }
-        action
     }
 
     /// An action that is done with once the link has taken it.
@@ -480,13 +466,9 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
             Ok(received) => {
                 let thing = self.agent.config().thing_name;
                 let (message, held) = decode(thing, &received, self.buffer);
-                let next = self.local.step(self.agent, self.timer.now_ms(), Input::Message(message));
-                let mut action = next;
-                while Local::<I, J, P, O, S>::can_perform(&action) {
-                    let completion = self.local.perform(self.agent, action, &held).await;
-                    action = self.local.step_with(self.agent, self.timer.now_ms(), completion);
-                }
-                action
+                // `held` may borrow the desk's scratch, so the rest of the desk is named one by one.
+                let action = self.local.step(self.agent, self.timer.now_ms(), Input::Message(message));
+                in_hand(self.agent, self.local, self.timer, action, &held).await
             }
             Err(error) => match error.kind() {
                 FailureKind::Lost => self.step(Input::Failed(Failure::Link)),
@@ -495,6 +477,22 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
             },
         }
     }
+}
+
+/// All that needs no link, with a message in hand.
+async fn in_hand<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme>(
+    agent: &mut Agent<'_>,
+    local: &mut Local<'_, I, J, P, O, S>,
+    timer: &mut T,
+    first: Action,
+    held: &Held<'_>,
+) -> Action {
+    let mut action = first;
+    while Local::<I, J, P, O, S>::can_perform(&action) {
+        let completion = local.perform(agent, action, held).await;
+        action = local.step_with(agent, timer.now_ms(), completion);
+    }
+    action
 }
 
 async fn subscribe<L: Control>(
