@@ -62,6 +62,20 @@ fn a_failed_test_resets_once_where_nobody_knows() {
     t.on(now, In::Done, "update rel-1 FAILED reason=self_test_failed_no_revert updatedBy=0x90000 v3");
 }
 
+/// A reset that the next boot would not remember would be spent again and again: none is.
+#[test]
+fn a_failed_test_does_not_reset_where_nothing_is_remembered() {
+    let mut t = Talk::new(STATUS);
+    t.boot(&[ImageState { confirmed: false, revert: Revert::Unknown, ..OLD }]);
+    t.on(0, In::Done, "receive until 5000");
+    let job = job().is("IN_PROGRESS", 3).with("self_test", "active").with("updatedBy", "0x80000");
+    t.on(10, next(job), "record Testing");
+    t.on(10, In::Done, "update rel-1 IN_PROGRESS self_test=active …");
+    t.on(10, In::Done, "receive …");
+    t.on(20, In::Say(Command::SelfTestFailed), "record Ended");
+    t.on(20, In::Done, "update rel-1 FAILED reason=self_test_failed_no_revert …");
+}
+
 #[test]
 fn a_failed_test_keeps_running_where_nothing_reverts() {
     let mut t = Talk::testing(OVERWRITE, Revert::No);

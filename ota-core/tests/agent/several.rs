@@ -114,6 +114,20 @@ fn a_mixture_is_reported() {
     assert_eq!(t.shown(), "update rel-1 FAILED reason=mixed_images updatedBy=0x90000 v2");
 }
 
+/// Where a reset takes the exchanged one back, one is spent on it, and no second one.
+#[test]
+fn a_mixture_under_test_is_taken_back_once() {
+    let mut t = activating();
+    t.on(30, In::Done, "set pending 0");
+    t.on(30, In::Done, "record Pending");
+    let state = device::tests(&t.files[0], Revert::Yes);
+    let t = t.reboot(&[state, OLD]);
+    assert_eq!(t.shown(), "reset");
+    assert_eq!(t.journal.unwrap().first_boots, 1);
+    let t = t.reboot(&[state, OLD]);
+    assert_eq!(t.shown(), "update rel-1 FAILED reason=mixed_images updatedBy=0x90000 v2");
+}
+
 /// Images that could boot one without the other are policy's to accept.
 #[test]
 fn images_that_do_not_need_each_other_are_asked_about() {
