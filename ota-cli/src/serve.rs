@@ -108,7 +108,7 @@ impl Serve {
         let key = key.unwrap_or_else(JobKey::generate);
 
         // One certificate for the broker and the file server.
-        let names = || [&self.tls_name[..], &[self.http_host.clone()]].concat();
+        let names = || [&self.tls_name[..], std::slice::from_ref(&self.http_host)].concat();
         let made_here = |dir| Certificates::create(dir, &self.thing, &names());
         let certificates =
             self.tls_dir.as_deref().map(made_here).transpose().context("--tls-dir, --tls-name")?;
