@@ -9,17 +9,23 @@
 //! | [`watchdog`], [`trng`], [`reset`] | the rest of what an update needs of the chip |
 //! | [`boot`] | the images of a map on these drivers, for `ota-core` |
 #![cfg_attr(feature = "build", doc = "| [`build`] | `memory.x` from a build script |")]
+#![cfg_attr(
+    feature = "model",
+    doc = "| [`model`] | the registers, as strict as silicon, for tests on a host |"
+)]
 //!
 //! Nothing of this has run on a board: everything is modelled, from the sources named at each item.
 #![no_std]
 
+pub mod boot;
 #[cfg(feature = "build")]
 pub mod build;
-pub mod boot;
 pub mod bus;
 pub mod flash;
 pub mod kit;
 pub mod layout;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod processor;
 pub mod reset;
 pub mod smif;
