@@ -264,6 +264,13 @@ impl Model {
         self.state.borrow_mut().advance(us * 1000);
     }
 
+    /// Starts the watchdog's time anew, for tests that let time go by.
+    pub fn restart_watchdog(&self) {
+        let mut state = self.state.borrow_mut();
+        let now = state.now_ns;
+        state.watchdog.feed(now);
+    }
+
     /// Where the program executes from: a sector that must not be erased.
     pub fn set_executing(&self, area: Area) {
         self.state.borrow_mut().executing = area;
