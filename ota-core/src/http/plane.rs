@@ -6,28 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::url::HOST_MAX;
 use super::{Config, Etag, HttpError, RangeRequest, Scheme, Schemes, Session, Url};
+use crate::open::{Endpoint, Open, Refusal};
 use crate::transport::{RangeError, RangeSession, Ranges};
-
-/// Opens the stream HTTP runs over: DNS, TCP, and TLS on top where the scheme says so.
-pub trait OpenTo {
-    /// Why a stream could not be opened.
-    type Error;
-
-    /// The stream. It may borrow buffers from the opener, and it closes when dropped.
-    type Io<'s>: Read + Write
-    where
-        Self: 's;
-
-    /// Opens a new stream to `host` (a name, or an IP address without brackets). With [`Scheme::Https`] the server must
-    /// be authenticated for that name before this returns. Bounded from outside by [`HttpConfig::connect_timeout_ms`].
-    ///
-    /// Dropping the future must close what it has opened.
-    ///
-    /// # Errors
-    /// The network's or TLS' own.
-    #[allow(async_fn_in_trait)] // Single-threaded executors: no `Send` bound is wanted.
-    async fn open_to(&mut self, scheme: Scheme, host: &str, port: u16) -> Result<Self::Io<'_>, Self::Error>;
-}
 
 /// Settings of the plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +57,16 @@ impl Origin {
         host.make_ascii_lowercase();
         Ok(Self { scheme: url.scheme(), host, port: url.port() })
     }
+
+    fn endpoint(&self) -> Endpoint<'_> {
+        match self.scheme {
+            Scheme::Https => Endpoint::tls(&self.host, self.port),
+            Scheme::Http => Endpoint::plain(&self.host, self.port),
+        }
+    }
 }
 
-impl<'a, O: OpenTo> Http<'a, O> {
+impl<'a, O: Open> Http<'a, O> {
     /// A plane that takes the heads of responses into `head` (2048 bytes or more for object stores) and keeps the URL
     /// under way in `url` (as long as the longest one, for presigned ones 2048 bytes or more).
     ///
@@ -103,7 +90,7 @@ impl<'a, O: OpenTo> Http<'a, O> {
     }
 }
 
-impl<O: OpenTo> Ranges for Http<'_, O> {
+impl<O: Open> Ranges for Http<'_, O> {
     type Session<'s>
         = HttpSession<'s, O::Io<'s>>
     where
@@ -120,13 +107,20 @@ impl<O: OpenTo> Ranges for Http<'_, O> {
         let Self { open, config, head, url, origin, known } = self;
         let origin = origin.as_ref().ok_or(RangeError::Refused)?;
         let timeout = Duration::from_millis(config.connect_timeout_ms.into());
-        let stream = with_timeout(timeout, open.open_to(origin.scheme, &origin.host, origin.port))
-            .await
-            .map_err(|_| RangeError::Lost)?
-            .map_err(|_| RangeError::Lost)?;
+        let stream =
+            with_timeout(timeout, open.open(origin.endpoint())).await.map_err(|_| RangeError::Lost)?;
+        let stream = stream.map_err(|error| match Refusal::of(&error) {
+            Refusal::Unreachable => RangeError::Lost,
+            Refusal::Untrusted => RangeError::Untrusted,
+            Refusal::Impossible => RangeError::Refused,
+        })?;
         let session = Config { skip_max: config.skip_max, ..Config::default() };
         let session = Session::new(stream, head, session).map_err(|_| RangeError::Refused)?;
         Ok(HttpSession { session, schemes: config.schemes, origin, url, known, wanted: None })
+    }
+
+    fn release(&mut self) {
+        self.open.release();
     }
 }
 

@@ -3,7 +3,8 @@
 use std::io;
 
 use embedded_io_adapters::tokio_1::FromTokio;
-use ota_core::http::{Http, HttpConfig, OpenTo, Scheme, Schemes};
+use ota_core::http::{Http, HttpConfig, Schemes};
+use ota_core::open::{Endpoint, Open, Security};
 use ota_core::transport::{RangeError, RangeSession, Ranges};
 use ota_sim::https::{FileServer, FileServerConfig, HttpFault};
 use tokio::net::TcpStream;
@@ -16,14 +17,14 @@ const PATH: &str = "/fw/app.bin";
 /// Counts the connections it makes.
 struct Tcp(u32);
 
-impl OpenTo for Tcp {
+impl Open for Tcp {
     type Error = io::Error;
     type Io<'s> = FromTokio<TcpStream>;
 
-    async fn open_to(&mut self, scheme: Scheme, host: &str, port: u16) -> io::Result<FromTokio<TcpStream>> {
-        assert_eq!(scheme, Scheme::Http);
+    async fn open(&mut self, to: Endpoint<'_>) -> io::Result<FromTokio<TcpStream>> {
+        assert_eq!(to.security, Security::Plain);
         self.0 += 1;
-        let stream = TcpStream::connect((host, port)).await?;
+        let stream = TcpStream::connect((to.host, to.port)).await?;
         stream.set_nodelay(true)?;
         Ok(FromTokio::new(stream))
     }
