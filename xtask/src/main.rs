@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo xtask ci [STAGE..]   all stages in order, or only the named ones
+//! cargo xtask emulate       a whole update on an emulated Cortex-M4; --help has the options
 //! cargo xtask sizes          flash and RAM of the library's parts on a Cortex-M4
 //! cargo xtask tidy           rules of this repository no compiler checks
 //! ```
@@ -13,18 +14,20 @@ use std::{
 
 mod ci;
 mod elf;
+mod emulate;
 mod readme;
 mod sizes;
 mod stage;
 mod tidy;
 
-const USAGE: &str = "usage: cargo xtask ci [STAGE..] | sizes | tidy";
+const USAGE: &str = "usage: cargo xtask ci [STAGE..] | emulate [OPTION..] | sizes | tidy";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["ci", stages @ ..] => ci::run(stages),
+        ["emulate", options @ ..] => emulate::run(options),
         ["sizes"] => sizes::run(),
         ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] => {

@@ -1,0 +1,5 @@
+//! Bad input.
+use super::{build::Firmware, options::Options};
+pub(crate) fn run(_: &Firmware, _: &Options) -> anyhow::Result<()> {
+    anyhow::bail!("not there yet")
+}
