@@ -1,6 +1,7 @@
 //! How deep the stack gets: it is painted below the present depth, and looked at later.
 //!
-//! What is told is bytes below the executor's loop. The future of the whole firmware lies above and is not counted.
+//! What is told is bytes below the executor's loop. The future of the whole firmware, with all buffers, lies above and is not
+//! counted.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,8 +17,7 @@ static BASE: AtomicU32 = AtomicU32::new(0);
 
 /// Where the stack ends now.
 fn depth() -> usize {
-    let here: u32 = 0;
-    core::hint::black_box(&raw const here) as usize & !3
+    cortex_m::register::msp::read() as usize & !3
 }
 
 /// What is counted begins at the present depth.
