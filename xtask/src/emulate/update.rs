@@ -394,6 +394,11 @@ impl<'s, 'f> Update<'s, 'f> {
         Ok(end)
     }
 
+    /// Whether the bootloader takes an image back that has not confirmed itself.
+    pub(crate) fn can_revert(&self) -> bool {
+        self.setting.options.part.mode != Mode::Overwrite
+    }
+
     /// How an update ends that nothing disturbs.
     pub(crate) fn expected_without_cuts(&self) -> &'static str {
         match (self.setting.program, self.setting.options.part.mode) {
