@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use ota_sim::{
-    image::Key,
+    image::{Corruption, Key, corrupt},
     mcuboot::{ImageBoot, ImageRecord, Mode},
 };
 use qemu_board::{Plan, Settings};
@@ -40,9 +40,10 @@ pub(crate) struct Setting<'a> {
     /// The file that is delivered.
     pub(crate) file: Vec<u8>,
     /// The image the device comes with.
-    factory: Vec<u8>,
+    pub(crate) factory: Vec<u8>,
     program: Program,
-    image_key: Key,
+    /// Signs images; the bootloader believes it.
+    pub(crate) image_key: Key,
     /// Signs the job.
     pub(crate) job_key: Key,
     /// What the device believes.
@@ -51,6 +52,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) server_name: &'a str,
     /// The device trusts another root.
     pub(crate) foreign_root: bool,
+    /// The device shows a certificate that is not its own.
+    pub(crate) foreign_device: bool,
     /// More words for `ota serve`.
     pub(crate) more: Vec<String>,
 }
@@ -70,8 +73,19 @@ impl<'a> Setting<'a> {
             image_key,
             server_name: SERVER_NAME,
             foreign_root: false,
+            foreign_device: false,
             more: Vec::new(),
         }
+    }
+
+    /// The update's image, signed with another key.
+    pub(crate) fn image(&self, key: &Key) -> Vec<u8> {
+        self.firmware.image(self.program, self.options.part, key)
+    }
+
+    /// Spoils the file.
+    pub(crate) fn spoil(&mut self, how: Corruption) {
+        self.file = corrupt(std::mem::take(&mut self.file), how);
     }
 }
 
@@ -82,6 +96,15 @@ pub(crate) enum Kill {
     Plan(Plan<'static>),
     /// At once after so many lines of the console, wherever the device is by then.
     Line(u32),
+}
+
+/// When to stop a device that cannot get to its job.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Enough {
+    /// It has refused the server so often.
+    Refusals(usize),
+    /// It has connected so often.
+    Connections(usize),
 }
 
 /// How the job ended and what runs.
@@ -131,8 +154,9 @@ pub(crate) struct Update<'s, 'f> {
     pub(crate) power_cut: Option<String>,
     /// What the device said of servers it refused.
     pub(crate) refusals: Vec<String>,
-    /// End once the device has refused a server so often: it will never get to a job.
-    pub(crate) refusals_enough: Option<usize>,
+    connections: usize,
+    /// When a device that never gets to its job has tried often enough.
+    pub(crate) enough: Option<Enough>,
     hashes: [[u8; 32]; 2],
     over: bool,
     lives: u32,
@@ -164,13 +188,15 @@ impl<'s, 'f> Update<'s, 'f> {
             // The same name and another key: the device's certificate has one.
             root = cloud.identity.certificate.clone();
         }
+        let certificate =
+            if setting.foreign_device { &cloud.identity.root } else { &cloud.identity.certificate };
         let settings = Settings {
             part: options.part,
             thing: THING,
             broker: cloud.broker,
             server_name: setting.server_name,
             root: &root,
-            certificate: &cloud.identity.certificate,
+            certificate,
             device_key: &cloud.identity.key,
             job_key: setting.trusted_job_key.public_spki(),
             image_key: setting.image_key.public_spki(),
@@ -199,7 +225,8 @@ impl<'s, 'f> Update<'s, 'f> {
             kills: 0,
             power_cut: None,
             refusals: Vec::new(),
-            refusals_enough: None,
+            connections: 0,
+            enough: None,
             hashes,
             over: false,
             lives: 0,
@@ -258,7 +285,7 @@ impl<'s, 'f> Update<'s, 'f> {
                         self.kills += 1;
                         return Ok(false);
                     }
-                    if self.refusals_enough.is_some_and(|enough| self.refusals.len() >= enough) {
+                    if self.has_tried_enough() {
                         device.kill()?;
                         return Ok(true);
                     }
@@ -283,6 +310,14 @@ impl<'s, 'f> Update<'s, 'f> {
         }
     }
 
+    fn has_tried_enough(&self) -> bool {
+        match self.enough {
+            Some(Enough::Refusals(count)) => self.refusals.len() >= count,
+            Some(Enough::Connections(count)) => self.connections >= count,
+            None => false,
+        }
+    }
+
     /// Takes note of a line of the console; `true` if the power has failed.
     fn hear(&mut self, line: &str) -> anyhow::Result<bool> {
         let Some(line) = line.strip_prefix("@ ") else {
@@ -296,7 +331,10 @@ impl<'s, 'f> Update<'s, 'f> {
                 self.add("bootloader_", rest);
             }
             "agent" | "flash" => self.add("", rest),
-            "stack" | "instructions" => self.peak(kind, rest),
+            "stack" | "instructions" => {
+                self.connections += usize::from(rest.starts_with("tls_open"));
+                self.peak(kind, rest);
+            }
             "held" => self.held(rest),
             "state" if rest == "Resetting" => self.resets += 1,
             "tls-refused" => {
