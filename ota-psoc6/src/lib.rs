@@ -2,3 +2,7 @@
 #![no_std]
 
 pub mod bus;
+#[cfg(feature = "sdhc")]
+pub mod sdhc;
+#[cfg(feature = "wifi")]
+pub mod wifi;
