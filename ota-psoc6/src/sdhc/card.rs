@@ -50,7 +50,9 @@ impl<'i, B: Bus, D: DelayNs> Card<'i, B, D> {
         let mut last = Error { command: 5, kind: Kind::NotReady };
         for _ in 0..ENUMERATION_TRIES {
             match identify(&mut host).await {
-                Ok((address, function_count)) => return Ok(Self { host, address, function_count, function: 0 }),
+                Ok((address, function_count)) => {
+                    return Ok(Self { host, address, function_count, function: 0 });
+                }
                 Err(error) => last = error,
             }
             host.delay().delay_ms(1).await;

@@ -82,7 +82,11 @@ impl Kind {
             | Self::DataTimeout
             | Self::Timeout
             | Self::LinesBusy => true,
-            Self::Refused(_) | Self::ClockNotStable | Self::ResetStuck | Self::NotReady | Self::Unknown(_) => false,
+            Self::Refused(_)
+            | Self::ClockNotStable
+            | Self::ResetStuck
+            | Self::NotReady
+            | Self::Unknown(_) => false,
         }
     }
 }

@@ -181,7 +181,12 @@ impl<'i, B: Bus, D: DelayNs> Host<'i, B, D> {
     }
 
     /// Sends a command without data and returns its answer.
-    pub(super) async fn command(&mut self, index: u8, argument: u32, response: Response) -> Result<u32, Error> {
+    pub(super) async fn command(
+        &mut self,
+        index: u8,
+        argument: u32,
+        response: Response,
+    ) -> Result<u32, Error> {
         let result = self.attempt(index, argument, response, None).await;
         self.finish(index, result, false)
     }

@@ -190,7 +190,11 @@ impl<B: Registers, D: DelayNs> SdioBusCyw43<64> for Bus<'_, '_, B, D> {
         result
     }
 
-    async fn cmd53_block_write(&mut self, argument: u32, blocks: &[Aligned<A4, [u8; 64]>]) -> Result<(), Error> {
+    async fn cmd53_block_write(
+        &mut self,
+        argument: u32,
+        blocks: &[Aligned<A4, [u8; 64]>],
+    ) -> Result<(), Error> {
         self.transfer(argument, Data::Write(bytes(blocks), BLOCK_SIZE)).await
     }
 

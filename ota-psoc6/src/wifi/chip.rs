@@ -91,7 +91,9 @@ const TRIES: u32 = 500;
 /// Enables the backplane, starts the chip's slow clock and reads who it is.
 ///
 /// `cyw43` does the first two again, and would panic where this returns an error.
-pub(super) async fn identify<B: Registers, D: DelayNs>(card: &mut Card<'_, B, D>) -> Result<Chip, StartError> {
+pub(super) async fn identify<B: Registers, D: DelayNs>(
+    card: &mut Card<'_, B, D>,
+) -> Result<Chip, StartError> {
     write(card, 0, IO_ENABLE, FUNCTION_1).await?;
     wait(card, 0, IO_READY, FUNCTION_1).await?;
     write(card, 1, CLOCK, CLOCK_REQUEST).await?;
@@ -136,7 +138,10 @@ async fn write<B: Registers, D: DelayNs>(
     repeat(card, 1 << 31 | function << 28 | at << 9 | u32::from(value)).await.map(|_| ())
 }
 
-async fn repeat<B: Registers, D: DelayNs>(card: &mut Card<'_, B, D>, argument: u32) -> Result<u8, StartError> {
+async fn repeat<B: Registers, D: DelayNs>(
+    card: &mut Card<'_, B, D>,
+    argument: u32,
+) -> Result<u8, StartError> {
     for _ in 1..super::RETRIES {
         match card.cmd52(argument).await {
             Ok(answer) => return Ok(answer as u8),

@@ -38,6 +38,7 @@ pub(crate) struct Chip {
     to_host: VecDeque<Vec<u8>>,
     offset: usize,
     from_host: Vec<u8>,
+    last_sequence: u8,
     /// Frames of the host.
     pub received: Vec<Vec<u8>>,
     /// What the firmware does with a frame.
@@ -64,6 +65,7 @@ impl Chip {
             to_host: VecDeque::new(),
             offset: 0,
             from_host: Vec::new(),
+            last_sequence: 0,
             received: Vec::new(),
             answer: |_| Vec::new(),
         }
@@ -73,7 +75,11 @@ impl Chip {
         self.starts > 0 && self.firmware_is_good && !self.arm.in_reset
     }
 
-    pub(crate) fn push_frame(&mut self, frame: Vec<u8>) {
+    pub(crate) fn push_frame(&mut self, mut frame: Vec<u8>) {
+        // Leave to send some more frames, counted from the host's last.
+        if let Some(credit) = frame.get_mut(9) {
+            *credit = self.last_sequence.wrapping_add(20);
+        }
         self.to_host.push_back(frame);
     }
 
@@ -86,7 +92,8 @@ impl Chip {
             0..0x1_0000 => self.load(at, 1)[0],
             0x1_0008 => self.watermark,
             0x1_000E => {
-                let alp = if self.has_clock && self.clock & 0x09 != 0 || self.is_running() { 0x40 } else { 0 };
+                let alp =
+                    if self.has_clock && self.clock & 0x09 != 0 || self.is_running() { 0x40 } else { 0 };
                 // The fast clock comes with the firmware.
                 let ht = if self.is_running() { 0x80 } else { 0 };
                 self.clock | alp | ht
@@ -219,6 +226,7 @@ impl Chip {
             if self.from_host.len() < padded {
                 return;
             }
+            self.last_sequence = self.from_host[4];
             let frame: Vec<u8> = self.from_host.drain(..padded).collect();
             for answer in (self.answer)(&frame[..usize::from(len)]) {
                 self.push_frame(answer);

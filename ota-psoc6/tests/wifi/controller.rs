@@ -266,7 +266,10 @@ impl State {
             (0x29, 1) => self.power = value as u8,
             (0x2C, 2) => {
                 let divider_changes = (self.clock ^ half) & 0xFFC0 != 0;
-                assert!(!divider_changes || self.clock & 1 << 2 == 0, "the divider changes under a running card clock");
+                assert!(
+                    !divider_changes || self.clock & 1 << 2 == 0,
+                    "the divider changes under a running card clock"
+                );
                 self.clock = half;
             }
             (0x2E, 1) => self.timeout = value as u8,
@@ -368,7 +371,10 @@ impl State {
     }
 
     fn take_word(&mut self, word: u32) {
-        assert!(self.incoming_left > 0 && self.words.front() == Some(&0), "the data port is written without room");
+        assert!(
+            self.incoming_left > 0 && self.words.front() == Some(&0),
+            "the data port is written without room"
+        );
         self.words.pop_front();
         let size = usize::from(self.block_size);
         let left = size - self.incoming.len() % size;

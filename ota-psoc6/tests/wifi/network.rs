@@ -158,7 +158,9 @@ fn a_frame_lost_on_the_bus_costs_that_frame() {
 
 #[test]
 fn a_bus_that_stays_bad_is_named() {
-    for (function, fault) in [(Some(2), Fault::DataCrc), (Some(1), Fault::DataTimeout), (None, Fault::NoResponse)] {
+    for (function, fault) in
+        [(Some(2), Fault::DataCrc), (Some(1), Fault::DataTimeout), (None, Fault::NoResponse)]
+    {
         let (sim, health) = (sim(), Health::new());
         let broken = run(&sim, &health, async |_, _| {
             sim.plan(Plan { function, ..Plan::from(fault, sim.command_count()) });
@@ -173,8 +175,10 @@ fn a_bus_that_stays_bad_is_named() {
 fn a_request_the_firmware_refuses_is_counted() {
     let (sim, health) = (sim(), Health::new());
     firmware(&sim, |frame| request(frame).map(|_| answer(frame, -23)).into_iter().collect());
-    run(&sim, &health, async |_, mut control| control.set_power_management(cyw43::PowerManagementMode::None).await)
-        .unwrap();
+    run(&sim, &health, async |_, mut control| {
+        control.set_power_management(cyw43::PowerManagementMode::None).await
+    })
+    .unwrap();
     assert_eq!((health.refused_count(), health.last_refusal()), (1, -23));
 }
 
@@ -190,7 +194,10 @@ fn joined(answer: fn(&[u8]) -> Vec<Vec<u8>>, name: &str, passphrase: &str) -> Re
 #[test]
 fn joining_ends_with_a_name() {
     let good = |frame: &[u8]| {
-        with_events(frame, &[(EVENT_AUTH, SUCCESS, 0), (EVENT_SET_SSID, SUCCESS, 0), (EVENT_PSK_SUP, UNSOLICITED, 0)])
+        with_events(
+            frame,
+            &[(EVENT_AUTH, SUCCESS, 0), (EVENT_SET_SSID, SUCCESS, 0), (EVENT_PSK_SUP, UNSOLICITED, 0)],
+        )
     };
     assert_eq!(joined(good, "home", "passphrase"), Ok(()));
     assert_eq!(joined(good, "home", ""), Ok(()));

@@ -46,9 +46,13 @@ async fn open(sim: &Sim) -> Open<'_> {
     card.host().set_four_bit(false);
     card.host().set_clock(25_000_000).unwrap();
     // The ARM core into reset, the memory's last bank not remapped.
-    card.cmd53(WRITE | FUNCTION_1 | INCREMENT | 0x3800 << 9 | 4, Data::Write(&[1, 0, 0, 0], 4)).await.unwrap();
+    card.cmd53(WRITE | FUNCTION_1 | INCREMENT | 0x3800 << 9 | 4, Data::Write(&[1, 0, 0, 0], 4))
+        .await
+        .unwrap();
     window(&mut card, 0x1800_0000).await;
-    card.cmd53(WRITE | FUNCTION_1 | INCREMENT | 0x4010 << 9 | 4, Data::Write(&[3, 0, 0, 0], 4)).await.unwrap();
+    card.cmd53(WRITE | FUNCTION_1 | INCREMENT | 0x4010 << 9 | 4, Data::Write(&[3, 0, 0, 0], 4))
+        .await
+        .unwrap();
     card.cmd53(WRITE | FUNCTION_1 | INCREMENT | 0x4044 << 9 | 4, Data::Write(&[0; 4], 4)).await.unwrap();
     window(&mut card, 0).await;
     card
@@ -80,7 +84,11 @@ fn every_length_of_bytes_and_blocks_arrives_whole() {
             let size = if block { 64 } else { len as u16 };
             let data = pattern(len);
             card.cmd53(argument(true, 0x100, len, block), Data::Write(&data, size)).await.unwrap();
-            assert_eq!(sim.state.borrow().card.chip.ram[0x100..][..len], data, "{len} bytes, blocks: {block}");
+            assert_eq!(
+                sim.state.borrow().card.chip.ram[0x100..][..len],
+                data,
+                "{len} bytes, blocks: {block}"
+            );
             let mut back = vec![0; len];
             card.cmd53(argument(false, 0x100, len, block), Data::Read(&mut back, size)).await.unwrap();
             assert_eq!(back, data, "{len} bytes, blocks: {block}");
@@ -150,7 +158,11 @@ fn a_fault_is_named_and_the_next_command_works() {
                             _ => assert_eq!(result, Ok(0), "after {fault:?}"),
                         }
                     }
-                    assert_eq!(sim.state.borrow().card.aborts, [1], "{fault:?}: the card was not told to stop");
+                    assert_eq!(
+                        sim.state.borrow().card.aborts,
+                        [1],
+                        "{fault:?}: the card was not told to stop"
+                    );
                 });
             }
         }
@@ -185,8 +197,7 @@ fn a_dropped_transfer_is_stopped_by_the_next_command() {
             // Slow enough for a pause at every wait, and without the interrupt nothing but time helps.
             sim.connected.set(false);
             sim.state.borrow_mut().latency = 10_000;
-            let done =
-                poll_and_drop(card.cmd53(argument(true, 0, 256, true), Data::Write(&data, 64)), count);
+            let done = poll_and_drop(card.cmd53(argument(true, 0, 256, true), Data::Write(&data, 64)), count);
             sim.state.borrow_mut().latency = 3;
             assert_eq!(card.cmd52(FUNCTION_1 | 0x1_0008 << 9).await, Ok(0), "after {count} polls");
             assert_eq!(sim.state.borrow().card.aborts.is_empty(), done, "after {count} polls");

@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use cyw43::{A4, Aligned};
 use embassy_futures::block_on;
-use ota_psoc6::wifi::{BlobError, Blobs, Broken, Chip as Id, Health, STAND_IN, StartError, cyw43, power_up, start};
+use ota_psoc6::wifi::{
+    BlobError, Blobs, Broken, Chip as Id, Health, STAND_IN, StartError, cyw43, power_up, start,
+};
 
 use crate::{
     card::Card,
@@ -101,8 +103,9 @@ fn a_fault_in_any_command_of_the_start_is_repaired() {
     let log = healthy.state.borrow().log.clone();
     // Register accesses of the start, one by one; of the upload's transfers, alike among themselves, a few.
     let transfers: Vec<usize> = (0..log.len()).filter(|at| log[*at].0 == 53).collect();
-    let chosen = [0, 1, 2, transfers.len() / 3, transfers.len() / 2, transfers.len() - 2, transfers.len() - 1]
-        .map(|i| transfers[i]);
+    let chosen =
+        [0, 1, 2, transfers.len() / 3, transfers.len() / 2, transfers.len() - 2, transfers.len() - 1]
+            .map(|i| transfers[i]);
     let mut kinds: Vec<(u8, u32)> = Vec::new();
     let mut hit = 0;
     for (at, (index, argument)) in log.iter().enumerate() {
