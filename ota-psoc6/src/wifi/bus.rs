@@ -130,10 +130,10 @@ impl<'h, 'i, B: Registers, D: DelayNs> Bus<'h, 'i, B, D> {
             self.frame_left = usize::from(pad_frame(buffer).unwrap_or(4)) - 4;
             return;
         }
-        if argument & ADDRESS == 0 {
-            if let Some(status) = take_refusal(buffer) {
-                self.health.count_refused(status);
-            }
+        if argument & ADDRESS == 0
+            && let Some(status) = take_refusal(buffer)
+        {
+            self.health.count_refused(status);
         }
         self.frame_left = self.frame_left.saturating_sub(buffer.len());
     }
