@@ -172,8 +172,9 @@ impl Device<'_> {
     /// The outstanding receive brings `received`; works until the device receives again, or is to verify the file.
     async fn receive(&mut self, way: Way, received: &Received<'_>) {
         let mut scratch = [];
-        let (message, held) = decode(THING, received, &mut scratch);
-        let action = self.local.step(&mut self.agent, NOW_MS, Input::Message(message));
+        let message = decode(THING, received, &mut scratch);
+        let held = Held::new(&message, received.payload);
+        let action = self.local.step(&mut self.agent, NOW_MS, Input::Message(&message));
         self.work(way, action, &held).await;
     }
 
@@ -196,7 +197,7 @@ impl Device<'_> {
                     self.local.step(&mut self.agent, NOW_MS, Input::Done)
                 }
                 (_, action) => {
-                    let completion = self.local.perform(&self.agent, action, held).await;
+                    let completion = self.local.perform(&mut self.agent, action, held).await;
                     assert!(!matches!(completion, Completion::Failed(_)), "everything succeeds");
                     self.local.step_with(&mut self.agent, NOW_MS, completion)
                 }

@@ -1,8 +1,34 @@
-//! PSoC 62: the kits CY8CPROTO-062-4343W and CY8CKIT-062S2-43012.
+//! PSoC 62: the kits CY8CPROTO-062-4343W and CY8CKIT-062S2-43012. PSoC 64 is the same die, and `ota-psoc64` builds on this crate.
+//!
+//! | Module | What |
+//! |---|---|
+//! | [`kit`] | pins of the kits |
+//! | [`layout`] | where everything lies, checked while compiling |
+//! | [`bus`], [`processor`] | the one way to hardware, so that the drivers also run against a model |
+//! | [`flash`] | internal flash through system calls ([`syscall`]), the external serial flash through [`smif`] |
+//! | [`watchdog`], [`trng`], [`reset`] | the rest of what an update needs of the chip |
+//! | [`boot`] | the images of a map on these drivers, for `ota-core` |
+#![cfg_attr(feature = "build", doc = "| [`build`] | `memory.x` from a build script |")]
+//!
+//! Nothing of this has run on a board: everything is modelled, from the sources named at each item.
 #![no_std]
 
+pub mod boot;
+#[cfg(feature = "build")]
+pub mod build;
 pub mod bus;
+pub mod flash;
+pub mod kit;
+pub mod layout;
+pub mod processor;
+pub mod reset;
 #[cfg(feature = "sdhc")]
 pub mod sdhc;
+pub mod smif;
+pub mod syscall;
+#[cfg(feature = "time")]
+pub mod time;
+pub mod trng;
+pub mod watchdog;
 #[cfg(feature = "wifi")]
 pub mod wifi;

@@ -79,6 +79,8 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
                 eprintln!("{} boot {:?}", self.cloud.clock.get(), boot.images());
             }
             assert!(boot.starts(), "nothing boots any more: a brick; {tally:#?}");
+            let versions = boot.images().iter().map(|image| image.running.map(|running| running.version));
+            tally.borrow_mut().booted.push(versions.collect());
             director.booting();
             match self.run_device(&director, &tally) {
                 Ran::Returned(Outcome::Reset) => tally.borrow_mut().resets += 1,
@@ -214,6 +216,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
             executions,
             ended: tally.ended,
             running: (0..layouts.len()).map(running).collect(),
+            booted: tally.booted,
             offered: self.factory.specs.iter().map(|(job, _)| job.clone()).collect(),
             boots: tally.boots,
             resets: tally.resets,

@@ -3,7 +3,7 @@
 use super::blocks::Arrived;
 use super::fetch::Sector;
 use super::{
-    Agent, Call, Doing, Failure, Input, Link, Message, Outcome, Publication, Report, Request, State,
+    Action, Agent, Call, Failure, Input, Link, Message, Outcome, Publication, Report, Request, State,
     Subscription,
 };
 use crate::policy::Drop;
@@ -11,33 +11,35 @@ use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
 impl Agent<'_> {
     pub(super) fn absorb(&mut self, now: u64, input: Input<'_>) {
-        let doing = core::mem::replace(&mut self.doing, Doing::Nothing);
+        let doing = self.doing.take();
         match (doing, input) {
             (_, Input::Start) => self.started(now),
             (_, Input::ActionLost) => self.action_lost(now, doing),
-            (Doing::Receive, Input::Message(message)) => self.message(now, message),
-            (Doing::Receive | Doing::Pause, Input::Timeout | Input::Done) => {}
-            (Doing::Receive | Doing::Pause, Input::Command(command)) => self.command(now, command),
-            (Doing::Write(part), Input::Done) => self.part_held(&part),
-            (Doing::Write(_), Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
-            (Doing::Compare(part), Input::Compared(compared)) => self.part_compared(&part, compared),
-            (Doing::Compare(_) | Doing::Erase { .. }, Input::Failed(Failure::Flash(error))) => {
+            (Some(Action::Receive { .. }), Input::Message(message)) => self.message(now, message),
+            (Some(Action::Receive { .. } | Action::Pause { .. }), Input::Timeout | Input::Done) => {}
+            (Some(Action::Receive { .. } | Action::Pause { .. }), Input::Command(command)) => {
+                self.command(now, command)
+            }
+            (Some(Action::Write(part)), Input::Done) => self.part_held(&part),
+            (Some(Action::Write(_)), Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
+            (Some(Action::Compare(part)), Input::Compared(compared)) => self.part_compared(&part, compared),
+            (Some(Action::Compare(_) | Action::Erase { .. }), Input::Failed(Failure::Flash(error))) => {
                 self.flash_failed(error)
             }
-            (Doing::Erase { sector }, Input::Done) => self.fetch.put_sector(sector, Sector::Open),
-            (Doing::Hash { to }, Input::Done) => self.fetch.hashed = to,
-            (Doing::Hash { .. }, Input::Failed(Failure::Flash(error))) => {
+            (Some(Action::Erase { sector, .. }), Input::Done) => self.fetch.put_sector(sector, Sector::Open),
+            (Some(Action::Hash { to, .. }), Input::Done) => self.fetch.hashed = to,
+            (Some(Action::Hash { .. }), Input::Failed(Failure::Flash(error))) => {
                 self.fail(Reason::FlashFailed, error as u32)
             }
-            (Doing::Record, Input::Done) => self.statistics.records += 1,
+            (Some(Action::Record), Input::Done) => self.statistics.records += 1,
             // A journal that fails costs what it would have saved, nothing else.
-            (Doing::Record, Input::Failed(_)) => {}
-            (Doing::Inspect { image }, Input::Boot(state)) => self.inspected(image, Some(state)),
-            (Doing::Inspect { image }, Input::Failed(_)) => self.inspected(image, None),
-            (Doing::Load, Input::Loaded(record)) => self.loaded(now, record),
-            (Doing::Load, Input::Failed(_)) => self.loaded(now, None),
-            (Doing::Connect, Input::Done) => self.linked(now),
-            (Doing::Disconnect, Input::Done | Input::Failed(_)) => {
+            (Some(Action::Record), Input::Failed(_)) => {}
+            (Some(Action::Inspect { image }), Input::Boot(state)) => self.inspected(image, Some(state)),
+            (Some(Action::Inspect { image }), Input::Failed(_)) => self.inspected(image, None),
+            (Some(Action::Load), Input::Loaded(record)) => self.loaded(now, record),
+            (Some(Action::Load), Input::Failed(_)) => self.loaded(now, None),
+            (Some(Action::Connect), Input::Done) => self.linked(now),
+            (Some(Action::Disconnect), Input::Done | Input::Failed(_)) => {
                 self.link = match self.link {
                     Link::Aside { until, .. } => Link::Aside { until, closed: true },
                     Link::Suspended { .. } | Link::Down { .. } | Link::Up { .. } => {
@@ -45,29 +47,44 @@ impl Agent<'_> {
                     }
                 };
             }
-            (Doing::OpenRange, Input::Done) => {}
-            (Doing::CloseRange, Input::Done) => self.range_closed(),
-            (Doing::Subscribe(subscription), Input::Done) => self.subscribed(now, subscription),
-            (Doing::Publish(publication), Input::Done) => self.published(now, publication),
-            (Doing::Publish(publication), Input::Failed(Failure::Refused)) => self.refused(now, publication),
+            (Some(Action::OpenRange(_)), Input::Done) => {}
+            (Some(Action::CloseRange), Input::Done) => self.range_closed(),
+            (Some(Action::Subscribe(subscription)), Input::Done) => self.subscribed(now, subscription),
+            (Some(Action::Publish(publication)), Input::Done) => self.published(now, publication),
+            (Some(Action::Publish(publication)), Input::Failed(Failure::Refused)) => {
+                self.refused(now, publication)
+            }
             (
-                Doing::Connect | Doing::Subscribe(_) | Doing::Publish(_) | Doing::Receive | Doing::Pause,
+                Some(
+                    Action::Connect
+                    | Action::Subscribe(_)
+                    | Action::Publish(_)
+                    | Action::Receive { .. }
+                    | Action::Pause { .. },
+                ),
                 Input::Failed(Failure::Link | Failure::Refused),
             ) => self.link_lost(now),
-            (Doing::Consult(question), Input::Answer(answer)) => self.answer(now, question, answer),
-            (Doing::Verify, Input::Verified(token)) => self.verified(now, token),
-            (Doing::Verify, Input::Failed(Failure::Verify(error))) => {
+            (Some(Action::Consult(question)), Input::Answer(answer)) => self.answer(now, question, answer),
+            (Some(Action::Verify { .. }), Input::Verified(token)) => self.verified(now, token),
+            (Some(Action::Verify { .. }), Input::Failed(Failure::Verify(error))) => {
                 // What does not verify now never will: the next try starts from an erased slot.
                 self.forget_data();
                 self.fail(reason_of_verify(error), u32::from(error.number()));
             }
-            (Doing::SetPending, Input::Done) => self.set_pending_done(now),
-            (Doing::SetPending, Input::Failed(Failure::Flash(error))) => self.set_pending_failed(now, error),
-            (Doing::Withdraw, Input::Withdrawn(withdrawn)) => self.withdrawn(now, Some(withdrawn)),
-            (Doing::Withdraw, Input::Failed(_)) => self.withdrawn(now, None),
-            (Doing::Confirm, Input::Done) => self.confirmed_one(),
-            (Doing::Confirm, Input::Failed(_)) => self.confirm_failed(),
-            (Doing::Finish(outcome), _) => self.doing = Doing::Finish(outcome),
+            // Done without the token is done without a request: not legal, and planned again.
+            (Some(Action::SetPending { .. }), Input::Done) if !self.holds_token() => {
+                self.set_pending_done(now)
+            }
+            (Some(Action::SetPending { .. }), Input::Failed(Failure::Flash(error))) => {
+                self.set_pending_failed(now, error)
+            }
+            (Some(Action::Withdraw { .. }), Input::Withdrawn(withdrawn)) => {
+                self.withdrawn(now, Some(withdrawn))
+            }
+            (Some(Action::Withdraw { .. }), Input::Failed(_)) => self.withdrawn(now, None),
+            (Some(Action::Confirm { .. }), Input::Done) => self.confirmed_one(),
+            (Some(Action::Confirm { .. }), Input::Failed(_)) => self.confirm_failed(),
+            (Some(Action::Finish(outcome)), _) => self.doing = Some(Action::Finish(outcome)),
             // Not legal for the outstanding action: counted, and the action is planned again.
             (_, _unexpected) => self.statistics.unexpected += 1,
         }
@@ -86,30 +103,35 @@ impl Agent<'_> {
     }
 
     /// The driver was dropped in the middle of an action. The message in hand, the link and the digest went with it.
-    fn action_lost(&mut self, now: u64, doing: Doing) {
+    fn action_lost(&mut self, now: u64, doing: Option<Action>) {
         match doing {
-            Doing::Write(_) => self.distrust_hand(true),
+            Some(Action::Write(_)) => self.distrust_hand(true),
             // Whether it was recorded is not known: once more costs one write.
-            Doing::Record => self.record_due = true,
-            Doing::Load | Doing::Inspect { .. } => self.state = State::Booting { inspected: 0 },
-            Doing::SetPending => self.may_be_requested(),
-            Doing::Finish(_)
-            | Doing::Nothing
-            | Doing::Connect
-            | Doing::Disconnect
-            | Doing::Subscribe(_)
-            | Doing::Publish(_)
-            | Doing::OpenRange
-            | Doing::CloseRange
-            | Doing::Receive
-            | Doing::Pause
-            | Doing::Consult(_)
-            | Doing::Erase { .. }
-            | Doing::Compare(_)
-            | Doing::Hash { .. }
-            | Doing::Verify
-            | Doing::Withdraw
-            | Doing::Confirm => {}
+            Some(Action::Record) => self.record_due = true,
+            Some(Action::Load | Action::Inspect { .. }) => self.state = State::Booting { inspected: 0 },
+            Some(Action::SetPending { .. }) => {
+                self.drop_token();
+                self.may_be_requested();
+            }
+            None
+            | Some(
+                Action::Finish(_)
+                | Action::Connect
+                | Action::Disconnect
+                | Action::Subscribe(_)
+                | Action::Publish(_)
+                | Action::OpenRange(_)
+                | Action::CloseRange
+                | Action::Receive { .. }
+                | Action::Pause { .. }
+                | Action::Consult(_)
+                | Action::Erase { .. }
+                | Action::Compare(_)
+                | Action::Hash { .. }
+                | Action::Verify { .. }
+                | Action::Withdraw { .. }
+                | Action::Confirm { .. },
+            ) => {}
         }
         self.distrust_hand(false);
         if let State::Judging { file, .. } = self.state {
@@ -123,15 +145,17 @@ impl Agent<'_> {
         self.link_lost(now);
     }
 
-    fn message(&mut self, now: u64, message: Message<'_>) {
-        match message {
-            Message::Block { stream, file_id, block_id, at, data } => {
-                self.block(now, Arrived { stream: Some(stream), file_id, block_id, at, data });
+    fn message(&mut self, now: u64, message: &Message<'_>) {
+        match *message {
+            Message::Block { stream, file_id, block_id, data } => {
+                self.block(now, Arrived { stream: Some(stream), file_id, block_id, data });
             }
-            Message::Described { job_id, token, answer } => self.described(now, job_id, token, &answer),
-            Message::DescribeRejected { job_id, rejected } => self.describe_rejected(now, job_id, &rejected),
-            Message::Updated { job_id, token, state } => self.updated(now, job_id, token, state.as_ref()),
-            Message::UpdateRejected { job_id, rejected } => self.update_rejected(now, job_id, &rejected),
+            Message::Described { job_id, token, ref answer } => self.described(now, job_id, token, answer),
+            Message::DescribeRejected { job_id, ref rejected } => {
+                self.describe_rejected(now, job_id, rejected)
+            }
+            Message::Updated { job_id, token, ref state } => self.updated(now, job_id, token, state.as_ref()),
+            Message::UpdateRejected { job_id, ref rejected } => self.update_rejected(now, job_id, rejected),
             Message::Notify => self.check_at = now,
             Message::StreamRejected { stream, code } => {
                 let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
@@ -190,14 +214,14 @@ impl Agent<'_> {
                 }
             }
             Publication::Progress => self.progress_due = false,
-            Publication::Blocks(request) => {
+            Publication::Blocks => {
                 self.statistics.block_requests += 1;
                 if self.fetch.alive {
                     self.fetch.grow(self.config.window_max());
                 }
-                self.fetch.asked(&request);
+                self.fetch.asked();
                 self.fetch.due = now + u64::from(self.config.timing.block_ms);
-                let pace = u64::from(request.count) * 1000;
+                let pace = u64::from(self.fetch.request.count) * 1000;
                 self.fetch.paced =
                     now + pace.checked_div(u64::from(self.config.blocks_per_second)).unwrap_or(0);
             }
@@ -219,7 +243,7 @@ impl Agent<'_> {
                 }
             }
             Publication::Progress => self.progress_due = false,
-            Publication::Blocks(_) => self.blocks_useless(now),
+            Publication::Blocks => self.blocks_useless(now),
         }
     }
 
@@ -268,7 +292,7 @@ impl Agent<'_> {
     /// What the agent finishes with, if it has.
     pub(super) fn outcome(&self) -> Option<Outcome> {
         match (self.doing, self.state) {
-            (Doing::Finish(outcome), _) => Some(outcome),
+            (Some(Action::Finish(outcome)), _) => Some(outcome),
             (_, State::Stopped) => Some(Outcome::Stopped),
             (_, State::Resetting) => Some(Outcome::Reset),
             (_, _) => None,

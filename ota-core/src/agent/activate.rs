@@ -51,6 +51,24 @@ impl Agent<'_> {
         }
     }
 
+    /// Where the token lies of the image that is set pending now.
+    pub(super) fn token_in_turn(&mut self) -> Option<&mut Option<Verified>> {
+        let State::Activating { file } = self.state else { return None };
+        self.tokens.get_mut(usize::from(file))
+    }
+
+    /// The token of the image that is set pending now is here.
+    pub(super) fn holds_token(&mut self) -> bool {
+        self.token_in_turn().is_some_and(|token| token.is_some())
+    }
+
+    /// What the token proved may not hold any more.
+    pub(super) fn drop_token(&mut self) {
+        if let Some(token) = self.token_in_turn() {
+            *token = None;
+        }
+    }
+
     /// What flash holds is not to be gone on from.
     pub(super) fn forget_data(&mut self) {
         self.fetch.identity = None;
@@ -73,6 +91,7 @@ impl Agent<'_> {
 
     pub(super) fn set_pending_failed(&mut self, now: u64, error: FlashError) {
         let State::Activating { file } = self.state else { return };
+        self.drop_token();
         self.may_be_requested();
         self.failures += 1;
         if self.failures >= MAX_BOOT_FAILURES {
@@ -91,9 +110,6 @@ impl Agent<'_> {
             self.statistics.sectors_given_up += 1;
             self.cleared = false;
             self.record_due = true;
-            if let Some(token) = self.tokens.get_mut(usize::from(file)) {
-                *token = None;
-            }
             self.state = if self.fetch.is_complete() {
                 State::Verifying { file, stage: Stage::Ready, question: None }
             } else {

@@ -20,7 +20,6 @@ pub(super) struct Arrived<'m> {
     pub(super) stream: Option<&'m str>,
     pub(super) file_id: u32,
     pub(super) block_id: u32,
-    pub(super) at: u32,
     pub(super) data: &'m [u8],
 }
 
@@ -73,7 +72,7 @@ impl<'a> Agent<'a> {
         }
         self.fetch.due = now + u64::from(self.config.timing.block_ms);
         self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
-        self.hand = Some(Hand { block: block.block_id, at: block.at, done: 0, blank: false });
+        self.hand = Some(Hand { block: block.block_id, done: 0, blank: false });
         if judging {
             self.judge(file, block.data);
         }
@@ -180,8 +179,8 @@ impl<'a> Agent<'a> {
         let sector = layout.secondary().sector_of(at.saturating_add(offset));
         let sector_end = layout.secondary().sector_range(sector).end.saturating_sub(offset);
         let len = to.min(sector_end).saturating_sub(at);
-        let from = hand.at.saturating_add(hand.done);
-        (sector, Part { image, at, from, to: from.saturating_add(len), hash: self.fetch.hashed == at })
+        let to = hand.done.saturating_add(len);
+        (sector, Part { image, at, from: hand.done, to, hash: self.fetch.hashed == at })
     }
 
     /// Flash holds the part in hand.

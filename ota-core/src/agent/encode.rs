@@ -115,7 +115,8 @@ impl Agent<'_> {
                 )?;
                 (Topic::Update(self.job_id()), len, Qos::AtMostOnce)
             }
-            Publication::Blocks(request) => {
+            Publication::Blocks => {
+                let request = self.block_request();
                 let get = GetStream {
                     token: None,
                     file_id: request.file_id,

@@ -50,7 +50,7 @@ impl Ring {
 }
 
 /// A request for blocks: `offset`, `count` and the bitmap AWS calls `o`, `n` and `b`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BlockRequest {
     /// File id in the stream.
     pub file_id: u8,
@@ -98,6 +98,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) hashed: u32,
     /// Blocks held since the last journal record.
     pub(crate) unrecorded: u16,
+    /// The request that goes out next, or went out last.
+    pub(crate) request: BlockRequest,
     asked: Ring,
     newer: Ring,
     newer_seen: u16,
@@ -132,6 +134,7 @@ impl<'a> Fetch<'a> {
             front: 0,
             hashed: 0,
             unrecorded: 0,
+            request: BlockRequest::default(),
             asked: Ring::default(),
             newer: Ring::default(),
             newer_seen: 0,
@@ -300,12 +303,13 @@ impl<'a> Fetch<'a> {
         self.asked_end = self.asked_end.max(run.end);
     }
 
-    /// `request` goes out: its blocks are under way.
-    pub(crate) fn asked(&mut self, request: &BlockRequest) {
+    /// The request went out: its blocks are under way.
+    pub(crate) fn asked(&mut self) {
+        let request = self.request;
         self.newer = Ring::default();
         self.newer_seen = 0;
         self.alive = false;
-        for block in blocks_of(request) {
+        for block in blocks_of(&request) {
             self.asked.insert(block);
             self.newer.insert(block);
             self.asked_end = self.asked_end.max(block.saturating_add(1));

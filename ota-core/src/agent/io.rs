@@ -1,6 +1,5 @@
 //! What goes into a step and what comes out of it.
 
-use super::fetch::BlockRequest;
 use crate::boot::{ImageState, Withdrawn};
 use crate::command::Command;
 use crate::journal::Record;
@@ -22,7 +21,7 @@ pub enum Input<'m> {
     /// The action failed.
     Failed(Failure),
     /// A message arrived while receiving. The driver keeps it until the agent receives or publishes again.
-    Message(Message<'m>),
+    Message(&'m Message<'m>),
     /// The journal's newest record.
     Loaded(Option<&'m Record>),
     /// What the bootloader left for an image.
@@ -102,9 +101,7 @@ pub enum Message<'m> {
         file_id: u32,
         /// Block number in the file.
         block_id: u32,
-        /// Where the payload lies in the message in hand; the actions name parts of this range.
-        at: u32,
-        /// The payload.
+        /// The payload, of which the actions name parts.
         data: &'m [u8],
     },
     /// A stream request was refused.
@@ -116,7 +113,7 @@ pub enum Message<'m> {
     },
     /// The next block of the open range, of the plane over HTTP.
     RangeBlock {
-        /// The payload; it starts at byte 0 of the message in hand.
+        /// The payload, of which the actions name parts.
         data: &'m [u8],
     },
     /// The open range came to nothing.
@@ -125,8 +122,8 @@ pub enum Message<'m> {
     Useless(Drop),
 }
 
-/// What to do next. Exactly one action is outstanding; ranges are of the message in hand.
-#[derive(Debug)]
+/// What to do next. Exactly one action is outstanding; parts are of the block in the message in hand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Load the journal's newest record → [`Input::Loaded`].
     Load,
@@ -166,9 +163,9 @@ pub enum Action {
         /// The sector, counted from the one that holds the slot's first byte.
         sector: u32,
     },
-    /// Compare a part of the message in hand with flash → [`Input::Compared`]; when equal and `hash`, run the digest over it.
+    /// Compare a part of the block in hand with flash → [`Input::Compared`]; when equal and `hash`, run the digest over it.
     Compare(Part),
-    /// Write a part of the message in hand and read it back; if `hash`, run the digest over it.
+    /// Write a part of the block in hand and read it back; if `hash`, run the digest over it.
     Write(Part),
     /// Read `from..to` of the file back and run the digest over it; from 0 the digest starts anew.
     Hash {
@@ -190,8 +187,13 @@ pub enum Action {
         /// Bytes of the file.
         size: u32,
     },
-    /// Ask the bootloader for the swap.
-    SetPending(Verified, Pending),
+    /// Ask the bootloader for the swap, with the token that proves it may ([`Agent::take_token`](super::Agent::take_token)).
+    SetPending {
+        /// The image.
+        image: u8,
+        /// For how long.
+        pending: Pending,
+    },
     /// Take the request for a swap back → [`Input::Withdrawn`].
     Withdraw {
         /// The image.
@@ -213,9 +215,9 @@ pub struct Part {
     pub image: u8,
     /// Offset in the file.
     pub at: u32,
-    /// First byte in the message in hand.
+    /// First byte in the block's payload.
     pub from: u32,
-    /// One past the last byte in the message in hand.
+    /// One past the last byte in the block's payload.
     pub to: u32,
     /// The digest has reached exactly this part: run it over these bytes too.
     pub hash: bool,
@@ -250,8 +252,8 @@ pub enum Publication {
     Jobs(Request),
     /// Progress of the download: fire and forget.
     Progress,
-    /// A request for blocks.
-    Blocks(BlockRequest),
+    /// A request for blocks ([`Agent::block_request`](super::Agent::block_request)).
+    Blocks,
 }
 
 /// A request to AWS IoT Jobs.

@@ -9,7 +9,7 @@
 //! | Question | Type |
 //! |---|---|
 //! | Where does the job stand? | [`State`], with the data that state needs |
-//! | Which action is outstanding? | `Doing` |
+//! | Which action is outstanding? | [`Action`] |
 //! | Is the link to the broker up, and what is subscribed? | `Link` |
 //! | Is a request to AWS IoT Jobs waiting for its answer? | `Call` |
 //!
@@ -36,7 +36,7 @@ mod words;
 
 use crate::boot::{ImageState, Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
-use crate::policy::{Drop, Question};
+use crate::policy::Drop;
 use crate::status::{Ended, Reason};
 use crate::verify::Verified;
 use crate::version::Version;
@@ -56,33 +56,6 @@ pub use state::{Stage, State, StateKind};
 
 /// Images one device may have, and files one job may have.
 pub const MAX_IMAGES: usize = 3;
-
-/// The outstanding action, with what its completion needs to know.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Doing {
-    Nothing,
-    Load,
-    Inspect { image: u8 },
-    Connect,
-    Disconnect,
-    Subscribe(Subscription),
-    Publish(Publication),
-    OpenRange,
-    CloseRange,
-    Receive,
-    Pause,
-    Consult(Question),
-    Erase { sector: u32 },
-    Compare(Part),
-    Write(Part),
-    Hash { to: u32 },
-    Record,
-    Verify,
-    SetPending,
-    Withdraw,
-    Confirm,
-    Finish(Outcome),
-}
 
 /// The link to the broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,9 +93,7 @@ enum Call {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Hand {
     block: u32,
-    /// Where its payload starts in the message.
-    at: u32,
-    /// Bytes of it that flash holds.
+    /// Bytes of its payload that flash holds.
     done: u32,
     /// The part that comes next was compared: flash is blank there.
     blank: bool,
@@ -178,7 +149,8 @@ pub struct Agent<'a> {
     arena: Arena<'a>,
     fetch: Fetch<'a>,
     state: State,
-    doing: Doing,
+    /// The outstanding action; `None`: no step was made yet.
+    doing: Option<Action>,
     link: Link,
     call: Call,
     job: Job,
@@ -229,7 +201,7 @@ impl<'a> Agent<'a> {
             arena: Arena::new(memory.strings),
             fetch: Fetch::new(memory.blocks, memory.sectors, config.block_size),
             state: State::Booting { inspected: 0 },
-            doing: Doing::Nothing,
+            doing: None,
             link: Link::Down { at: 0, tries: 0 },
             call: Call::None,
             job: Job::default(),
@@ -273,7 +245,7 @@ impl<'a> Agent<'a> {
 
     /// No step was made yet.
     pub fn is_new(&self) -> bool {
-        self.doing == Doing::Nothing
+        self.doing.is_none()
     }
 
     /// Where the job stands.
@@ -299,6 +271,20 @@ impl<'a> Agent<'a> {
     /// The URL of a file of the held job, for the plane over HTTP. A secret: never log it.
     pub fn url(&self, file: u8) -> &str {
         self.arena.text(self.job.file(file).url)
+    }
+
+    /// The token that the outstanding [`Action::SetPending`] is done with; `None` where there is no such action, or the
+    /// token was taken already.
+    pub fn take_token(&mut self) -> Option<Verified> {
+        match self.doing {
+            Some(Action::SetPending { .. }) => self.token_in_turn()?.take(),
+            _other => None,
+        }
+    }
+
+    /// The blocks that the outstanding [`Publication::Blocks`] asks for.
+    pub fn block_request(&self) -> &BlockRequest {
+        &self.fetch.request
     }
 
     /// How the last job ended, since the last call.

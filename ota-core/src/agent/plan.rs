@@ -3,9 +3,7 @@
 //! In this order: finish; the block in hand; the journal; what the state can do without the network; the link and what
 //! goes over it; wait.
 
-use super::{
-    Action, Agent, Call, Doing, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription,
-};
+use super::{Action, Agent, Call, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription};
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::Question;
@@ -21,7 +19,8 @@ const OFFLINE_TRIES: u8 = 3;
 
 /// One look at what is known.
 pub(super) enum Next {
-    Act(Action),
+    /// An action is outstanding now.
+    Act,
     /// The state changed: look again.
     Again,
     /// Nothing to do here.
@@ -34,12 +33,11 @@ impl<'a> Agent<'a> {
     pub(super) fn plan(&mut self, now: u64, waited: bool) -> Action {
         for _ in 0..MAX_TURNS {
             match self.look(now, waited) {
-                Next::Act(action) => return action,
+                Next::Act => break,
                 Next::Again | Next::Nothing => {}
             }
         }
-        self.doing = Doing::Pause;
-        Action::Pause { until_ms: now + 1000 }
+        *self.doing.get_or_insert(Action::Pause { until_ms: now + 1000 })
     }
 
     fn look(&mut self, now: u64, waited: bool) -> Next {
@@ -52,13 +50,12 @@ impl<'a> Agent<'a> {
         if let Some(outcome) = self.outcome()
             && !(self.record_due && outcome == Outcome::Reset)
         {
-            self.doing = Doing::Finish(outcome);
-            return Next::Act(Action::Finish(outcome));
+            return self.act(Action::Finish(outcome));
         }
         if self.record_due && !matches!(self.state, State::Booting { .. }) {
             self.record_due = false;
             self.fetch.unrecorded = 0;
-            return self.act(Doing::Record, Action::Record);
+            return self.act(Action::Record);
         }
         match self.plan_state(now) {
             Next::Nothing => self.plan_link(now, waited),
@@ -66,13 +63,13 @@ impl<'a> Agent<'a> {
         }
     }
 
-    pub(super) fn act(&mut self, doing: Doing, action: Action) -> Next {
-        self.doing = doing;
-        Next::Act(action)
+    pub(super) fn act(&mut self, action: Action) -> Next {
+        self.doing = Some(action);
+        Next::Act
     }
 
     fn consult(&mut self, question: Question) -> Next {
-        self.act(Doing::Consult(question), Action::Consult(question))
+        self.act(Action::Consult(question))
     }
 
     /// The block in hand goes to flash, part by part.
@@ -83,7 +80,7 @@ impl<'a> Agent<'a> {
         let Some(layout) = self.layout(image) else { return Next::Nothing };
         if !self.cleared {
             if let Some(sector) = self.sector_to_clear(layout) {
-                return self.act(Doing::Erase { sector }, Action::Erase { image, sector });
+                return self.act(Action::Erase { image, sector });
             }
             self.slot_cleared(image);
         }
@@ -93,9 +90,9 @@ impl<'a> Agent<'a> {
                 self.fetch.put_sector(sector, Sector::Open);
                 Next::Again
             }
-            Sector::Closed => self.act(Doing::Erase { sector }, Action::Erase { image, sector }),
-            Sector::Untrusted if !hand.blank => self.act(Doing::Compare(part), Action::Compare(part)),
-            Sector::Untrusted | Sector::Open => self.act(Doing::Write(part), Action::Write(part)),
+            Sector::Closed => self.act(Action::Erase { image, sector }),
+            Sector::Untrusted if !hand.blank => self.act(Action::Compare(part)),
+            Sector::Untrusted | Sector::Open => self.act(Action::Write(part)),
         }
     }
 
@@ -111,9 +108,9 @@ impl<'a> Agent<'a> {
     fn plan_state(&mut self, now: u64) -> Next {
         match self.state {
             State::Booting { inspected } if usize::from(inspected) < self.config.images.len() => {
-                self.act(Doing::Inspect { image: inspected }, Action::Inspect { image: inspected })
+                self.act(Action::Inspect { image: inspected })
             }
-            State::Booting { .. } => self.act(Doing::Load, Action::Load),
+            State::Booting { .. } => self.act(Action::Load),
             State::Custom => self.consult(Question::Custom),
             State::Offered { at, .. } if now >= at && self.job.loaded => self.plan_offer(),
             State::Judging { question: Some(question), .. } => match question {
@@ -143,13 +140,13 @@ impl<'a> Agent<'a> {
                 self.record_due = false;
                 Next::Again
             }
-            State::Withdrawing { image, .. } => self.act(Doing::Withdraw, Action::Withdraw { image }),
+            State::Withdrawing { image, .. } => self.act(Action::Withdraw { image }),
             State::Testing { question: Some(question), .. } => self.consult(question),
             State::Testing { until, .. } if now >= until => {
                 self.test_failed();
                 Next::Again
             }
-            State::Confirming { image, .. } => self.act(Doing::Confirm, Action::Confirm { image }),
+            State::Confirming { image, .. } => self.act(Action::Confirm { image }),
             State::Idle
             | State::Offered { .. }
             | State::Judging { .. }
@@ -182,25 +179,23 @@ impl<'a> Agent<'a> {
         if self.fetch.hashed < held.size {
             return self.hash(held.image, held.size);
         }
-        self.act(Doing::Verify, Action::Verify { image: held.image, file, size: held.size })
+        self.act(Action::Verify { image: held.image, file, size: held.size })
     }
 
     fn hash(&mut self, image: u8, end: u32) -> Next {
         let from = self.fetch.hashed;
         let to = end.min(from.saturating_add(HASH_SIZE));
-        self.act(Doing::Hash { to }, Action::Hash { image, from, to })
+        self.act(Action::Hash { image, from, to })
     }
 
     fn plan_activate(&mut self, now: u64, file: u8) -> Next {
-        match self.tokens.get_mut(usize::from(file)).and_then(Option::take) {
-            Some(token) => self.act(Doing::SetPending, Action::SetPending(token, Pending::Test)),
-            // The token was lost with an action: hash and verify again.
-            None => {
-                self.complete = self.job.file_count;
-                self.next_file(now, Stage::Ready);
-                Next::Again
-            }
+        if self.holds_token() {
+            return self.act(Action::SetPending { image: self.job.file(file).image, pending: Pending::Test });
         }
+        // The token was lost with an action: hash and verify again.
+        self.complete = self.job.file_count;
+        self.next_file(now, Stage::Ready);
+        Next::Again
     }
 
     fn is_offline(&self) -> bool {
@@ -219,21 +214,19 @@ impl<'a> Agent<'a> {
     /// The link, and what goes over it.
     fn plan_link(&mut self, now: u64, waited: bool) -> Next {
         match self.link {
-            Link::Suspended { closed: false } => self.act(Doing::Disconnect, Action::Disconnect),
+            Link::Suspended { closed: false } => self.act(Action::Disconnect),
             Link::Suspended { closed: true } => {
                 let until_ms = self.local_deadline(now);
-                self.act(Doing::Pause, Action::Pause { until_ms })
+                self.act(Action::Pause { until_ms })
             }
             Link::Down { at, .. } if now < at => {
                 let until_ms = self.local_deadline(now).min(at);
-                self.act(Doing::Pause, Action::Pause { until_ms })
+                self.act(Action::Pause { until_ms })
             }
-            Link::Down { .. } => self.act(Doing::Connect, Action::Connect),
-            Link::Up { jobs: false, .. } => {
-                self.act(Doing::Subscribe(Subscription::Jobs), Action::Subscribe(Subscription::Jobs))
-            }
+            Link::Down { .. } => self.act(Action::Connect),
+            Link::Up { jobs: false, .. } => self.act(Action::Subscribe(Subscription::Jobs)),
             Link::Up { stream, .. } => self.plan_online(now, waited, stream),
-            Link::Aside { closed: false, .. } => self.act(Doing::Disconnect, Action::Disconnect),
+            Link::Aside { closed: false, .. } => self.act(Action::Disconnect),
             Link::Aside { until, closed: true } => self.plan_aside(now, waited, until),
         }
     }
@@ -249,8 +242,7 @@ impl<'a> Agent<'a> {
         }
         if let State::Judging { file, .. } | State::Downloading { file } = self.state {
             if !stream && self.planes.current == Plane::Mqtt {
-                return self
-                    .act(Doing::Subscribe(Subscription::Stream), Action::Subscribe(Subscription::Stream));
+                return self.act(Action::Subscribe(Subscription::Stream));
             }
             if self.put_aside(now) {
                 return Next::Again;
@@ -264,12 +256,11 @@ impl<'a> Agent<'a> {
                 }
             }
             if self.progress_due && self.call == Call::None {
-                return self
-                    .act(Doing::Publish(Publication::Progress), Action::Publish(Publication::Progress));
+                return self.act(Action::Publish(Publication::Progress));
             }
         }
         let until_ms = self.deadline(now);
-        self.act(Doing::Receive, Action::Receive { until_ms })
+        self.act(Action::Receive { until_ms })
     }
 
     /// The one request to Jobs: its deadline, its retry, or the next one.
@@ -295,7 +286,7 @@ impl<'a> Agent<'a> {
             },
         };
         let publication = Publication::Jobs(request);
-        self.act(Doing::Publish(publication), Action::Publish(publication))
+        self.act(Action::Publish(publication))
     }
 
     fn wanted(&self, now: u64) -> Option<Request> {
@@ -351,7 +342,7 @@ impl<'a> Agent<'a> {
             && !layout.secondary().rewrite()
             && let Some(sector) = self.fetch.closed_ahead(layout)
         {
-            return self.act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+            return self.act(Action::Erase { image: held.image, sector });
         }
         if self.fetch.hashed < self.fetch.front_bytes() {
             return self.hash(held.image, self.fetch.front_bytes());
@@ -378,18 +369,16 @@ impl<'a> Agent<'a> {
                 if slow && !judging {
                     if !self.cleared {
                         if let Some(sector) = self.sector_to_clear(layout) {
-                            return self
-                                .act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+                            return self.act(Action::Erase { image: held.image, sector });
                         }
                         self.slot_cleared(held.image);
                     }
                     if let Some(sector) = self.fetch.closed_sector(&request, layout) {
-                        return self
-                            .act(Doing::Erase { sector }, Action::Erase { image: held.image, sector });
+                        return self.act(Action::Erase { image: held.image, sector });
                     }
                 }
-                let publication = Publication::Blocks(request);
-                return self.act(Doing::Publish(publication), Action::Publish(publication));
+                self.fetch.request = request;
+                return self.act(Action::Publish(Publication::Blocks));
             }
         }
         Next::Nothing

@@ -5,7 +5,7 @@
 
 use super::blocks::Arrived;
 use super::plan::Next;
-use super::{Action, Agent, Call, Doing, Link, Plane, RangeRequest, State};
+use super::{Action, Agent, Call, Link, Plane, RangeRequest, State};
 use crate::policy::Drop;
 use crate::status::Reason;
 use crate::transport::RangeError;
@@ -117,8 +117,8 @@ impl Agent<'_> {
     pub(super) fn plan_unwanted(&mut self) -> Next {
         let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
         match self.planes.range {
-            Range::Unwanted => self.act(Doing::CloseRange, Action::CloseRange),
-            Range::Open { .. } if !fetching => self.act(Doing::CloseRange, Action::CloseRange),
+            Range::Unwanted => self.act(Action::CloseRange),
+            Range::Open { .. } if !fetching => self.act(Action::CloseRange),
             Range::Open { .. } | Range::Closed => Next::Nothing,
         }
     }
@@ -158,11 +158,11 @@ impl Agent<'_> {
         match self.plan_fetch(now, waited, file, layout) {
             Next::Nothing if self.planes.is_open() => {
                 let until_ms = until.min(self.fetch.due).max(now + 1);
-                self.act(Doing::Receive, Action::Receive { until_ms })
+                self.act(Action::Receive { until_ms })
             }
             Next::Nothing => {
                 let until_ms = until.min(self.fetch.paced.max(now + 1));
-                self.act(Doing::Pause, Action::Pause { until_ms })
+                self.act(Action::Pause { until_ms })
             }
             next => next,
         }
@@ -193,7 +193,7 @@ impl Agent<'_> {
         self.fetch.due = now + u64::from(self.config.timing.request_ms);
         self.statistics.ranges += 1;
         let request = RangeRequest { file: self.fetch.file, from, to, size: self.fetch.size };
-        self.act(Doing::OpenRange, Action::OpenRange(request))
+        self.act(Action::OpenRange(request))
     }
 
     /// A block of the open range arrived, in order.
@@ -201,7 +201,7 @@ impl Agent<'_> {
         let Range::Open { next, end } = self.planes.range else { return self.drop_message(Drop::Late) };
         self.planes.range = if next + 1 < end { Range::Open { next: next + 1, end } } else { Range::Closed };
         self.planes.refreshes = 0;
-        self.block(now, Arrived { stream: None, file_id: 0, block_id: next, at: 0, data });
+        self.block(now, Arrived { stream: None, file_id: 0, block_id: next, data });
         self.fetch.due = now + u64::from(self.config.timing.request_ms);
     }
 

@@ -4,49 +4,52 @@ use crate::agent::Message;
 use crate::policy::Drop;
 use crate::transport::Received;
 use crate::wire::{
-    Block, DescribeAnswer, Format, Incoming, decode_block_cbor, decode_block_json, parse_describe,
-    parse_rejected, parse_stream_error, parse_update_accepted,
+    Block, DescribeAnswer, Format, Incoming, StreamDecodeError, decode_block_cbor, decode_block_json,
+    parse_describe, parse_rejected, parse_stream_error, parse_update_accepted,
 };
 
-/// The message in hand: what the agent's actions name ranges of.
+/// The message in hand: what the agent's actions name parts of.
 #[derive(Clone, Copy)]
 pub struct Held<'m> {
-    /// Bytes of the block's message; where it came as JSON, its decoded payload.
+    /// The payload of the block it brought; empty where it brought none.
     pub block: &'m [u8],
-    /// The whole payload as received.
+    /// The whole message as received.
     pub payload: &'m [u8],
 }
 
-impl Held<'_> {
+impl<'m> Held<'m> {
     /// No message is in hand.
     pub const NONE: Held<'static> = Held { block: &[], payload: &[] };
 
-    /// Bytes `from..to` of the message, as a [`Part`](crate::agent::Part) names them; empty where there are none.
-    pub fn part(&self, from: u32, to: u32) -> &[u8] {
+    /// `message`, which [`decode`] made of `payload`.
+    pub fn new(message: &Message<'m>, payload: &'m [u8]) -> Self {
+        let block = match *message {
+            Message::Block { data, .. } | Message::RangeBlock { data } => data,
+            ref _other => &[],
+        };
+        Held { block, payload }
+    }
+
+    /// Bytes `from..to` of the block, as a [`Part`](crate::agent::Part) names them; empty where there are none.
+    pub fn part(&self, from: u32, to: u32) -> &'m [u8] {
         self.block.get(from as usize..to as usize).unwrap_or(&[])
     }
 }
 
 /// Decodes a message; `scratch` takes the payload of a block that came as JSON. Never fails: what is of no use is a
 /// [`Message::Useless`] and counted by the agent.
-pub fn decode<'m>(thing: &str, received: &Received<'m>, scratch: &'m mut [u8]) -> (Message<'m>, Held<'m>) {
+pub fn decode<'m>(thing: &str, received: &Received<'m>, scratch: &'m mut [u8]) -> Message<'m> {
     let payload = received.payload;
-    let mut held = Held { block: payload, payload };
     let undecodable = Message::Useless(Drop::Undecodable);
-    let message = match Incoming::parse(received.topic, thing) {
+    match Incoming::parse(received.topic, thing) {
         None | Some(Incoming::Notify | Incoming::StreamDescription(..)) => Message::Useless(Drop::Unknown),
         Some(Incoming::NotifyNext) => Message::Notify,
-        Some(Incoming::Data(stream, Format::Cbor)) => match decode_block_cbor(payload) {
-            Ok(block) => block_message(stream, &block, payload),
-            Err(_) => undecodable,
-        },
-        Some(Incoming::Data(stream, Format::Json)) => match decode_block_json(payload, scratch) {
-            Ok(block) => {
-                held.block = scratch;
-                block_message(stream, &block, held.block)
-            }
-            Err(_) => undecodable,
-        },
+        Some(Incoming::Data(stream, Format::Cbor)) => {
+            block_message(stream, decode_block_cbor(payload), payload)
+        }
+        Some(Incoming::Data(stream, Format::Json)) => {
+            block_message(stream, decode_block_json(payload, scratch), scratch)
+        }
         Some(Incoming::StreamRejected(stream, format)) => match parse_stream_error(format, payload) {
             Ok(error) => Message::StreamRejected { stream, code: error.code },
             Err(_) => undecodable,
@@ -63,16 +66,20 @@ pub fn decode<'m>(thing: &str, received: &Received<'m>, scratch: &'m mut [u8]) -
             Ok(rejected) => Message::UpdateRejected { job_id, rejected },
             Err(_) => undecodable,
         },
-    };
-    (message, held)
+    }
 }
 
-fn block_message<'m>(stream: &'m str, block: &Block, bytes: &'m [u8]) -> Message<'m> {
-    match (bytes.get(block.payload.clone()), u32::try_from(block.payload.start)) {
-        (Some(data), Ok(at)) => {
-            Message::Block { stream, file_id: block.file_id, block_id: block.block_id, at, data }
-        }
-        (_, _) => Message::Useless(Drop::Undecodable),
+fn block_message<'m>(
+    stream: &'m str,
+    block: Result<Block, StreamDecodeError>,
+    bytes: &'m [u8],
+) -> Message<'m> {
+    let Ok(Block { file_id, block_id, payload, .. }) = block else {
+        return Message::Useless(Drop::Undecodable);
+    };
+    match bytes.get(payload) {
+        Some(data) => Message::Block { stream, file_id, block_id, data },
+        None => Message::Useless(Drop::Undecodable),
     }
 }
 

@@ -73,7 +73,7 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
             | Action::Hash { .. }
             | Action::Record
             | Action::Verify { .. }
-            | Action::SetPending(..)
+            | Action::SetPending { .. }
             | Action::Withdraw { .. }
             | Action::Confirm { .. } => true,
             Action::Connect
@@ -88,10 +88,10 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
         }
     }
 
-    /// Performs an action that needs no link. `held` is the message in hand.
+    /// Performs the outstanding action, which needs no link. `held` is the message in hand.
     ///
     /// Dropping the future leaves flash as a power cut in that place would.
-    pub async fn perform(&mut self, agent: &Agent<'_>, action: Action, held: &Held<'_>) -> Completion {
+    pub async fn perform(&mut self, agent: &mut Agent<'_>, action: Action, held: &Held<'_>) -> Completion {
         match action {
             Action::Write(part) => {
                 let bytes = held.part(part.from, part.to);
@@ -139,7 +139,10 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
                     Err(error) => Completion::Failed(Failure::Verify(error)),
                 }
             }
-            Action::SetPending(token, pending) => done(self.images.set_pending(token, pending).await),
+            Action::SetPending { pending, .. } => match agent.take_token() {
+                Some(token) => done(self.images.set_pending(token, pending).await),
+                None => Completion::Failed(Failure::Refused),
+            },
             Action::Withdraw { image } => match self.images.withdraw(image).await {
                 Ok(withdrawn) => Completion::Withdrawn(withdrawn),
                 Err(error) => Completion::Failed(Failure::Flash(error)),

@@ -61,8 +61,9 @@
 //!                     Err(Lost) => Input::Failed(Failure::Link),
 //!                     Ok(None) => Input::Timeout,
 //!                     Ok(Some(received)) => {
-//!                         let (message, held) = decode(agent.config().thing_name, &received, &mut buffer);
-//!                         action = local.step(agent, now_ms(), Input::Message(message));
+//!                         let message = decode(agent.config().thing_name, &received, &mut buffer);
+//!                         let held = Held::new(&message, received.payload);
+//!                         action = local.step(agent, now_ms(), Input::Message(&message));
 //!                         // The message stays in the client's buffer until flash holds what it brought.
 //!                         while Local::<I, J, P, O, S>::can_perform(&action) {
 //!                             let done = block_on(local.perform(agent, action, &held));
@@ -323,7 +324,7 @@ where
     };
     let mut session = match desk.beside(link, action, pin!(connecting)).await {
         Ok(Ok(session)) => session,
-        Ok(Err(error)) => return desk.step(Input::Message(Message::RangeFailed(error))),
+        Ok(Err(error)) => return desk.step(Input::Message(&Message::RangeFailed(error))),
         Err(action) => return action,
     };
     let mut request = first;
@@ -332,22 +333,22 @@ where
     loop {
         let asked = session.request(desk.agent.url(request.file), request.from, request.to, request.size);
         if let Err(error) = asked {
-            return desk.step(Input::Message(Message::RangeFailed(error)));
+            return desk.step(Input::Message(&Message::RangeFailed(error)));
         }
         let mut at = request.from;
         while at < request.to {
             let len = (request.to - at).min(desk.agent.config().block_size);
             let Some(place) = block.get_mut(..len as usize) else {
-                return desk.step(Input::Message(Message::RangeFailed(RangeError::Refused)));
+                return desk.step(Input::Message(&Message::RangeFailed(RangeError::Refused)));
             };
             match desk.beside(link, action, pin!(session.read(place))).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => return desk.step(Input::Message(Message::RangeFailed(error))),
+                Ok(Err(error)) => return desk.step(Input::Message(&Message::RangeFailed(error))),
                 Err(action) => return action,
             }
             at += len;
             let data = block.get(..len as usize).unwrap_or(&[]);
-            action = desk.step(Input::Message(Message::RangeBlock { data }));
+            action = desk.step(Input::Message(&Message::RangeBlock { data }));
             action = in_hand(desk.agent, desk.local, desk.timer, action, &Held { block: data, payload: &[] })
                 .await;
         }
@@ -465,9 +466,10 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
             Ok(received) if received.is_taken() => self.step(Input::Done),
             Ok(received) => {
                 let thing = self.agent.config().thing_name;
-                let (message, held) = decode(thing, &received, self.buffer);
+                let message = decode(thing, &received, self.buffer);
+                let held = Held::new(&message, received.payload);
                 // `held` may borrow the desk's scratch, so the rest of the desk is named one by one.
-                let action = self.local.step(self.agent, self.timer.now_ms(), Input::Message(message));
+                let action = self.local.step(self.agent, self.timer.now_ms(), Input::Message(&message));
                 in_hand(self.agent, self.local, self.timer, action, &held).await
             }
             Err(error) => match error.kind() {

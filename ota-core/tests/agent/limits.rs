@@ -40,9 +40,9 @@ fn sizes() {
     assert!(is_copy::<Part>() <= 20);
     assert!(is_copy::<State>() <= 56);
     assert!(is_copy::<BlockRequest>() <= 44);
-    assert!(is_copy::<Publication>() <= 48);
+    assert!(is_copy::<Publication>() <= 4);
     assert!(size_of::<Verified>() <= 128, "{}", size_of::<Verified>());
-    assert!(size_of::<Action>() <= 136, "{}", size_of::<Action>());
+    assert!(size_of::<Action>() <= 24, "{}", size_of::<Action>());
     assert!(size_of::<Input<'_>>() <= 208, "{}", size_of::<Input<'_>>());
     assert!(size_of::<Agent<'_>>() <= 1792, "{}", size_of::<Agent<'_>>());
     const { assert!(Memory::STRINGS <= 1024) };

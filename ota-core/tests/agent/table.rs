@@ -339,7 +339,7 @@ fn can_happen(action: &Action, input: &In) -> bool {
         | Action::Hash { .. }
         | Action::Record
         | Action::Verify { .. }
-        | Action::SetPending(..)
+        | Action::SetPending { .. }
         | Action::Withdraw { .. }
         | Action::Confirm { .. }
         | Action::Finish(_) => false,

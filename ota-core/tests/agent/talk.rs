@@ -277,7 +277,7 @@ impl Talk {
     pub(crate) fn step(&mut self, input: &In) {
         let now = self.now;
         let mut scratch = [0; 1024];
-        let (topic, payload);
+        let (topic, payload, message);
         let input = match input {
             In::Start => Input::Start,
             In::Done => Input::Done,
@@ -306,16 +306,22 @@ impl Talk {
             In::Message { topic: to, payload: text } => {
                 (topic, payload) = (to.clone(), text.replace(TOKEN, &self.token));
                 let received = Received { topic: &topic, payload: payload.as_bytes() };
-                Input::Message(decode(THING, &received, &mut scratch).0)
+                message = decode(THING, &received, &mut scratch);
+                Input::Message(&message)
             }
             In::Block { stream, file, block, data } => {
-                Input::Message(Message::Block { stream, file_id: *file, block_id: *block, at: 0, data })
+                message = Message::Block { stream, file_id: *file, block_id: *block, data };
+                Input::Message(&message)
             }
         };
         self.action = self.agent.step(now, input);
         self.ended = self.agent.take_ended().or(self.ended);
         match &self.action {
             Action::Record => self.journal = Some(self.agent.record()),
+            Action::SetPending { image, .. } => {
+                let token = self.agent.take_token().expect("the token of what is set pending");
+                assert_eq!(token.image(), *image);
+            }
             Action::Publish(publication) => {
                 if let Some(token) = published(&self.agent, publication).token {
                     self.token = token;
@@ -359,7 +365,7 @@ impl Talk {
                 format!("record {:?}", record.phase)
             }
             Action::Verify { image, size, .. } => format!("verify {image} {size}"),
-            Action::SetPending(token, _) => format!("set pending {}", token.image()),
+            Action::SetPending { image, .. } => format!("set pending {image}"),
             Action::Withdraw { image } => format!("withdraw {image}"),
             Action::Confirm { image } => format!("confirm {image}"),
             Action::Finish(outcome) => format!("{outcome:?}").to_lowercase(),
@@ -429,7 +435,8 @@ fn published(agent: &Agent<'_>, publication: &Publication) -> Published {
     let mut topic = TopicBuffer::new();
     let mut payload = [0; MAX_PAYLOAD_SIZE];
     let (len, _) = agent.encode(publication, &mut topic, &mut payload).expect("room enough");
-    if let Publication::Blocks(request) = publication {
+    if let Publication::Blocks = publication {
+        let request = agent.block_request();
         let mut words = format!("blocks {}:", request.file_id);
         for (byte, bits) in (0..).zip(request.bits) {
             for bit in (0..8).filter(|bit| bits & (1 << bit) != 0) {

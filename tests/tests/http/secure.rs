@@ -50,7 +50,7 @@ impl<'a> OpenTo for Secure<'a> {
 #[tokio::test]
 async fn a_file_over_https_and_not_from_somebody_else() {
     let folder = tempfile::tempdir().unwrap();
-    let files = Certificates::create(folder.path(), "dev-7").unwrap();
+    let files = Certificates::create(folder.path(), "dev-7", &[]).unwrap();
     let config = FileServerConfig { tls: Some((0, files.clone())), ..FileServerConfig::default() };
     let server = FileServer::start(config).await.unwrap();
     server.put("/fw", file(SIZE));

@@ -67,7 +67,7 @@ async fn mosquitto(folder: &Path, files: &Certificates) -> Option<(Child, Socket
 #[tokio::test]
 async fn messages_through_mutual_tls() {
     let folder = tempfile::tempdir().unwrap();
-    let files = Certificates::create(folder.path(), "dev-7").unwrap();
+    let files = Certificates::create(folder.path(), "dev-7", &[]).unwrap();
     let readable = |path: &Path| {
         // mosquitto started by root gives its rights up before it reads its key.
         #[cfg(unix)]

@@ -9,7 +9,7 @@ use ota_core::tls::webpki::anchor_from_trusted_cert;
 use ota_core::tls::{Buffers, Client, Config, RECORD_MAX, SigningKey, Tls, connect, rx_size, tx_size};
 use ota_core::transport::{Connector, Control, Qos};
 use ota_sim::aws::OtaSpec;
-use ota_sim::net::{Broker, Server, ServerConfig, Tls as TlsPort};
+use ota_sim::net::{Broker, Certificates, Server, ServerConfig, Tls as TlsPort};
 use p256::pkcs8::DecodePrivateKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
@@ -49,7 +49,7 @@ impl Open for Prepared {
 }
 
 async fn broker(dir: &std::path::Path) -> (Server, SocketAddr) {
-    let tls = TlsPort { port: 0, dir: dir.to_owned(), thing: THING.to_owned() };
+    let tls = TlsPort { port: 0, certificates: Certificates::create(dir, THING, &[]).unwrap() };
     let config =
         ServerConfig { broker: Broker::Embedded { port: None, tls: Some(tls) }, ..ServerConfig::default() };
     let server = Server::start(config).await.unwrap();
