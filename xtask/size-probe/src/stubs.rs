@@ -105,7 +105,7 @@ pub(crate) mod net {
     use core::{hint::black_box, task::Waker};
 
     use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
-    use ota_core::mqtt::Open;
+    use ota_core::open::{Endpoint, Open};
 
     /// A socket.
     pub(crate) struct Stream;
@@ -134,7 +134,7 @@ pub(crate) mod net {
         type Error = ErrorKind;
         type Io<'s> = Stream;
 
-        async fn open(&mut self) -> Result<Stream, ErrorKind> {
+        async fn open(&mut self, _: Endpoint<'_>) -> Result<Stream, ErrorKind> {
             black_box(Ok(Stream))
         }
     }
