@@ -16,6 +16,10 @@
 //! Modelled on the host, never run on a board. Registers: PSoC 6 MXSDHC; sequences: SD Host Controller Simplified
 //! Specification 3 and 4, SDIO Simplified Specification.
 
+use crate::bus::Bus;
+use crate::gpio::{Drive, drive, route};
+use crate::kit::{Sdio, function};
+
 mod card;
 mod error;
 mod host;
@@ -31,3 +35,14 @@ pub use interrupt::Interrupt;
 pub const IRQ: u16 = 165;
 /// The clock root that feeds the controller.
 pub const CLOCK_ROOT: u8 = 4;
+
+/// Connects the pins of a kit to the controller; power and wake of the module stay what they are.
+pub fn connect<B: Bus>(bus: B, pins: &Sdio) {
+    for pin in pins.data.iter().chain([&pins.command]) {
+        drive(bus, *pin, Drive::StrongInput);
+    }
+    drive(bus, pins.clock, Drive::Strong);
+    for pin in pins.data.iter().chain([&pins.command, &pins.clock]) {
+        route(bus, *pin, function::SDHC);
+    }
+}
