@@ -7,7 +7,11 @@
 //! | [`bus`], [`processor`] | the one way to hardware, so that the drivers also run against a model |
 //! | [`flash`] | internal flash through system calls ([`syscall`]), the external serial flash through [`smif`] |
 //! | [`watchdog`], [`trng`], [`reset`] | the rest of what an update needs of the chip |
+//! | [`clock`], [`gpio`], [`uart`] | what a board needs besides |
 //! | [`boot`] | the images of a map on these drivers, for `ota-core` |
+#![cfg_attr(feature = "sdhc", doc = "| [`sdhc`] | an SDIO card on the SD host controller |")]
+#![cfg_attr(feature = "wifi", doc = "| [`wifi`] | the Wi-Fi chip on it |")]
+#![cfg_attr(feature = "time", doc = "| [`time`] | the clock of `embassy-time` |")]
 #![cfg_attr(feature = "build", doc = "| [`build`] | `memory.x` from a build script |")]
 #![cfg_attr(
     feature = "model",
@@ -21,14 +25,23 @@ pub mod boot;
 #[cfg(feature = "build")]
 pub mod build;
 pub mod bus;
+pub mod clock;
 pub mod flash;
+pub mod gpio;
 pub mod kit;
 pub mod layout;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod processor;
 pub mod reset;
+#[cfg(feature = "sdhc")]
+pub mod sdhc;
 pub mod smif;
 pub mod syscall;
+#[cfg(feature = "time")]
+pub mod time;
 pub mod trng;
+pub mod uart;
 pub mod watchdog;
+#[cfg(feature = "wifi")]
+pub mod wifi;

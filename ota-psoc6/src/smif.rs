@@ -4,7 +4,8 @@
 //! Every wait on a FIFO has a bound. A block without a clock does not move, and is an error.
 
 use crate::bus::Bus;
-use crate::kit::{Pin, Qspi, function};
+use crate::gpio::{Drive, drive, route, set_high};
+use crate::kit::{Qspi, function};
 
 const BASE: u32 = 0x4042_0000;
 const CTL: u32 = BASE;
@@ -130,12 +131,12 @@ impl<B: Bus> Smif<B> {
     /// Connects the pins of a kit: strong drive, input buffers on the data lines only, every select high first.
     pub fn connect(bus: B, pins: &Qspi) {
         for select in pins.fram_select.iter().chain([&pins.select]) {
-            bus.write32(select.gpio() + gpio::OUT_SET, 1 << select.pin);
-            drive(bus, *select, gpio::STRONG);
+            set_high(bus, *select);
+            drive(bus, *select, Drive::Strong);
         }
-        drive(bus, pins.clock, gpio::STRONG);
+        drive(bus, pins.clock, Drive::Strong);
         for data in pins.data {
-            drive(bus, data, gpio::STRONG_INPUT);
+            drive(bus, data, Drive::StrongInput);
         }
         for pin in pins.data.iter().chain([&pins.clock, &pins.select]) {
             route(bus, *pin, function::SMIF);
@@ -248,26 +249,4 @@ fn count_of(len: usize) -> Result<Option<u32>, SmifError> {
         return Err(SmifError::Length);
     }
     Ok(len.checked_sub(1).map(|count| count as u32))
-}
-
-/// Registers of a GPIO port (TRM: GPIO_PRT).
-mod gpio {
-    pub(super) const OUT_SET: u32 = 0x08;
-    pub(super) const CFG: u32 = 0x44;
-    pub(super) const STRONG: u32 = 0x6;
-    pub(super) const STRONG_INPUT: u32 = 0xE;
-}
-
-fn drive<B: Bus>(bus: B, pin: Pin, mode: u32) {
-    set_field(bus, pin.gpio() + gpio::CFG, u32::from(pin.pin) * 4, 0xF, mode);
-}
-
-fn route<B: Bus>(bus: B, pin: Pin, function: u8) {
-    let register = pin.hsiom() + u32::from(pin.pin / 4) * 4;
-    set_field(bus, register, u32::from(pin.pin % 4) * 8, 0x1F, u32::from(function));
-}
-
-fn set_field<B: Bus>(bus: B, register: u32, shift: u32, mask: u32, value: u32) {
-    let rest = bus.read32(register) & !(mask << shift);
-    bus.write32(register, rest | value << shift);
 }

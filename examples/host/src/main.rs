@@ -23,7 +23,8 @@ use ota_core::agent::{Agent, Config, MAX_PAYLOAD_SIZE, Memory, Outcome};
 use ota_core::boot::{Image, SharedFlash};
 use ota_core::command::Commands;
 use ota_core::driver::{Device, Local, run};
-use ota_core::mqtt::{self, EmbassyTimer, Mqtt, Open};
+use ota_core::mqtt::{self, EmbassyTimer, Mqtt};
+use ota_core::open::{Endpoint, Open};
 use ota_core::policy::DefaultPolicy;
 use ota_core::transport::NoRanges;
 use ota_core::verify::{EcdsaP256, PublicKey, Rules};
@@ -40,7 +41,7 @@ impl Open for Tcp {
     type Error = io::Error;
     type Io<'s> = FromTokio<TcpStream>;
 
-    async fn open(&mut self) -> io::Result<FromTokio<TcpStream>> {
+    async fn open(&mut self, _: Endpoint<'_>) -> io::Result<FromTokio<TcpStream>> {
         let stream = TcpStream::connect(self.0).await?;
         stream.set_nodelay(true)?;
         Ok(FromTokio::new(stream))
@@ -74,7 +75,12 @@ async fn firmware(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Opti
     // 4. The MQTT client, with room for a block and for a job document of up to 2 KiB.
     let mut rx = vec![0; mqtt::rx_size(options.block_size as usize, 2048)];
     let mut tx = vec![0; mqtt::tx_size(MAX_PAYLOAD_SIZE, 4, 0)];
-    let connector = Mqtt::new(Tcp(cloud.broker), mqtt::Config::new(THING), &mut rx, &mut tx)?;
+    let connector = Mqtt::new(
+        Tcp(cloud.broker),
+        mqtt::Config::new(THING, Endpoint::plain("localhost", 1883)),
+        &mut rx,
+        &mut tx,
+    )?;
 
     // 5. The agent and its memory.
     let layouts = [board.layout];

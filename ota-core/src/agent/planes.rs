@@ -238,6 +238,7 @@ impl Agent<'_> {
             }
             RangeError::NotFound => return self.plane_lost(now, Reason::ObjectNotFound, 0),
             RangeError::Refused => return self.plane_lost(now, Reason::HttpFailed, 0),
+            RangeError::Untrusted => return self.plane_lost(now, Reason::ServerUntrusted, 0),
             RangeError::Changed => {
                 self.planes.restarts += 1;
                 if self.planes.restarts > MAX_RESTARTS {
