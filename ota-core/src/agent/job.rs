@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{Config, MAX_IMAGES, Plane};
+use crate::bytes::copy;
 use crate::status::{Reason, reason_of_document};
 use crate::wire::base64;
 use crate::wire::{Execution, JobStatus, OtaDocument, Text};
@@ -37,9 +38,7 @@ impl<'a> Arena<'a> {
     pub(crate) fn push(&mut self, text: &[u8]) -> Option<Span> {
         let span = Span { start: self.used, len: u16::try_from(text.len()).ok()? };
         let end = self.used.checked_add(span.len)?;
-        // Split at the text's own length: so the compiler sees that both sides of the copy are as long.
-        let (place, _) = self.bytes.get_mut(usize::from(span.start)..)?.split_at_mut_checked(text.len())?;
-        place.copy_from_slice(text);
+        copy(self.bytes.get_mut(usize::from(span.start)..usize::from(end))?, text);
         self.used = end;
         Some(span)
     }
