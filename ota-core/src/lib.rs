@@ -142,6 +142,7 @@ pub mod geometry;
 pub mod image;
 pub mod journal;
 pub mod policy;
+mod sha256;
 pub mod slot;
 pub mod status;
 pub mod trailer;

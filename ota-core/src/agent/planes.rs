@@ -6,6 +6,7 @@
 use super::blocks::Arrived;
 use super::plan::Next;
 use super::{Action, Agent, Call, Link, Plane, RangeRequest, State};
+use crate::bytes::unit_count;
 use crate::policy::Drop;
 use crate::status::Reason;
 use crate::transport::RangeError;
@@ -181,7 +182,7 @@ impl Agent<'_> {
         if now < self.fetch.paced || self.planes.stale {
             return Next::Nothing;
         }
-        let blocks = self.config.range_size.div_ceil(self.config.block_size.max(1));
+        let blocks = unit_count(self.config.range_size, self.config.block_size);
         let run = self.fetch.missing_run(if blocks == 0 { u32::MAX } else { blocks });
         if run.is_empty() {
             return Next::Nothing;
