@@ -72,7 +72,7 @@ impl<'a> Agent<'a> {
         }
         self.fetch.due = now + u64::from(self.config.timing.block_ms);
         self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
-        self.hand = Some(Hand { block: block.block_id, done: 0, blank: false });
+        self.hand = Some(Hand { block: block.block_id, at: from, len: to - from, done: 0, blank: false });
         if judging {
             self.judge(file, block.data);
         }
@@ -173,45 +173,49 @@ impl<'a> Agent<'a> {
 
     /// The next part of the block in hand: within one sector.
     pub(super) fn part(&self, hand: &Hand, image: u8, layout: &ImageLayout) -> (u32, Part) {
-        let (from, to) = self.fetch.block_range(hand.block);
-        let at = from + hand.done;
+        let at = hand.at.saturating_add(hand.done);
         let offset = layout.image_offset();
         let sector = layout.secondary().sector_of(at.saturating_add(offset));
         let sector_end = layout.secondary().sector_range(sector).end.saturating_sub(offset);
-        let len = to.min(sector_end).saturating_sub(at);
-        let to = hand.done.saturating_add(len);
-        (sector, Part { image, at, from: hand.done, to, hash: self.fetch.hashed == at })
+        let to = hand.len.min(sector_end.saturating_sub(hand.at));
+        (sector, self.part_to(hand, image, to))
+    }
+
+    /// The part of the block in hand from what flash holds of it to `to`.
+    #[inline]
+    pub(super) fn part_to(&self, hand: &Hand, image: u8, to: u32) -> Part {
+        let at = hand.at.saturating_add(hand.done);
+        Part { image, at, from: hand.done, to, hash: self.fetch.hashed == at }
     }
 
     /// Flash holds the part in hand.
     pub(super) fn part_held(&mut self, part: &Part) {
-        let Some(mut hand) = self.hand else { return };
-        let len = part.to - part.from;
+        let Some(hand) = &mut self.hand else { return };
         if part.hash {
-            self.fetch.hashed += len;
+            self.fetch.hashed += part.to - part.from;
         }
         self.failures = 0;
-        hand.done += len;
-        hand.blank = false;
-        let (from, to) = self.fetch.block_range(hand.block);
-        if hand.done < to - from {
-            self.hand = Some(hand);
+        (hand.done, hand.blank) = (part.to, false);
+        if part.to < hand.len {
             return;
         }
+        let block = hand.block;
         self.hand = None;
-        self.fetch.hold(hand.block);
-        let held = self.fetch.block_count - self.fetch.missing_count;
-        if self.fetch.unrecorded >= self.config.record_blocks.max(1) || self.fetch.is_complete() {
-            self.record_due = true;
-        }
-        let every = u32::from(self.config.progress_blocks);
-        // The first one tells the console early that the job runs.
-        if every != 0 && (held == 1 || held.is_multiple_of(every)) && !self.fetch.is_complete() {
-            self.progress_due = true;
-        }
+        self.fetch.hold(block);
         if self.fetch.is_complete() {
+            self.record_due = true;
             self.fetch.forget_requests();
             self.state = State::Verifying { file: self.fetch.file, stage: Stage::New, question: None };
+            return;
+        }
+        if self.fetch.unrecorded >= self.config.record_blocks.max(1) {
+            self.record_due = true;
+        }
+        let held = self.fetch.block_count - self.fetch.missing_count;
+        let every = u32::from(self.config.progress_blocks);
+        // The first one tells the console early that the job runs.
+        if every != 0 && (held == 1 || held.is_multiple_of(every)) {
+            self.progress_due = true;
         }
     }
 
@@ -273,8 +277,7 @@ impl<'a> Agent<'a> {
     /// `writing`: one more part may have been written.
     pub(super) fn distrust_hand(&mut self, writing: bool) {
         if let (Some((sector, hand)), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) {
-            let (from, _) = self.fetch.block_range(hand.block);
-            let first = layout.secondary().sector_of(from.saturating_add(layout.image_offset()));
+            let first = layout.secondary().sector_of(hand.at.saturating_add(layout.image_offset()));
             for sector in first..sector.saturating_add(u32::from(writing)) {
                 if self.fetch.sector(sector) == Sector::Open {
                     self.fetch.put_sector(sector, Sector::Untrusted);
@@ -295,10 +298,7 @@ impl Fetch<'_> {
     /// Where a torn unit must not be programmed again, an untrusted sector with a missing place is given up at once.
     fn give_up_torn(&mut self, layout: &ImageLayout) {
         for sector in 0..layout.secondary().sector_count() {
-            let range = layout.secondary().sector_range(sector);
-            let offset = layout.image_offset();
-            let from = range.start.saturating_sub(offset).min(self.size);
-            let to = range.end.saturating_sub(offset).min(self.size);
+            let (from, to) = self.sector_bytes(sector, layout);
             if self.sector(sector) == Sector::Untrusted
                 && self.blocks_of_bytes(from, to).any(|block| self.is_missing(block))
             {

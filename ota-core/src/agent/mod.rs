@@ -93,6 +93,9 @@ enum Call {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Hand {
     block: u32,
+    /// Where it goes in the file, and how long it is.
+    at: u32,
+    len: u32,
     /// Bytes of its payload that flash holds.
     done: u32,
     /// The part that comes next was compared: flash is blank there.
