@@ -30,14 +30,14 @@ pub(super) enum Next {
 impl<'a> Agent<'a> {
     /// `waited`: the link was listened to until now, so what is due and not here is late. Otherwise it may lie in the
     /// receive buffer, where a long flash operation kept it waiting.
-    pub(super) fn plan(&mut self, now: u64, waited: bool) -> Action {
+    pub(super) fn plan(&mut self, now: u64, waited: bool) {
         for _ in 0..MAX_TURNS {
             match self.look(now, waited) {
-                Next::Act => break,
+                Next::Act => return,
                 Next::Again | Next::Nothing => {}
             }
         }
-        *self.doing.get_or_insert(Action::Pause { until_ms: now + 1000 })
+        self.doing = Some(Action::Pause { until_ms: now + 1000 });
     }
 
     fn look(&mut self, now: u64, waited: bool) -> Next {
