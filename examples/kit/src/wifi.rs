@@ -26,6 +26,7 @@ const INIT_MS: u64 = 10_000;
 static HEALTH: Health = Health::new();
 
 /// Why the network is gone, or did not come.
+#[allow(dead_code)] // What is inside is read by `Debug` only.
 #[derive(Debug)]
 enum Gone {
     Start(StartError),
