@@ -35,14 +35,14 @@ pub fn image<'a, P: NorFlash, S: NorFlash>(
     Ok(Image::new(SharedFlash::new(inside), SharedFlash::new(secondary), layout)?.with_number(index))
 }
 
-/// First and last address a reset vector of image `index` may hold, for `ota_core::agent::Destination`: its program in the
+/// The first address a reset vector of image `index` may hold and the one past the last, for `ota_core::agent::Destination`: its program in the
 /// primary. An image that was linked for another slot is refused before a byte of the slot is touched.
 ///
 /// # Panics
 /// When the map has no such image.
 pub const fn reset_vectors(map: &FlashMap, index: usize) -> (u32, u32) {
     let primary = map.primary(index);
-    (primary.address() + HEADER_SIZE, primary.end() - 1)
+    (primary.address() + HEADER_SIZE, primary.end())
 }
 
 /// Points the processor at the vector table of image 0. Hardware does it on the way from the bootloader; said again here, it does not

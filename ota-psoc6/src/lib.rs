@@ -13,6 +13,10 @@
 #![cfg_attr(feature = "wifi", doc = "| [`wifi`] | the Wi-Fi chip on it |")]
 #![cfg_attr(feature = "time", doc = "| [`time`] | the clock of `embassy-time` |")]
 #![cfg_attr(feature = "build", doc = "| [`build`] | `memory.x` from a build script |")]
+#![cfg_attr(
+    feature = "model",
+    doc = "| [`model`] | the registers, as strict as silicon, for tests on a host |"
+)]
 //!
 //! Nothing of this has run on a board: everything is modelled, from the sources named at each item.
 #![no_std]
@@ -26,6 +30,8 @@ pub mod flash;
 pub mod gpio;
 pub mod kit;
 pub mod layout;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod processor;
 pub mod reset;
 #[cfg(feature = "sdhc")]
