@@ -14,7 +14,11 @@ use core::{
 
 use ota_core as _;
 
+#[cfg(any(feature = "http", feature = "tls"))]
+mod network;
 mod parts;
+#[cfg(feature = "path")]
+mod path;
 #[cfg(feature = "ram")]
 mod ram;
 mod stubs;
@@ -66,6 +70,12 @@ fn main() -> ! {
             parts::agent(mqtt).await;
         }
     });
+    #[cfg(feature = "http")]
+    embassy_futures::block_on(network::http());
+    #[cfg(feature = "tls")]
+    embassy_futures::block_on(network::tls());
+    #[cfg(feature = "path")]
+    path::run();
     #[cfg(feature = "ram")]
     ram::statics();
     loop {
