@@ -152,7 +152,6 @@ fn a_part_busy_from_before_is_waited_for() {
     assert!(model.now_us() >= 2_000_000);
     model.serial_flash(|part| part.fails_next = true);
     assert_eq!(flash.erase(0, SECTOR), Err(DriverError::EraseFailed));
-    drop(flash);
     model.restart();
     open(&model).unwrap().erase(0, SECTOR).unwrap();
     assert_eq!(model.violations(), []);

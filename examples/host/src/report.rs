@@ -16,7 +16,14 @@ use crate::update::Update;
 #[derive(Default)]
 pub(crate) struct Totals {
     pub(crate) requests: u32,
+    /// Ranges asked for over HTTP.
+    pub(crate) ranges: u32,
+    pub(crate) url_refreshes: u32,
+    /// Bytes of the file that left the file server.
+    pub(crate) http_bytes: u64,
     pub(crate) blocks_received: u32,
+    /// How many of them came over HTTP.
+    pub(crate) range_blocks: u32,
     pub(crate) duplicates: u32,
     pub(crate) dropped: u32,
     pub(crate) resumed_blocks: u32,
@@ -32,7 +39,10 @@ impl Totals {
     /// Adds what one run of the agent counted.
     pub(crate) fn add(&mut self, statistics: &Statistics) {
         self.requests += statistics.block_requests;
+        self.ranges += statistics.ranges;
+        self.url_refreshes += statistics.url_refreshes;
         self.blocks_received += statistics.blocks_received;
+        self.range_blocks += statistics.range_blocks;
         self.duplicates += statistics.duplicates;
         self.dropped += statistics.dropped;
         self.resumed_blocks += statistics.resumed_blocks;
@@ -102,8 +112,20 @@ impl Report<'_> {
                     self.options.block_size
                 ),
             ),
-            ("requests", format!("{} for blocks", totals.requests)),
-            ("received", format!("{} blocks, {} resumed", totals.blocks_received, totals.resumed_blocks)),
+            (
+                "requests",
+                format!(
+                    "{} for blocks, {} for ranges, {} for fresh URLs",
+                    totals.requests, totals.ranges, totals.url_refreshes
+                ),
+            ),
+            (
+                "received",
+                format!(
+                    "{} blocks, {} of them over HTTP, {} resumed",
+                    totals.blocks_received, totals.range_blocks, totals.resumed_blocks
+                ),
+            ),
             ("dropped", format!("{} messages, {} of them duplicates", totals.dropped, totals.duplicates)),
             (
                 "secondary",
@@ -141,7 +163,13 @@ impl Report<'_> {
             "block_size": self.options.block_size,
             "blocks": self.blocks(),
             "requests": totals.requests,
+            "ranges": totals.ranges,
+            "url_refreshes": totals.url_refreshes,
             "blocks_received": totals.blocks_received,
+            "blocks_over_mqtt": totals.blocks_received - totals.range_blocks,
+            "blocks_over_http": totals.range_blocks,
+            "http_bytes_sent": totals.http_bytes,
+            "tls": self.options.has_tls(),
             "duplicates": totals.duplicates,
             "dropped": totals.dropped,
             "resumed_blocks": totals.resumed_blocks,

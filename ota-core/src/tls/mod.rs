@@ -49,7 +49,7 @@ pub use error::{CertificateError, ConfigError, TlsError};
 pub use opener::{OpenError, Tls};
 pub use p256::ecdsa::{Signature, SigningKey};
 pub use p256::elliptic_curve::rand_core;
-pub use rustls_pki_types::TrustAnchor;
+pub use rustls_pki_types::{CertificateDer, TrustAnchor};
 pub use stream::TlsStream;
 /// [`anchor_from_trusted_cert`](webpki::anchor_from_trusted_cert) makes a [`TrustAnchor`] of a root's certificate.
 pub use webpki;

@@ -121,12 +121,14 @@ pub enum When {
     Blank,
     /// In the middle: everything of it holds neither.
     Garbage,
+    /// In the middle: that many bytes are as they will be, the others as they were.
+    Bytes(u32),
     /// When all of it is done, and nobody has been told.
     After,
 }
 
 impl When {
-    /// All of them.
+    /// All of them but the one that takes a number.
     pub const ALL: [Self; 5] = [Self::Before, Self::Half, Self::Blank, Self::Garbage, Self::After];
 }
 
@@ -392,6 +394,7 @@ impl State {
                 match when {
                     When::Before => None,
                     When::Half => Some(Extent::Half),
+                    When::Bytes(count) => Some(Extent::Bytes(count)),
                     When::Blank => Some(Extent::Blank),
                     When::Garbage => Some(Extent::Garbage),
                     When::After => Some(Extent::All),
@@ -422,6 +425,7 @@ fn external_offset(address: u32) -> u32 {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extent {
     Half,
+    Bytes(u32),
     Blank,
     Garbage,
     All,
@@ -433,7 +437,8 @@ impl Extent {
         match self {
             Self::All => new,
             Self::Half if index < len / 2 => new,
-            Self::Half => old,
+            Self::Bytes(count) if index < count as usize => new,
+            Self::Half | Self::Bytes(_) => old,
             Self::Blank => erased,
             Self::Garbage => old.rotate_left(3) ^ (index as u8).wrapping_mul(0x9D) ^ 0x5B,
         }

@@ -2,7 +2,7 @@
 
 extern crate std;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use super::{Extent, State, Violation};
@@ -45,8 +45,8 @@ pub struct SerialFlash {
     pub erase_us: u64,
     /// How long a page program takes, in microseconds.
     pub program_us: u64,
-    sectors: BTreeMap<u32, Vec<u8>>,
-    programmed: BTreeSet<u32>,
+    /// Sectors that are not as fresh as from the factory.
+    sectors: BTreeMap<u32, Sector>,
     status: u8,
     config: u8,
     busy_until: u64,
@@ -55,6 +55,22 @@ pub struct SerialFlash {
     dummies: u32,
     taken: u32,
     framing: Option<Violation>,
+}
+
+#[derive(Debug)]
+struct Sector {
+    cells: Vec<u8>,
+    /// Units programmed since the last whole erase.
+    programmed: Vec<bool>,
+}
+
+impl Sector {
+    fn new() -> Self {
+        Self {
+            cells: std::vec![0xFF; SECTOR as usize],
+            programmed: std::vec![false; (SECTOR / UNIT) as usize],
+        }
+    }
 }
 
 impl Default for SerialFlash {
@@ -73,7 +89,6 @@ impl Default for SerialFlash {
             erase_us: 520_000,
             program_us: 340,
             sectors: BTreeMap::new(),
-            programmed: BTreeSet::new(),
             status: 0,
             config: 0,
             busy_until: 0,
@@ -103,41 +118,40 @@ impl SerialFlash {
     }
 
     fn byte(&self, at: u32) -> u8 {
-        self.sectors.get(&(at / SECTOR)).map_or(0xFF, |sector| sector[(at % SECTOR) as usize])
+        self.sectors.get(&(at / SECTOR)).map_or(0xFF, |sector| sector.cells[(at % SECTOR) as usize])
     }
 
-    fn set_byte(&mut self, at: u32, byte: u8) {
-        let sector = self.sectors.entry(at / SECTOR).or_insert_with(|| std::vec![0xFF; SECTOR as usize]);
-        sector[(at % SECTOR) as usize] = byte;
+    fn sector(&mut self, number: u32) -> &mut Sector {
+        self.sectors.entry(number).or_insert_with(Sector::new)
     }
 
     /// Reads cells.
     pub(super) fn load(&self, at: u32, bytes: &mut [u8]) {
-        for (at, byte) in (at..).zip(bytes) {
-            *byte = self.byte(at);
+        for (at, part) in parts(at, bytes.len()) {
+            let place = &mut bytes[part];
+            let begin = (at % SECTOR) as usize;
+            match self.sectors.get(&(at / SECTOR)) {
+                Some(sector) => place.copy_from_slice(&sector.cells[begin..begin + place.len()]),
+                None => place.fill(0xFF),
+            }
         }
     }
 
     /// Sets cells, and counts their units as programmed.
     pub(super) fn store(&mut self, at: u32, bytes: &[u8]) {
-        for (at, byte) in (at..).zip(bytes) {
-            self.set_byte(at, *byte);
+        for (at, part) in parts(at, bytes.len()) {
+            let (begin, end) = ((at % SECTOR) as usize, (at % SECTOR) as usize + part.len());
+            let sector = self.sector(at / SECTOR);
+            sector.cells[begin..end].copy_from_slice(&bytes[part]);
+            sector.programmed[begin / UNIT as usize..end.div_ceil(UNIT as usize)].fill(true);
         }
-        self.programmed.extend(at / UNIT..(at + bytes.len() as u32).div_ceil(UNIT));
     }
 
     /// Erases the sectors that cover the range.
     pub(super) fn clear(&mut self, at: u32, len: u32) {
         for sector in at / SECTOR..(at + len).div_ceil(SECTOR) {
             self.sectors.remove(&sector);
-            self.forget(sector);
         }
-    }
-
-    fn forget(&mut self, sector: u32) {
-        let mut rest = self.programmed.split_off(&(sector * SECTOR / UNIT));
-        let mut behind = rest.split_off(&((sector + 1) * SECTOR / UNIT));
-        self.programmed.append(&mut behind);
     }
 
     pub(super) fn select(&mut self) {
@@ -299,16 +313,12 @@ impl State {
             return;
         }
         let Some(extent) = self.step() else { return };
-        let part = &mut self.serial_flash;
-        let sector = part.sectors.entry(start / SECTOR).or_insert_with(|| std::vec![0xFF; SECTOR as usize]);
-        for (index, place) in sector.iter_mut().enumerate() {
+        let sector = self.serial_flash.sector(start / SECTOR);
+        for (index, place) in sector.cells.iter_mut().enumerate() {
             *place = extent.byte(index, SECTOR as usize, *place, 0xFF, 0xFF);
         }
         // Cells of a torn erase hold no ECC worth the name: programming them counts as a second time.
-        part.forget(start / SECTOR);
-        if extent != Extent::All {
-            part.programmed.extend(start / UNIT..(start + SECTOR) / UNIT);
-        }
+        sector.programmed.fill(extent != Extent::All);
     }
 
     fn program(&mut self) {
@@ -322,21 +332,34 @@ impl State {
             return;
         }
         let Some(extent) = self.step() else { return };
-        let mut twice = BTreeSet::new();
-        let mut touched = BTreeSet::new();
-        for (index, byte) in data.iter().enumerate() {
-            let at = page + (address - page + index as u32) % PAGE;
-            let part = &mut self.serial_flash;
-            if touched.insert(at / UNIT) && part.programmed.contains(&(at / UNIT)) {
-                twice.insert(at / UNIT * UNIT);
-            }
-            let held = part.byte(at);
-            let byte = extent.byte(index, data.len(), held, held & byte, 0xFF);
-            part.set_byte(at, byte);
-            part.programmed.insert(at / UNIT);
+        let sector = self.serial_flash.sector(page / SECTOR);
+        let places: Vec<usize> = (0..data.len() as u32)
+            .map(|index| (page % SECTOR + (address - page + index) % PAGE) as usize)
+            .collect();
+        let mut units: Vec<usize> = places.iter().map(|place| place / UNIT as usize).collect();
+        units.dedup();
+        let twice = units.iter().copied().find(|unit| sector.programmed[*unit]);
+        for (index, (place, byte)) in places.iter().zip(&data).enumerate() {
+            let held = sector.cells[*place];
+            sector.cells[*place] = extent.byte(index, data.len(), held, held & byte, 0xFF);
         }
-        for unit in twice {
-            self.flag(Violation::DoubleProgram(unit));
+        for unit in units {
+            sector.programmed[unit] = true;
+        }
+        if let Some(unit) = twice {
+            self.flag(Violation::DoubleProgram(page / SECTOR * SECTOR + unit as u32 * UNIT));
         }
     }
+}
+
+/// A range cut at sectors: where each part lies, and which of the bytes it is.
+fn parts(at: u32, len: usize) -> impl Iterator<Item = (u32, core::ops::Range<usize>)> {
+    let mut done = 0;
+    core::iter::from_fn(move || {
+        let here = at + done as u32;
+        let part = (len - done).min((SECTOR - here % SECTOR) as usize);
+        let range = done..done + part;
+        done = range.end;
+        (part > 0).then_some((here, range))
+    })
 }
