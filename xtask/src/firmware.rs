@@ -24,10 +24,15 @@ use crate::{
 mod pioneer;
 #[path = "../../examples/cy8cproto-062-4343w/src/map.rs"]
 mod prototyping;
+#[path = "../../examples/cy8ckit-064s0s2-4343w/src/map.rs"]
+mod secure;
 
 /// The firmware of one kit: its folder under `examples/` and its map.
-const KITS: &[(&str, &FlashMap)] =
-    &[("cy8cproto-062-4343w", &prototyping::MAP), ("cy8ckit-062s2-43012", &pioneer::MAP)];
+const KITS: &[(&str, &FlashMap)] = &[
+    ("cy8cproto-062-4343w", &prototyping::MAP),
+    ("cy8ckit-062s2-43012", &pioneer::MAP),
+    ("cy8ckit-064s0s2-4343w", &secure::MAP),
+];
 
 /// What imgtool appends: digest, key hash and an ECDSA signature take some 150 bytes.
 const TLV_MAX: u64 = 0x200;
