@@ -182,8 +182,9 @@ impl Device<'_> {
     /// the message to flash.
     #[inline(never)]
     fn receive(&mut self, topic: &str, payload: &[u8]) -> bool {
-        let (message, held) = decode(THING, &Received { topic, payload }, &mut []);
-        let mut action = self.agent.step(NOW_MS, Input::Message(message));
+        let message = decode(THING, &Received { topic, payload }, &mut []);
+        let held = Held::new(&message, payload);
+        let mut action = self.agent.step(NOW_MS, Input::Message(&message));
         let mut only_writes = true;
         loop {
             let input = match action {
