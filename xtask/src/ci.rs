@@ -1,7 +1,7 @@
 //! The list of stages. `.ci/run` calls it after installing what it needs.
 
 use crate::{
-    cargo, emulate, readme, sizes,
+    cargo, emulate, firmware, readme, sizes,
     stage::{self, Stage, Times},
     tidy,
 };
@@ -38,6 +38,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "doc", run: doc },
     Stage { name: "target", run: target },
     Stage { name: "sizes", run: || sizes::run(false) },
+    Stage { name: "firmware", run: || firmware::run(&[]) },
     Stage { name: "main job", run: main_job },
     Stage { name: "benches", run: benches },
     Stage { name: "emulate", run: emulate::stage },
