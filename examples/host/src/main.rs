@@ -87,7 +87,7 @@ async fn firmware(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Opti
     let mut blocks = vec![0; Memory::block_bytes(&board.layout, options.block_size)];
     let mut sectors = vec![0; Memory::sector_bytes(&board.layout)];
     let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
-    let mut agent = Agent::new(config, memory)?;
+    let mut agent = Agent::new(&config, memory)?;
 
     // 6. The application: may we (policy), what happens (observer), and its own words (commands).
     let commands = &Commands::new();

@@ -108,7 +108,7 @@ impl<'a> Agent<'a> {
         };
         let index = index as u8;
         let file = self.job.file(index);
-        self.fetch.start(self.job.digest, index, file.size);
+        self.fetch.start(index, file.size);
         self.cleared = false;
         let Some(layout) = self.layout(file.image) else { return self.fail(Reason::NoDestination, 0) };
         if index < self.complete {
@@ -158,7 +158,7 @@ impl<'a> Agent<'a> {
         tokens().all(|one| {
             tokens().all(|other| {
                 let needed = one.dependency(other.image());
-                one.image() == other.image() || needed.is_some_and(|version| version <= other.info().version)
+                one.image() == other.image() || needed.is_some_and(|version| version <= other.version())
             })
         })
     }

@@ -322,7 +322,7 @@ fn download(read_back: bool) -> (u32, u32, usize) {
         sectors: &mut [0; agent::Memory::sector_bytes(&LAYOUT)],
     };
     let mut device = Device {
-        agent: Agent::new(config, memory).expect("a good configuration"),
+        agent: Agent::new(&config, memory).expect("a good configuration"),
         images: Image::new(shared, shared, LAYOUT).expect("a good layout"),
         slot: Slot::new(shared, SECONDARY).expect("a good slot"),
         read_back,
