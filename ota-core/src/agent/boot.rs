@@ -221,11 +221,11 @@ impl Agent<'_> {
         self.bad_job = record.reverted_job;
         self.resets = record.first_boots;
         self.resume =
-            (record.job_digest != NONE && record.block_size == self.config.block_size).then_some(Resume {
-                identity: record.job_digest,
-                file: record.file_index,
-                front: record.front,
-                window: record.window,
-            });
+            (record.job_digest != NONE && record.block_size == self.config.block_size).then_some(Resume::new(
+                record.job_digest,
+                record.file_index,
+                record.front,
+                record.window,
+            ));
     }
 }

@@ -34,6 +34,8 @@ mod record;
 mod state;
 mod words;
 
+use core::num::NonZeroU8;
+
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::Drop;
@@ -106,9 +108,21 @@ struct Hand {
 #[derive(Clone, Copy)]
 struct Resume {
     identity: [u8; 32],
-    file: u8,
+    /// The number of the file, from 1.
+    file: NonZeroU8,
     front: u32,
     window: [u8; 32],
+}
+
+impl Resume {
+    fn new(identity: [u8; 32], file: u8, front: u32, window: [u8; 32]) -> Self {
+        Resume { identity, file: NonZeroU8::MIN.saturating_add(file), front, window }
+    }
+
+    /// The file, as numbered in the job.
+    fn file(&self) -> u8 {
+        self.file.get() - 1
+    }
 }
 
 /// What is known of the slots of one image.
@@ -433,9 +447,9 @@ impl<'a> Agent<'a> {
             let identity = self.job.digest;
             let (file, front) = (self.fetch.file.max(self.complete), self.fetch.front);
             self.resume = Some(if file > self.fetch.file {
-                Resume { identity, file, front: 0, window: [0; 32] }
+                Resume::new(identity, file, 0, [0; 32])
             } else {
-                Resume { identity, file, front, window: self.fetch.held_window() }
+                Resume::new(identity, file, front, self.fetch.held_window())
             });
         }
     }

@@ -42,7 +42,7 @@ impl Agent<'_> {
                 record.job_digest = resume.identity;
             }
             if record.job_digest == resume.identity {
-                record.file_index = resume.file;
+                record.file_index = resume.file();
                 record.front = resume.front;
                 record.window = resume.window;
             }
