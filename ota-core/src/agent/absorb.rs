@@ -97,7 +97,7 @@ impl Agent<'_> {
         self.hand = None;
         self.record_due = false;
         self.tokens = [const { None }; super::MAX_IMAGES];
-        self.fetch.identity = None;
+        self.fetch.begun = false;
         self.resume = None;
     }
 

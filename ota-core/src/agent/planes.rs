@@ -260,7 +260,7 @@ impl Agent<'_> {
     /// The object is another one: nothing held of the file counts.
     fn start_over(&mut self, now: u64) {
         self.hand = None;
-        self.fetch.start(self.job.digest, self.fetch.file, self.fetch.size);
+        self.fetch.start(self.fetch.file, self.fetch.size);
         self.cleared = false;
         self.record_due = true;
         self.fetch.paced = now;
