@@ -117,7 +117,7 @@ async fn firmware(
     let mut blocks = vec![0; most(&|layout| Memory::block_bytes(layout, options.block_size))];
     let mut sectors = vec![0; most(&|layout| Memory::sector_bytes(layout))];
     let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
-    let mut agent = Agent::new(config, memory)?;
+    let mut agent = Agent::new(&config, memory)?;
 
     // 6. The application: may we (policy), what happens (observer), and its own words (commands).
     let commands = &Commands::new();
