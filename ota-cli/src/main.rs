@@ -3,6 +3,7 @@
 mod inspect;
 mod job_key;
 mod key;
+mod layout;
 mod number;
 mod serve;
 mod sign;
@@ -21,6 +22,7 @@ enum Command {
     #[command(subcommand)]
     Key(key::Key),
     Inspect(inspect::Inspect),
+    Layout(layout::Layout),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Command::Sign(sign) => sign.run(),
         Command::Key(key) => key.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Layout(layout) => layout.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ota: {error:#}");

@@ -467,45 +467,6 @@ fn limits_are_those_of_the_table() {
 }
 
 #[test]
-fn two_images_depend_on_each_other() {
-    let image = |major, needs: Option<(u8, u8)>, seed| {
-        let builder = ImageBuilder::with_random_payload(Version::new(major, 0, 0, 0), 5000, seed);
-        match needs {
-            Some((other, version)) => builder.dependency(other, Version::new(version, 0, 0, 0)),
-            None => builder,
-        }
-        .unsigned()
-    };
-    for mode in [Mode::Overwrite, Mode::SwapMove, Mode::SwapScratch] {
-        let mut world = World::<8, 4096>::new(mode, 2 * SLOT, 0xFF);
-        let half = |start| ImageSlots {
-            primary: Area { device: 0, start, size: SLOT },
-            secondary: Area { device: 1, start, size: SLOT },
-        };
-        let slots = [half(0), half(SLOT)];
-        let boot = |world: &mut World<8, 4096>| {
-            let config = Config { images: &slots, ..world.config() };
-            let bootloader = Bootloader::new(config, &world.flashes()).unwrap();
-            let mut devices: [&mut dyn Device; 4] =
-                [&mut world.primary, &mut world.secondary, &mut world.scratch, &mut world.status];
-            let boot = bootloader.boot(&mut devices, &mut []).unwrap();
-            [0, 1].map(|image| boot.image(image).unwrap().running.unwrap().version.major)
-        };
-        let request = |world: &mut World<8, 4096>, start: u32, image: &[u8]| {
-            world.secondary.poke(start, image).unwrap();
-            world.secondary.poke(start + SLOT - 16, &M8_MAGIC).unwrap();
-        };
-        world.primary.poke(0, &image(1, None, 1)).unwrap();
-        world.primary.poke(SLOT, &image(1, None, 2)).unwrap();
-        assert_eq!(boot(&mut world), [1, 1]);
-        request(&mut world, 0, &image(2, Some((1, 2)), 3));
-        assert_eq!(boot(&mut world), [1, 1], "{mode:?}: image 1 is still too old");
-        request(&mut world, SLOT, &image(2, Some((0, 2)), 4));
-        assert_eq!(boot(&mut world), [2, 2], "{mode:?}: both or neither");
-    }
-}
-
-#[test]
 fn layouts_that_cannot_work_are_refused() {
     let refused = |change: fn(&mut World<8, 4096>)| {
         let mut world = World::<8, 4096>::new(Mode::SwapMove, SLOT, 0xFF);

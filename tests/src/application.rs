@@ -6,6 +6,7 @@ use ota_core::agent::{StateKind, Statistics};
 use ota_core::command::Command;
 use ota_core::policy::{Answer, Drop, Observer, Policy, Question};
 use ota_core::status::Ended;
+use ota_sim::Version;
 
 use crate::board::Wear;
 use crate::director::Director;
@@ -16,6 +17,8 @@ use crate::scenario::SelfTest;
 pub(crate) struct Tally {
     pub(crate) boots: u32,
     pub(crate) resets: u32,
+    /// Version of each image, at each boot.
+    pub(crate) booted: Vec<Vec<Option<Version>>>,
     pub(crate) states: Vec<StateKind>,
     pub(crate) ended: Vec<Ended>,
     pub(crate) dropped: Vec<Drop>,

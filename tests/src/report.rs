@@ -4,6 +4,7 @@ use ota_core::agent::{StateKind, Statistics};
 use ota_core::geometry::ImageLayout;
 use ota_core::policy::Drop;
 use ota_core::status::{Ended, Reason};
+use ota_sim::Version;
 use ota_sim::aws::{Counters, Execution, Status};
 
 use crate::board::Wear;
@@ -21,6 +22,8 @@ pub struct Report {
     pub ended: Vec<Ended>,
     /// For each image of the device: what its primary slot holds whole, 0 the old image, n the one of offer n - 1.
     pub running: Vec<Option<usize>>,
+    /// Version of each image at each boot that reached the application.
+    pub booted: Vec<Vec<Option<Version>>>,
     /// Job id of each offer.
     pub offered: Vec<String>,
     /// Times the device came up.
@@ -141,9 +144,13 @@ fn may_run(execution: &Execution) -> bool {
     match execution.status {
         // After the reset it is too late for a cancel: the image is tested and confirmed all the same.
         Status::Succeeded | Status::Canceled | Status::TimedOut | Status::Removed => true,
-        Status::Failed => [Reason::SelfTestFailedNoRevert, Reason::ConfirmFailed, Reason::StateLost]
-            .iter()
-            .any(|reason| execution.detail("reason").is_some_and(|told| told.starts_with(reason.spelling()))),
+        Status::Failed => {
+            [Reason::SelfTestFailedNoRevert, Reason::ConfirmFailed, Reason::StateLost, Reason::MixedImages]
+                .iter()
+                .any(|reason| {
+                    execution.detail("reason").is_some_and(|told| told.starts_with(reason.spelling()))
+                })
+        }
         Status::Queued | Status::InProgress | Status::Rejected => false,
     }
 }

@@ -79,6 +79,8 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
                 eprintln!("{} boot {:?}", self.cloud.clock.get(), boot.images());
             }
             assert!(boot.starts(), "nothing boots any more: a brick; {tally:#?}");
+            let versions = boot.images().iter().map(|image| image.running.map(|running| running.version));
+            tally.borrow_mut().booted.push(versions.collect());
             director.booting();
             match self.run_device(&director, &tally) {
                 Ran::Returned(Outcome::Reset) => tally.borrow_mut().resets += 1,
@@ -150,7 +152,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         config.seed = scenario.seed as u32 ^ tally.borrow().boots;
         config.timing = Timing { self_test_ms: 60_000, ..Timing::DEFAULT };
         let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
-        let mut agent = Agent::new(config, memory).expect("a good configuration");
+        let mut agent = Agent::new(&config, memory).expect("a good configuration");
 
         let keys = [PublicKey::spki(self.factory.job_key.public_spki()).expect("a P-256 key")];
         let rules =
@@ -214,6 +216,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
             executions,
             ended: tally.ended,
             running: (0..layouts.len()).map(running).collect(),
+            booted: tally.booted,
             offered: self.factory.specs.iter().map(|(job, _)| job.clone()).collect(),
             boots: tally.boots,
             resets: tally.resets,

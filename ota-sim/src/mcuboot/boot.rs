@@ -77,6 +77,15 @@ enum Plan {
     Continue(Job),
 }
 
+impl Plan {
+    fn swap(&self) -> SwapType {
+        match self {
+            Self::Nothing => SwapType::None,
+            Self::Start { swap, .. } | Self::Continue(Job { swap, .. }) => *swap,
+        }
+    }
+}
+
 impl Bootloader<'_> {
     /// Boots the device: finishes what was interrupted, installs what is asked for, checks what will run.
     ///
@@ -99,8 +108,9 @@ impl Bootloader<'_> {
         let count = self.config.images.len();
         let mut boot = Boot { images: [ImageBoot::default(); MAX_IMAGES], count };
         let mut plans = [Plan::Nothing; MAX_IMAGES];
-        for (image, (plan, report)) in plans.iter_mut().zip(&mut boot.images).enumerate().take(count) {
-            *plan = self.plan(flashes, image, counters, report)?;
+        for (image, report) in boot.images.iter_mut().enumerate().take(count) {
+            plans[image] = self.plan(flashes, image, counters, report)?;
+            review(&mut plans[..=image], report);
         }
         if !self.dependencies_met(flashes, &plans)? {
             for (plan, report) in plans.iter_mut().zip(&mut boot.images) {
@@ -397,6 +407,21 @@ impl Bootloader<'_> {
             *stored = (*stored).max(counter);
         }
         Ok(())
+    }
+}
+
+/// `boot_review_image_swap_types`: images move in one direction. Where the last of these is under way to something new, an
+/// earlier one that seems to wait for its revert was swapped before the power went, in the same update, and stays.
+fn review(plans: &mut [Plan], report: &ImageBoot) {
+    let Some((last, earlier)) = plans.split_last_mut() else { return };
+    let goes_on = match (report.action, report.refused, *last) {
+        (Action::Resumed(_), _, _) => true,
+        // Type FAIL. An empty slot is type NONE.
+        (_, Some(refused), _) => refused != Refused::NoImage,
+        (_, None, plan) => matches!(plan.swap(), SwapType::Test | SwapType::Perm),
+    };
+    for plan in earlier.iter_mut().filter(|plan| goes_on && plan.swap() == SwapType::Revert) {
+        *plan = Plan::Nothing;
     }
 }
 

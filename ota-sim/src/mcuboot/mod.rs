@@ -4,9 +4,10 @@
 //! update can be judged by somebody else's reading of the trailer. It works without an allocator.
 //!
 //! What is exact: image and TLV checks, the decision table, trailer bytes before and after a swap in every mode, what is
-//! erased when an image is refused, dependencies between images, downgrade and rollback rules, the status partition's
-//! records and the import that erases the slot's trailer. Every swap can be cut at any flash operation and is resumed at the
-//! next [`Bootloader::boot`] from what lies in flash; the model keeps no state of its own.
+//! erased when an image is refused, dependencies between images, how an update of several images goes on that was cut between
+//! two swaps, downgrade and rollback rules, the status partition's records and the import that erases the slot's trailer.
+//! Every swap can be cut at any flash operation and is resumed at the next [`Bootloader::boot`] from what lies in flash; the
+//! model keeps no state of its own.
 //!
 //! What is simpler than MCUboot: the sectors of a scratch or status swap are moved one erase unit common to both slots at a
 //! time, where bootutil joins small ones to fill the scratch area; swap-scratch puts a revert that is about to start into the
