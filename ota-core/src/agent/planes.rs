@@ -201,7 +201,7 @@ impl Agent<'_> {
         let Range::Open { next, end } = self.planes.range else { return self.drop_message(Drop::Late) };
         self.planes.range = if next + 1 < end { Range::Open { next: next + 1, end } } else { Range::Closed };
         self.planes.refreshes = 0;
-        self.block(now, None, next, data);
+        self.block(now, None, 0, next, data);
         self.fetch.due = now + u64::from(self.config.timing.request_ms);
     }
 
