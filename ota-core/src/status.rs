@@ -121,6 +121,8 @@ reasons! {
     ObjectChanged = 55, "object_changed", false;
     /// Every data plane has given up; the reasons of each follow.
     NoPlane = 56, "no_data_plane_left", false;
+    /// Whoever answers at the URL cannot prove to be the server.
+    ServerUntrusted = 60, "server_not_trusted", false;
 }
 
 impl Reason {

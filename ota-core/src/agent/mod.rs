@@ -158,6 +158,8 @@ pub struct Statistics {
     pub url_refreshes: u32,
     /// Blocks accepted.
     pub blocks_received: u32,
+    /// How many of them came in ranges over HTTP.
+    pub range_blocks: u32,
     /// Blocks flash held already.
     pub duplicates: u32,
     /// Messages dropped, duplicates included.

@@ -201,7 +201,10 @@ impl Agent<'_> {
         let Range::Open { next, end } = self.planes.range else { return self.drop_message(Drop::Late) };
         self.planes.range = if next + 1 < end { Range::Open { next: next + 1, end } } else { Range::Closed };
         self.planes.refreshes = 0;
+        let received = self.statistics.blocks_received;
         self.block(now, None, 0, next, data);
+        let accepted = self.statistics.blocks_received.saturating_sub(received);
+        self.statistics.range_blocks = self.statistics.range_blocks.saturating_add(accepted);
         self.fetch.due = now + u64::from(self.config.timing.request_ms);
     }
 
@@ -238,6 +241,7 @@ impl Agent<'_> {
             }
             RangeError::NotFound => return self.plane_lost(now, Reason::ObjectNotFound, 0),
             RangeError::Refused => return self.plane_lost(now, Reason::HttpFailed, 0),
+            RangeError::Untrusted => return self.plane_lost(now, Reason::ServerUntrusted, 0),
             RangeError::Changed => {
                 self.planes.restarts += 1;
                 if self.planes.restarts > MAX_RESTARTS {

@@ -243,16 +243,22 @@ where
                 }
                 return outcome;
             }
-            Action::Connect => match connector.connect().await {
-                Ok(mut link) => {
-                    let first = desk.step(Input::Done);
-                    online(&mut desk, &mut link, ranges, block, first).await
+            Action::Connect => {
+                ranges.release();
+                match connector.connect().await {
+                    Ok(mut link) => {
+                        let first = desk.step(Input::Done);
+                        online(&mut desk, &mut link, ranges, block, first).await
+                    }
+                    Err(_) => desk.step(Input::Failed(Failure::Link)),
                 }
-                Err(_) => desk.step(Input::Failed(Failure::Link)),
-            },
+            }
             Action::Disconnect | Action::CloseRange => desk.step(Input::Done),
             // With memory for one session only, ranges are read while there is no link.
-            Action::OpenRange(request) => ranged(&mut desk, &mut NoLink, ranges, block, request).await,
+            Action::OpenRange(request) => {
+                connector.release();
+                ranged(&mut desk, &mut NoLink, ranges, block, request).await
+            }
             Action::Subscribe(_) | Action::Publish(_) | Action::Receive { .. } => {
                 desk.step(Input::Failed(Failure::Link))
             }

@@ -96,6 +96,7 @@ fn reasons_are_frozen() {
             "54 object_not_found",
             "55 object_changed",
             "56 no_data_plane_left",
+            "60 server_not_trusted",
         ]
     );
 }

@@ -136,9 +136,12 @@ pub(crate) async fn mqtt() {
 
 #[cfg(feature = "mqtt")]
 pub(crate) fn mqtt_plane() -> Option<ota_core::mqtt::Mqtt<'static, crate::stubs::net::Stream>> {
-    use ota_core::mqtt::{Config, Mqtt};
+    use ota_core::{
+        mqtt::{Config, Mqtt},
+        open::Endpoint,
+    };
 
-    Mqtt::new(crate::stubs::net::Stream, Config::new(unknown_str()), unknown(), unknown()).ok()
+    Mqtt::new(crate::stubs::net::Stream, Config::new(unknown_str(), Endpoint::tls(unknown_str(), 8883)), unknown(), unknown()).ok()
 }
 
 /// A whole device of one image: everything `driver::run` puts to use.
