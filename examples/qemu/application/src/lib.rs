@@ -168,7 +168,7 @@ async fn firmware(
     config.destinations = &destinations;
     let memory =
         Memory { strings: &mut [0; Memory::STRINGS_WITH_URL], blocks: &mut [0; 64], sectors: &mut [0; 512] };
-    let mut agent = Agent::new(config, memory).expect("a good configuration");
+    let mut agent = Agent::new(&config, memory).expect("a good configuration");
 
     // The application.
     let testing = Cell::new(false);
