@@ -14,6 +14,7 @@ const FEATURE_SETS: &[&[&str]] = &[
     &[],
     &["--features=mqtt"],
     &["--features=http"],
+    &["--features=nal"],
     &["--features=tls"],
     &["--features=rsa"],
     &["--all-features"],

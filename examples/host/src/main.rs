@@ -17,7 +17,7 @@ use anyhow::Context;
 use board::Board;
 use clap::Parser;
 use cloud::{Cloud, THING};
-use network::{Records, Tcp, secure, sharing};
+use network::{Records, Tcp, Wifi, secure, sharing};
 use options::Options;
 use ota_core::agent::{Agent, Config, MAX_PAYLOAD_SIZE, Memory, Outcome};
 use ota_core::boot::{Image, SharedFlash};
@@ -39,20 +39,29 @@ struct World<'a> {
     update: &'a Update,
     board: &'a Board,
     cloud: &'a Cloud,
+    wifi: &'a Wifi,
 }
 
-/// 1. The network: how to open a stream to the broker, and to wherever the job's URL points. TLS needs the device's
-/// identity, memory for records, and random numbers. With memory for one connection only, both take turns with it.
+/// Begins a life of the device.
 async fn power_on(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Option<Outcome>> {
-    let Some(identity) = &world.cloud.identity else { return firmware(world, Tcp, Tcp, totals).await };
+    // 1. The network: how to open a stream to the broker, and to wherever the job's URL points. TLS needs the device's
+    //    identity, memory for records, and random numbers. With memory for one connection only, both take turns with it.
+    let tcp = Tcp(world.wifi);
+    let Some(identity) = &world.cloud.identity else { return firmware(world, tcp, tcp, totals).await };
     let roots = [identity.root()?];
     let (with_broker, with_files) = (identity.with_broker(&roots), identity.with_files(&roots));
     let (mut one, mut two) = (Records::new(), Records::new());
     if world.options.one_session.is_some() {
         let pool = RefCell::new(one.buffers()?);
-        firmware(world, sharing(with_broker, &pool), sharing(with_files, &pool), totals).await
+        firmware(world, sharing(tcp, with_broker, &pool), sharing(tcp, with_files, &pool), totals).await
     } else {
-        firmware(world, secure(with_broker, one.buffers()?), secure(with_files, two.buffers()?), totals).await
+        firmware(
+            world,
+            secure(tcp, with_broker, one.buffers()?),
+            secure(tcp, with_files, two.buffers()?),
+            totals,
+        )
+        .await
     }
 }
 
@@ -63,7 +72,7 @@ async fn firmware(
     to_files: impl Open,
     totals: &mut Totals,
 ) -> anyhow::Result<Option<Outcome>> {
-    let &World { options, update, board, cloud } = world;
+    let &World { options, update, board, cloud, .. } = world;
 
     // 2. The flash: one device here, with both slots and the journal in it. Only the layout knows the boot mode.
     let flash = SharedFlash::new(&board.flash);
@@ -86,7 +95,9 @@ async fn firmware(
         Some(_) => (Endpoint::tls(&host, port), Schemes::HttpsOnly),
         None => (Endpoint::plain(&host, port), Schemes::InsecureHttpForTests),
     };
-    let connector = Mqtt::new(to_broker, mqtt::Config::new(THING, broker), &mut rx, &mut tx)?;
+    let config =
+        mqtt::Config { write_timeout_ms: options.write_timeout_ms(), ..mqtt::Config::new(THING, broker) };
+    let connector = Mqtt::new(to_broker, config, &mut rx, &mut tx)?;
     let (mut head, mut url) = ([0; 2048], [0; 2048]);
     let http = HttpConfig { schemes, ..HttpConfig::default() };
     let ranges = Http::new(to_files, http, &mut head, &mut url)?;
@@ -137,7 +148,8 @@ async fn update(options: &Options) -> anyhow::Result<()> {
     let mut end = Cloud::remembered(options, update);
     if end.is_none() {
         let cloud = &Cloud::start(options, update).await?;
-        let world = World { options, update, board, cloud };
+        let wifi = &Wifi::default();
+        let world = World { options, update, board, cloud, wifi };
         loop {
             board.boot()?;
             totals.boots += 1;
