@@ -3,7 +3,7 @@
 use crate::{
     cargo, readme, sizes,
     stage::{self, Stage, Times},
-    tidy,
+    tidy, tree,
 };
 
 /// The processor of the kits.
@@ -38,6 +38,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "clippy", run: clippy },
     Stage { name: "doc", run: doc },
     Stage { name: "target", run: target },
+    Stage { name: "tree", run: tree::run },
     Stage { name: "sizes", run: sizes::run },
     Stage { name: "main job", run: main_job },
     Stage { name: "benches", run: benches },

@@ -17,6 +17,7 @@ mod readme;
 mod sizes;
 mod stage;
 mod tidy;
+mod tree;
 
 const USAGE: &str = "usage: cargo xtask ci [STAGE..] | sizes | tidy";
 
