@@ -139,8 +139,8 @@ pub fn device(memory: &mut Memory, size: u32, block_size: u32) -> Device<'_> {
 impl Device<'_> {
     /// Takes a job and asks for the first block.
     async fn start(&mut self, size: u32) {
-        let action = self.local.step(&mut self.agent, NOW_MS, Input::Start);
-        self.work(Way::Full, action, &Held::NONE).await;
+        self.local.step(&mut self.agent, NOW_MS, Input::Start);
+        self.work(Way::Full, &Held::NONE).await;
         // Every request carries a counter and the seed as its token: this is the first one.
         let job = format!(
             r#"{{"clientToken":"0:0","timestamp":1,"execution":{{"jobId":"bench-job","status":"QUEUED","versionNumber":1,
@@ -174,34 +174,33 @@ impl Device<'_> {
         let mut scratch = [];
         let message = decode(THING, received, &mut scratch);
         let held = Held::new(&message, received.payload);
-        let action = self.local.step(&mut self.agent, NOW_MS, Input::Message(&message));
-        self.work(way, action, &held).await;
+        self.local.step(&mut self.agent, NOW_MS, Input::Message(&message));
+        self.work(way, &held).await;
     }
 
-    async fn work(&mut self, way: Way, first: Action, held: &Held<'_>) {
-        let mut action = first;
+    async fn work(&mut self, way: Way, held: &Held<'_>) {
         loop {
-            action = match (way, action) {
+            match (way, self.agent.action()) {
                 (_, Action::Receive { .. } | Action::Verify { .. }) => return,
                 (Way::Ingest, Action::Write(part)) => {
                     let written = self.slot.program(part.at, held.part(part.from, part.to)).await;
                     written.expect("flash takes what is written");
-                    self.local.step(&mut self.agent, NOW_MS, Input::Done)
+                    self.local.step(&mut self.agent, NOW_MS, Input::Done);
                 }
                 // How long a chip takes to erase is not the library's, and a new array is blank.
                 (Way::Ingest, Action::Erase { .. }) | (_, Action::Connect | Action::Subscribe(_)) => {
-                    self.local.step(&mut self.agent, NOW_MS, Input::Done)
+                    self.local.step(&mut self.agent, NOW_MS, Input::Done);
                 }
-                (_, Action::Publish(publication)) => {
+                (_, &Action::Publish(publication)) => {
                     self.publish(&publication);
-                    self.local.step(&mut self.agent, NOW_MS, Input::Done)
+                    self.local.step(&mut self.agent, NOW_MS, Input::Done);
                 }
-                (_, action) => {
-                    let completion = self.local.perform(&mut self.agent, action, held).await;
+                (_, _) => {
+                    let completion = self.local.perform(&mut self.agent, held).await;
                     assert!(!matches!(completion, Completion::Failed(_)), "everything succeeds");
-                    self.local.step_with(&mut self.agent, NOW_MS, completion)
+                    self.local.step_with(&mut self.agent, NOW_MS, completion);
                 }
-            };
+            }
         }
     }
 

@@ -96,7 +96,7 @@
 //! | [`driver`] | [`run`](driver::run), [`Device`](driver::Device), [`Local`](driver::Local), [`Completion`](driver::Completion), [`Held`](driver::Held), [`decode`](driver::decode): the pieces of another driver |
 //! | [`command`] | [`Command`](command::Command), [`Commands`](command::Commands): the application's words |
 //! | [`policy`] | [`Policy`](policy::Policy), [`DefaultPolicy`](policy::DefaultPolicy), [`Question`](policy::Question), [`Answer`](policy::Answer): may we? [`Observer`](policy::Observer), [`NoObserver`](policy::NoObserver), [`Drop`](policy::Drop): what happens |
-//! | [`status`] | [`Reason`](status::Reason), [`Ended`](status::Ended): why and how a job ended; [`Line`](status::Line) |
+//! | [`status`] | [`Reason`](status::Reason), [`Ended`](status::Ended): why and how a job ended |
 //! | [`transport`] | [`Connector`](transport::Connector), [`Control`](transport::Control), [`Timer`](transport::Timer), [`Received`](transport::Received), [`Qos`](transport::Qos), [`Failure`](transport::Failure), [`FailureKind`](transport::FailureKind); [`Ranges`](transport::Ranges), [`NoRanges`](transport::NoRanges), [`RangeError`](transport::RangeError) |
 #![cfg_attr(
     any(feature = "http", feature = "mqtt", feature = "nal", feature = "tls"),
@@ -140,12 +140,14 @@
 pub mod agent;
 pub mod bitmap;
 pub mod boot;
+mod bytes;
 pub mod command;
 pub mod driver;
 pub mod geometry;
 pub mod image;
 pub mod journal;
 pub mod policy;
+mod sha256;
 pub mod slot;
 pub mod status;
 pub mod trailer;

@@ -93,6 +93,9 @@ enum Call {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Hand {
     block: u32,
+    /// Where it goes in the file, and how long it is.
+    at: u32,
+    len: u32,
     /// Bytes of its payload that flash holds.
     done: u32,
     /// The part that comes next was compared: flash is blank there.
@@ -151,7 +154,7 @@ pub struct Agent<'a> {
     arena: Arena<'a>,
     fetch: Fetch<'a>,
     state: State,
-    /// The outstanding action; `None`: no step was made yet.
+    /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
     doing: Option<Action>,
     link: Link,
     call: Call,
@@ -239,10 +242,24 @@ impl<'a> Agent<'a> {
     ///
     /// An input that is not legal for the outstanding action is counted and ignored: the action asked for last is
     /// planned again.
+    #[inline]
     pub fn step(&mut self, now_ms: u64, input: Input<'_>) -> Action {
+        self.turn(now_ms, input);
+        *self.action()
+    }
+
+    /// A step. What it leads to is looked at where it lies: to copy it at once would wait for the memory it was just
+    /// written to, behind the whole block that goes to memory as well.
+    fn turn(&mut self, now_ms: u64, input: Input<'_>) {
         let waited = matches!(input, Input::Timeout);
         self.absorb(now_ms, input);
-        self.plan(now_ms, waited)
+        self.plan(now_ms, waited);
+    }
+
+    /// The outstanding action: what the last step answered.
+    #[inline]
+    pub fn action(&self) -> &Action {
+        self.doing.as_ref().unwrap_or(&Action::Pause { until_ms: 0 })
     }
 
     /// No step was made yet.

@@ -30,14 +30,14 @@ pub(super) enum Next {
 impl<'a> Agent<'a> {
     /// `waited`: the link was listened to until now, so what is due and not here is late. Otherwise it may lie in the
     /// receive buffer, where a long flash operation kept it waiting.
-    pub(super) fn plan(&mut self, now: u64, waited: bool) -> Action {
+    pub(super) fn plan(&mut self, now: u64, waited: bool) {
         for _ in 0..MAX_TURNS {
             match self.look(now, waited) {
-                Next::Act => break,
+                Next::Act => return,
                 Next::Again | Next::Nothing => {}
             }
         }
-        *self.doing.get_or_insert(Action::Pause { until_ms: now + 1000 })
+        self.doing = Some(Action::Pause { until_ms: now + 1000 });
     }
 
     fn look(&mut self, now: u64, waited: bool) -> Next {
@@ -84,6 +84,9 @@ impl<'a> Agent<'a> {
             }
             self.slot_cleared(image);
         }
+        if self.fetch.is_open(hand.at + hand.done, hand.at + hand.len) {
+            return self.act(Action::Write(self.part_to(&hand, image, hand.len)));
+        }
         let (sector, part) = self.part(&hand, image, layout);
         match self.fetch.sector(sector) {
             Sector::Closed if layout.secondary().rewrite() => {
@@ -92,7 +95,11 @@ impl<'a> Agent<'a> {
             }
             Sector::Closed => self.act(Action::Erase { image, sector }),
             Sector::Untrusted if !hand.blank => self.act(Action::Compare(part)),
-            Sector::Untrusted | Sector::Open => self.act(Action::Write(part)),
+            Sector::Untrusted => self.act(Action::Write(part)),
+            Sector::Open => {
+                self.fetch.keep_open(sector, layout);
+                self.act(Action::Write(part))
+            }
         }
     }
 
@@ -290,10 +297,10 @@ impl<'a> Agent<'a> {
     }
 
     fn wanted(&self, now: u64) -> Option<Request> {
-        let owed = self.job.is_held().then(|| self.owed()).flatten();
+        let owed = || self.job.is_held().then(|| self.owed()).flatten();
         match self.state {
             // The report's own answer tells whether the job is still there.
-            State::Confirmed { .. } | State::Failed { .. } => owed.map(Request::Report),
+            State::Confirmed { .. } | State::Failed { .. } => owed().map(Request::Report),
             _other if now >= self.check_at => Some(match self.job.is_held() {
                 true => Request::Held {
                     document: self.planes.stale
@@ -301,7 +308,7 @@ impl<'a> Agent<'a> {
                 },
                 false => Request::Next { document: true },
             }),
-            _other => owed.map(Request::Report),
+            _other => owed().map(Request::Report),
         }
     }
 

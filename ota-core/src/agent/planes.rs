@@ -3,9 +3,9 @@
 //! Over HTTP there is no window. One range asks for the longest missing run from the front, its blocks arrive in order,
 //! and the server waits while flash is busy (TCP sees to that).
 
-use super::blocks::Arrived;
 use super::plan::Next;
 use super::{Action, Agent, Call, Link, Plane, RangeRequest, State};
+use crate::bytes::unit_count;
 use crate::policy::Drop;
 use crate::status::Reason;
 use crate::transport::RangeError;
@@ -181,7 +181,7 @@ impl Agent<'_> {
         if now < self.fetch.paced || self.planes.stale {
             return Next::Nothing;
         }
-        let blocks = self.config.range_size.div_ceil(self.config.block_size.max(1));
+        let blocks = unit_count(self.config.range_size, self.config.block_size);
         let run = self.fetch.missing_run(if blocks == 0 { u32::MAX } else { blocks });
         if run.is_empty() {
             return Next::Nothing;
@@ -202,7 +202,7 @@ impl Agent<'_> {
         self.planes.range = if next + 1 < end { Range::Open { next: next + 1, end } } else { Range::Closed };
         self.planes.refreshes = 0;
         let received = self.statistics.blocks_received;
-        self.block(now, Arrived { stream: None, file_id: 0, block_id: next, data });
+        self.block(now, None, next, data);
         let accepted = self.statistics.blocks_received.saturating_sub(received);
         self.statistics.range_blocks = self.statistics.range_blocks.saturating_add(accepted);
         self.fetch.due = now + u64::from(self.config.timing.request_ms);

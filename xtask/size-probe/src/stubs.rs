@@ -100,11 +100,14 @@ pub(crate) async fn use_flash() {
     let _ = black_box(Flash).erase(0, 0).await;
 }
 
-#[cfg(feature = "mqtt")]
+#[cfg(any(feature = "mqtt", feature = "http", feature = "tls"))]
 pub(crate) mod net {
-    use core::{hint::black_box, task::Waker};
+    use core::hint::black_box;
+    #[cfg(any(feature = "mqtt", feature = "http"))]
+    use core::task::Waker;
 
     use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
+    #[cfg(feature = "mqtt")]
     use ota_core::open::{Endpoint, Open};
 
     /// A socket.
@@ -130,6 +133,7 @@ pub(crate) mod net {
         }
     }
 
+    #[cfg(feature = "mqtt")]
     impl Open for Stream {
         type Error = ErrorKind;
         type Io<'s> = Stream;
@@ -140,8 +144,10 @@ pub(crate) mod net {
     }
 
     /// A clock that stands still.
+    #[cfg(any(feature = "mqtt", feature = "http"))]
     struct Clock;
 
+    #[cfg(any(feature = "mqtt", feature = "http"))]
     impl embassy_time_driver::Driver for Clock {
         fn now(&self) -> u64 {
             black_box(0)
@@ -152,5 +158,6 @@ pub(crate) mod net {
         }
     }
 
+    #[cfg(any(feature = "mqtt", feature = "http"))]
     embassy_time_driver::time_driver_impl!(static CLOCK: Clock = Clock);
 }
