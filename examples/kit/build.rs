@@ -40,7 +40,8 @@ fn main() {
     println!("cargo::rustc-env=OTA_BUILT_AT_S={built}");
 
     // cortex-m-rt asks for the names of the interrupts; the table itself stands in src/vectors.rs.
-    fs::write(out.join("device.x"), "/* no names: src/vectors.rs holds the table */\n").expect("OUT_DIR can be written");
+    fs::write(out.join("device.x"), "/* no names: src/vectors.rs holds the table */\n")
+        .expect("OUT_DIR can be written");
     println!("cargo::rustc-link-search={}", out.display());
 }
 

@@ -131,7 +131,7 @@ pub(crate) fn crate_of(name: &str) -> &str {
 }
 
 /// The target of a 32-bit branch at `at`.
-fn branch(at: u64, first: u16, second: u16) -> Option<u64> {
+pub(crate) fn branch(at: u64, first: u16, second: u16) -> Option<u64> {
     if first >> 11 != 0b11110 || second >> 15 == 0 {
         return None;
     }

@@ -1,7 +1,7 @@
 //! The list of stages. `.ci/run` calls it after installing what it needs.
 
 use crate::{
-    cargo, readme, sizes,
+    cargo, emulate, firmware, readme, sizes,
     stage::{self, Stage, Times},
     tidy, tree,
 };
@@ -40,8 +40,10 @@ const STAGES: &[Stage] = &[
     Stage { name: "target", run: target },
     Stage { name: "tree", run: tree::run },
     Stage { name: "sizes", run: || sizes::run(false) },
+    Stage { name: "firmware", run: || firmware::run(&[]) },
     Stage { name: "main job", run: main_job },
     Stage { name: "benches", run: benches },
+    Stage { name: "emulate", run: emulate::stage },
 ];
 
 const TESTS: &str = "tests";
@@ -76,8 +78,9 @@ pub(crate) fn run(only: &[&str]) -> anyhow::Result<()> {
 
 fn fmt() -> anyhow::Result<()> {
     stage::run(cargo().args(["fmt", "--all", "--check"]))?;
-    // Not a member of the workspace: it builds for the kits' processor only.
-    stage::run(cargo().args(["fmt", "--check", "--manifest-path", sizes::PROBE_MANIFEST]))
+    // Not members of the workspace: they build for the kits' processor only.
+    stage::run(cargo().args(["fmt", "--check", "--manifest-path", sizes::PROBE_MANIFEST]))?;
+    stage::run(cargo().args(["fmt", "--all", "--check", "--manifest-path", emulate::MANIFEST]))
 }
 
 fn clippy() -> anyhow::Result<()> {
@@ -87,7 +90,7 @@ fn clippy() -> anyhow::Result<()> {
         command.args(["clippy", "--package=ota-core", "--lib"]).args(*set);
         stage::run(command.args(["--", "-Dwarnings"]).args(NO_PANIC))?;
     }
-    Ok(())
+    emulate::clippy()
 }
 
 fn doc() -> anyhow::Result<()> {

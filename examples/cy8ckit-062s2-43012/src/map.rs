@@ -4,4 +4,4 @@ use ota_psoc6::layout::{FlashMap, psoc62};
 
 /// As the original ships: secondary in the serial flash, overwrite-only, so a bad image is not taken back. With a bootloader built
 /// for swap, `psoc62::EXTERNAL_SWAP` is the map, and it is.
-pub const MAP: FlashMap = psoc62::EXTERNAL_OVERWRITE;
+pub(crate) const MAP: FlashMap = psoc62::EXTERNAL_OVERWRITE;

@@ -32,7 +32,7 @@ pub mod psoc64;
 pub use board::{Board, Clocks};
 
 /// The settings of one device. The file is also read outside of this crate's rules.
-#[allow(missing_docs, unreachable_pub)]
+#[allow(missing_docs, unreachable_pub, dead_code)]
 mod config {
     include!(concat!(env!("OUT_DIR"), "/config.rs"));
 }

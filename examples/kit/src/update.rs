@@ -103,8 +103,9 @@ async fn agent<B: Board>(
     let broker = Endpoint::tls(config::BROKER, config::BROKER_PORT);
     let mut packets_rx = [0; mqtt::rx_size(4096, JOB_SIZE)];
     let mut packets_tx = [0; mqtt::tx_size(MAX_PAYLOAD_SIZE, 4, 0)];
-    let connector = Mqtt::new(open, mqtt::Config::new(config::THING, broker), &mut packets_rx, &mut packets_tx)
-        .map_err(|_| Missing::Settings)?;
+    let connector =
+        Mqtt::new(open, mqtt::Config::new(config::THING, broker), &mut packets_rx, &mut packets_tx)
+            .map_err(|_| Missing::Settings)?;
 
     // 4. The agent and its memory.
     let layouts: [ImageLayout; 1] = [B::MAP.image(0)];

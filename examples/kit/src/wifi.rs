@@ -68,7 +68,9 @@ pub(crate) async fn run(kit: &Kit, chip: Mmio, sdhc_hz: u32, mut bridge: Bridge)
             HEALTH.refused_count(),
             pause_ms / 1000
         );
-        if let Gone::Start(StartError::Blob(_) | StartError::Unsupported(_)) | Gone::Join(JoinError::Credentials) = gone {
+        if let Gone::Start(StartError::Blob(_) | StartError::Unsupported(_))
+        | Gone::Join(JoinError::Credentials) = gone
+        {
             error!("wifi: this build cannot do better; see examples/README.md");
             return;
         }

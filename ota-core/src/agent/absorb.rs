@@ -2,13 +2,13 @@
 
 use super::fetch::Sector;
 use super::{
-    Action, Agent, Call, Failure, Input, Link, Message, Outcome, Publication, Report, Request, State,
-    Subscription,
+    Action, Agent, Call, Failure, Input, Link, Message, Publication, Report, Request, State, Subscription,
 };
 use crate::policy::Drop;
 use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
 impl Agent<'_> {
+    #[inline(never)]
     pub(super) fn absorb(&mut self, now: u64, input: Input<'_>) {
         match (&self.doing, input) {
             (_, Input::Start) => self.started(now),
@@ -18,7 +18,6 @@ impl Agent<'_> {
             (Some(Action::Receive { .. } | Action::Pause { .. }), Input::Command(command)) => {
                 self.command(now, command)
             }
-            (Some(Action::Write(part)), Input::Done) => self.part_held(part.to, part.hash),
             (Some(Action::Write(_)), Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
             (Some(Action::Compare(part)), Input::Compared(compared)) => {
                 self.part_compared(part.to, part.hash, compared);
@@ -84,8 +83,6 @@ impl Agent<'_> {
             (Some(Action::Withdraw { .. }), Input::Failed(_)) => self.withdrawn(now, None),
             (Some(Action::Confirm { .. }), Input::Done) => self.confirmed_one(),
             (Some(Action::Confirm { .. }), Input::Failed(_)) => self.confirm_failed(),
-            // It stays the outstanding one.
-            (Some(Action::Finish(_)), _) => {}
             // Not legal for the outstanding action: counted, and the action is planned again.
             (_, _unexpected) => self.statistics.unexpected += 1,
         }
@@ -100,7 +97,7 @@ impl Agent<'_> {
         self.hand = None;
         self.record_due = false;
         self.tokens = [const { None }; super::MAX_IMAGES];
-        self.fetch.identity = None;
+        self.fetch.begun = false;
         self.resume = None;
     }
 
@@ -149,9 +146,8 @@ impl Agent<'_> {
 
     fn message(&mut self, now: u64, message: &Message<'_>) {
         match *message {
-            Message::Block { stream, file_id, block_id, data } => {
-                self.block(now, Some((stream, file_id)), block_id, data);
-            }
+            // The step itself has taken it in.
+            Message::Block { .. } => {}
             Message::Described { job_id, token, ref answer } => self.described(now, job_id, token, answer),
             Message::DescribeRejected { job_id, ref rejected } => {
                 self.describe_rejected(now, job_id, rejected)
@@ -288,16 +284,6 @@ impl Agent<'_> {
             | State::Confirming { .. }
             | State::Resetting
             | State::Stopped => None,
-        }
-    }
-
-    /// What the agent finishes with, if it has.
-    pub(super) fn outcome(&self) -> Option<Outcome> {
-        match (&self.doing, &self.state) {
-            (Some(Action::Finish(outcome)), _) => Some(*outcome),
-            (_, State::Stopped) => Some(Outcome::Stopped),
-            (_, State::Resetting) => Some(Outcome::Reset),
-            (_, _) => None,
         }
     }
 }

@@ -17,7 +17,8 @@ const RESET_VECTOR: usize = 4;
 impl<'a> Agent<'a> {
     /// A block arrived, of this file of a stream or from the open range. Order of checks: stream and file, within what was
     /// asked, length, still missing.
-    pub(super) fn block(&mut self, now: u64, source: Option<(&str, u32)>, block: u32, data: &[u8]) {
+    #[inline]
+    pub(super) fn block(&mut self, now: u64, stream: Option<&str>, file_id: u32, block: u32, data: &[u8]) {
         let (file, judging) = match self.state {
             State::Judging { file, .. } => (file, true),
             State::Downloading { file } => (file, false),
@@ -38,7 +39,7 @@ impl<'a> Agent<'a> {
             | State::Resetting
             | State::Stopped => return self.drop_message(Drop::Late),
         };
-        if let Some((stream, file_id)) = source {
+        if let Some(stream) = stream {
             if stream.as_bytes() != self.arena.get(self.job.stream) {
                 return self.drop_message(Drop::Unknown);
             }
@@ -48,7 +49,7 @@ impl<'a> Agent<'a> {
         }
         // What an earlier life asked for may still arrive: only the file's first block is judged.
         let judged = !judging || block == 0;
-        if block >= self.fetch.block_count || !self.fetch.was_asked(block) || !judged {
+        if !self.fetch.was_asked(block) || !judged {
             return self.drop_message(Drop::OutOfWindow);
         }
         let (from, to) = self.fetch.block_range(block);
@@ -71,6 +72,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The first block is in hand: is this an image we want? Nothing is touched yet.
+    #[inline(never)]
     fn judge(&mut self, file: u8, data: &[u8]) {
         let held = self.job.file(file);
         match judge_header(data, held.size, self.config.reset_vector(held.image)) {
@@ -108,12 +110,13 @@ impl<'a> Agent<'a> {
         };
         let index = index as u8;
         let file = self.job.file(index);
-        self.fetch.start(self.job.digest, index, file.size);
+        self.fetch.start(index, file.size);
         self.cleared = false;
         let Some(layout) = self.layout(file.image) else { return self.fail(Reason::NoDestination, 0) };
         if index < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
-        } else if let Some(resume) = self.resume.take_if(|r| r.identity == self.job.digest && r.file == index)
+        } else if let Some(resume) =
+            self.resume.take_if(|r| r.identity == self.job.digest && r.file() == index)
         {
             self.fetch.restore(resume.front, &resume.window, layout);
             if layout.secondary().reprogram() == Reprogram::Forbidden && !layout.secondary().rewrite() {
@@ -158,7 +161,7 @@ impl<'a> Agent<'a> {
         tokens().all(|one| {
             tokens().all(|other| {
                 let needed = one.dependency(other.image());
-                one.image() == other.image() || needed.is_some_and(|version| version <= other.info().version)
+                one.image() == other.image() || needed.is_some_and(|version| version <= other.version())
             })
         })
     }
@@ -181,6 +184,7 @@ impl<'a> Agent<'a> {
     }
 
     /// Flash holds the block in hand up to `to`; `hash`: and the digest ran over that.
+    #[inline]
     pub(super) fn part_held(&mut self, to: u32, hash: bool) {
         let Some(hand) = &mut self.hand else { return };
         if hash {

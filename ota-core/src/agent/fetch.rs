@@ -69,13 +69,14 @@ pub struct BlockRequest {
     pub count: u32,
     /// Bit k, least significant first: block `offset + k` is wanted.
     pub bits: [u8; WINDOW_BYTES],
+    /// Bytes of `bits` up to the last one that is not zero.
+    size: u8,
 }
 
 impl BlockRequest {
     /// The bitmap up to its last set bit.
     pub fn bitmap(&self) -> &[u8] {
-        let len = self.bits.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
-        self.bits.get(..len).unwrap_or(&[])
+        self.bits.get(..usize::from(self.size)).unwrap_or(&[])
     }
 
     /// One past the last block wanted; `offset` where there is none.
@@ -103,8 +104,8 @@ pub(crate) struct Fetch<'a> {
     sectors: &'a mut [u8],
     /// File bytes known to lie in one open sector: the last one looked up.
     open: (u32, u32),
-    /// Identity (job digest) of the data the sets speak of; `None`: of nothing.
-    pub(crate) identity: Option<[u8; 32]>,
+    /// The sets speak of data of the held job.
+    pub(crate) begun: bool,
     pub(crate) file: u8,
     block_size: NonZeroU32,
     pub(crate) size: u32,
@@ -121,7 +122,7 @@ pub(crate) struct Fetch<'a> {
     asked: Ring,
     newer: Ring,
     newer_seen: u16,
-    /// One past the highest block ever asked for: what lies beyond was never ours.
+    /// One past the highest block ever asked for, all of the file: what lies beyond was never ours.
     asked_end: u32,
     /// Sectors of every block under way below this one are open.
     ahead: u32,
@@ -143,7 +144,7 @@ impl<'a> Fetch<'a> {
             missing,
             sectors,
             open: (0, 0),
-            identity: None,
+            begun: false,
             file: 0,
             // Checked with the configuration.
             block_size: NonZeroU32::new(block_size).unwrap_or(NonZeroU32::MIN),
@@ -168,8 +169,8 @@ impl<'a> Fetch<'a> {
     }
 
     /// Starts a file over: everything missing, every sector closed.
-    pub(crate) fn start(&mut self, identity: [u8; 32], file: u8, size: u32) {
-        self.identity = Some(identity);
+    pub(crate) fn start(&mut self, file: u8, size: u32) {
+        self.begun = true;
         self.file = file;
         self.size = size;
         self.block_count = self.blocks_of_bytes(0, size).end;
@@ -296,7 +297,7 @@ impl<'a> Fetch<'a> {
 
     /// The next blocks to ask for: the lowest missing ones not under way, `wanted` at most.
     pub(crate) fn next_request(&mut self, file_id: u8, wanted: u32) -> Option<BlockRequest> {
-        let mut request = BlockRequest { file_id, offset: 0, count: 0, bits: [0; WINDOW_BYTES] };
+        let mut request = BlockRequest { file_id, offset: 0, count: 0, bits: [0; WINDOW_BYTES], size: 0 };
         // The bytes of the window: what lies below the front in the first one is held.
         let first = self.front / 8;
         for (at, missing) in (first..).zip(self.missing.iter().skip(first as usize).take(WINDOW_BYTES)) {
@@ -312,9 +313,11 @@ impl<'a> Fetch<'a> {
             if request.count == 0 {
                 request.offset = at * 8;
             }
-            if let Some(byte) = request.bits.get_mut((at - request.offset / 8) as usize) {
+            let place = at - request.offset / 8;
+            if let Some(byte) = request.bits.get_mut(place as usize) {
                 *byte = bits;
                 request.count += bits.count_ones();
+                request.size = place as u8 + 1;
             }
             if request.count == wanted {
                 break;

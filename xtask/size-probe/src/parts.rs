@@ -160,7 +160,7 @@ pub(crate) async fn agent(connector: impl ota_core::transport::Connector) {
 
     let config = Config::new(unknown_str(), core::slice::from_ref(&layout::IMAGE));
     let memory = Memory { strings: unknown(), blocks: unknown(), sectors: unknown() };
-    let Ok(mut agent) = Agent::new(config, memory) else { return };
+    let Ok(mut agent) = Agent::new(&config, memory) else { return };
     let Ok(images) = Image::new(Flash, Flash, layout::IMAGE) else { return };
     let Ok(journal) = FlashJournal::<_>::new(Flash, layout::JOURNAL) else { return };
     let Ok(key) = PublicKey::spki(unknown()) else { return };
