@@ -3,7 +3,7 @@
 use crate::{
     cargo, emulate, firmware, readme, sizes,
     stage::{self, Stage, Times},
-    tidy,
+    tidy, tree,
 };
 
 /// The processor of the kits.
@@ -14,6 +14,7 @@ const FEATURE_SETS: &[&[&str]] = &[
     &[],
     &["--features=mqtt"],
     &["--features=http"],
+    &["--features=nal"],
     &["--features=tls"],
     &["--features=rsa"],
     &["--all-features"],
@@ -37,6 +38,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "clippy", run: clippy },
     Stage { name: "doc", run: doc },
     Stage { name: "target", run: target },
+    Stage { name: "tree", run: tree::run },
     Stage { name: "sizes", run: || sizes::run(false) },
     Stage { name: "firmware", run: || firmware::run(&[]) },
     Stage { name: "main job", run: main_job },
