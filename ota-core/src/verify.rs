@@ -9,7 +9,6 @@
 //! [`verify`] is the only maker of a [`Verified`], and a [`Verified`] is what
 //! [`Images::set_pending`] asks for.
 
-#[cfg(feature = "bundle")]
 mod bundle;
 mod digest;
 mod key;
@@ -22,7 +21,6 @@ use crate::image::{HEADER_SIZE, Header, ImageError, ImageInfo, Tlv, TlvWalk, tlv
 use crate::slot::FlashError;
 use crate::version::Version;
 
-#[cfg(feature = "bundle")]
 pub use bundle::{SignedBundle, verify_bundle, verify_member};
 pub use digest::{Digest, Hashes};
 #[cfg(feature = "tls")]

@@ -72,7 +72,10 @@ impl<'a> Agent<'a> {
         }
         self.fetch.due = now + u64::from(self.config.timing.block_ms);
         self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
-        self.hand = Some(Hand { block: block.block_id, done: 0, blank: false });
+        if !judging && !self.takes_bundle_block(block.block_id, block.data) {
+            return;
+        }
+        self.hand = Some(Hand { block: block.block_id, at: from, len: to - from, done: 0, blank: false });
         if judging {
             self.judge(file, block.data);
         }
@@ -80,7 +83,13 @@ impl<'a> Agent<'a> {
 
     /// The first block is in hand: is this an image we want? Nothing is touched yet.
     fn judge(&mut self, file: u8, data: &[u8]) {
+        if self.judge_bundle(data) {
+            return;
+        }
         let held = self.job.file(file);
+        if self.layout(held.image).is_none_or(|layout| held.size > layout.max_image_size()) {
+            return self.fail(Reason::FileTooLarge, 0);
+        }
         match judge_header(data, held.size, self.config.reset_vector(held.image)) {
             Err(reason) => self.fail(reason, 0),
             Ok(header) => {
@@ -121,7 +130,8 @@ impl<'a> Agent<'a> {
         let Some(layout) = self.layout(file.image) else { return self.fail(Reason::NoDestination, 0) };
         if index < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
-        } else if let Some(resume) = self.resume.take_if(|r| r.identity == self.job.digest && r.file == index)
+        } else if let Some(resume) =
+            self.resume.take_if(|r| r.identity == self.job.digest && r.file == index && !r.bundle)
         {
             self.fetch.restore(resume.front, &resume.window, layout);
             if layout.secondary().reprogram() == Reprogram::Forbidden && !layout.secondary().rewrite() {
@@ -173,45 +183,50 @@ impl<'a> Agent<'a> {
 
     /// The next part of the block in hand: within one sector.
     pub(super) fn part(&self, hand: &Hand, image: u8, layout: &ImageLayout) -> (u32, Part) {
-        let (from, to) = self.fetch.block_range(hand.block);
-        let at = from + hand.done;
-        let offset = layout.image_offset();
-        let sector = layout.secondary().sector_of(at.saturating_add(offset));
-        let sector_end = layout.secondary().sector_range(sector).end.saturating_sub(offset);
-        let len = to.min(sector_end).saturating_sub(at);
-        let to = hand.done.saturating_add(len);
-        (sector, Part { image, at, from: hand.done, to, hash: self.fetch.hashed == at })
+        let place = &self.fetch.place;
+        let at = hand.at.saturating_add(hand.done).saturating_sub(place.start);
+        let sector = layout.secondary().sector_of(at.saturating_add(layout.image_offset()));
+        let (_, sector_end) = self.fetch.sector_bytes(sector, layout);
+        let to = hand.len.min(sector_end.saturating_sub(hand.at));
+        (sector, self.part_to(hand, image, to))
+    }
+
+    /// The part of the block in hand from what flash holds of it to `to`.
+    #[inline]
+    pub(super) fn part_to(&self, hand: &Hand, image: u8, to: u32) -> Part {
+        let at = hand.at.saturating_add(hand.done);
+        let in_image = at.saturating_sub(self.fetch.place.start);
+        Part { image, at: in_image, from: hand.done, to, hash: self.fetch.hashed == at }
     }
 
     /// Flash holds the part in hand.
     pub(super) fn part_held(&mut self, part: &Part) {
-        let Some(mut hand) = self.hand else { return };
-        let len = part.to - part.from;
+        let Some(hand) = &mut self.hand else { return };
         if part.hash {
-            self.fetch.hashed += len;
+            self.fetch.hashed += part.to - part.from;
         }
         self.failures = 0;
-        hand.done += len;
-        hand.blank = false;
-        let (from, to) = self.fetch.block_range(hand.block);
-        if hand.done < to - from {
-            self.hand = Some(hand);
+        (hand.done, hand.blank) = (part.to, false);
+        if part.to < hand.len {
             return;
         }
+        let block = hand.block;
         self.hand = None;
-        self.fetch.hold(hand.block);
-        let held = self.fetch.block_count - self.fetch.missing_count;
-        if self.fetch.unrecorded >= self.config.record_blocks.max(1) || self.fetch.is_complete() {
-            self.record_due = true;
-        }
-        let every = u32::from(self.config.progress_blocks);
-        // The first one tells the console early that the job runs.
-        if every != 0 && (held == 1 || held.is_multiple_of(every)) && !self.fetch.is_complete() {
-            self.progress_due = true;
-        }
+        self.fetch.hold(block);
         if self.fetch.is_complete() {
+            self.record_due = true;
             self.fetch.forget_requests();
             self.state = State::Verifying { file: self.fetch.file, stage: Stage::New, question: None };
+            return;
+        }
+        if self.fetch.unrecorded >= self.config.record_blocks.max(1) {
+            self.record_due = true;
+        }
+        let held = self.fetch.block_count - self.fetch.missing_count;
+        let every = u32::from(self.config.progress_blocks);
+        // The first one tells the console early that the job runs.
+        if every != 0 && (held == 1 || held.is_multiple_of(every)) {
+            self.progress_due = true;
         }
     }
 
@@ -248,7 +263,8 @@ impl<'a> Agent<'a> {
     /// What a sector holds cannot be trusted: its blocks are fetched again.
     pub(super) fn give_up(&mut self, sector: u32) {
         let Some(layout) = self.layout_in_hand() else { return };
-        self.fetch.give_up(sector, layout);
+        let lost = self.fetch.give_up(sector, layout);
+        self.bundle_given_up(sector, layout, lost);
         self.statistics.sectors_given_up += 1;
         // The journal must not claim those blocks when the sector is erased.
         self.record_due = true;
@@ -272,9 +288,12 @@ impl<'a> Agent<'a> {
     /// The block in hand is lost: the sectors that hold a part of it are compared before they are written again.
     /// `writing`: one more part may have been written.
     pub(super) fn distrust_hand(&mut self, writing: bool) {
+        if self.job.bundle.is_open() {
+            // Rehashing distrusts the whole block.
+            return;
+        }
         if let (Some((sector, hand)), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) {
-            let (from, _) = self.fetch.block_range(hand.block);
-            let first = layout.secondary().sector_of(from.saturating_add(layout.image_offset()));
+            let first = layout.secondary().sector_of(hand.at.saturating_add(layout.image_offset()));
             for sector in first..sector.saturating_add(u32::from(writing)) {
                 if self.fetch.sector(sector) == Sector::Open {
                     self.fetch.put_sector(sector, Sector::Untrusted);
@@ -293,12 +312,9 @@ impl<'a> Agent<'a> {
 
 impl Fetch<'_> {
     /// Where a torn unit must not be programmed again, an untrusted sector with a missing place is given up at once.
-    fn give_up_torn(&mut self, layout: &ImageLayout) {
+    pub(super) fn give_up_torn(&mut self, layout: &ImageLayout) {
         for sector in 0..layout.secondary().sector_count() {
-            let range = layout.secondary().sector_range(sector);
-            let offset = layout.image_offset();
-            let from = range.start.saturating_sub(offset).min(self.size);
-            let to = range.end.saturating_sub(offset).min(self.size);
+            let (from, to) = self.sector_bytes(sector, layout);
             if self.sector(sector) == Sector::Untrusted
                 && self.blocks_of_bytes(from, to).any(|block| self.is_missing(block))
             {
@@ -309,7 +325,11 @@ impl Fetch<'_> {
 }
 
 /// What the first block says about the image.
-fn judge_header(data: &[u8], file_size: u32, reset_vector: Option<(u32, u32)>) -> Result<Header, Reason> {
+pub(super) fn judge_header(
+    data: &[u8],
+    file_size: u32,
+    reset_vector: Option<(u32, u32)>,
+) -> Result<Header, Reason> {
     let header = Header::parse(data).map_err(|error| match error {
         ImageError::TooLarge => Reason::ImageTruncated,
         ImageError::Truncated

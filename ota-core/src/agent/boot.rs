@@ -214,6 +214,7 @@ impl Agent<'_> {
                 file: record.file_index,
                 front: record.front,
                 window: record.window,
+                bundle: record.bundle,
             });
     }
 }

@@ -283,15 +283,16 @@ impl<'a> Agent<'a> {
     }
 
     fn each_member(&mut self, mut act: impl FnMut(&mut Fetch<'a>, &'a ImageLayout)) {
-        let place = self.fetch.place;
+        let before = self.fetch.place;
         for at in 0..MAX_IMAGES {
             let member = self.job.bundle.members().get(at).copied();
             if let Some((member, layout)) = member.and_then(|m| Some((m, self.layout(m.image)?))) {
-                self.fetch.place = self.place_of(&member);
+                let place = self.place_of(&member);
+                self.fetch.put_place(place);
                 act(&mut self.fetch, layout);
             }
         }
-        self.fetch.place = place;
+        self.fetch.put_place(before);
     }
 
     fn place_of(&self, member: &Member) -> Place {
@@ -302,7 +303,8 @@ impl<'a> Agent<'a> {
 
     /// Blocks are written to this member's slot now.
     fn put_place(&mut self, member: &Member) {
-        self.fetch.place = self.place_of(member);
+        let place = self.place_of(member);
+        self.fetch.put_place(place);
         self.cleared = false;
         if let Some(file) = self.job.files.first_mut() {
             file.image = member.image;
@@ -333,7 +335,7 @@ impl<'a> Agent<'a> {
         if !self.job.bundle.is_open() {
             return Next::Nothing;
         }
-        let (from, to) = self.fetch.block_range(hand.block);
+        let (from, to) = (hand.at, hand.at.saturating_add(hand.len));
         if self.fetch.hashed < from && self.job.bundle.is_bare((from, to)) {
             return self.hash_bundle(from);
         }
@@ -370,8 +372,8 @@ impl<'a> Agent<'a> {
         if !self.job.bundle.is_open() {
             return;
         }
-        let bytes = self.fetch.bytes_in(sector, layout);
-        let blocks = self.fetch.blocks_of_bytes(bytes.start, bytes.end);
+        let (from, to) = self.fetch.sector_bytes(sector, layout);
+        let blocks = self.fetch.blocks_of_bytes(from, to);
         // The first and the last block may hold a part of another image.
         for block in [blocks.start, blocks.end.saturating_sub(1)] {
             self.distrust_block(block);

@@ -2,6 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::bundle::Bundle;
 use super::{Config, MAX_IMAGES, Plane};
 use crate::status::{Reason, reason_of_document};
 use crate::wire::base64;
@@ -80,7 +81,7 @@ pub(crate) struct File {
 }
 
 /// The held job execution. `id` empty: none is held.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(crate) struct Job {
     pub(crate) id: Span,
     pub(crate) stream: Span,
@@ -103,6 +104,8 @@ pub(crate) struct Job {
     pub(crate) digest: [u8; 32],
     /// `statusDetails.updatedBy` as the service or the journal had it.
     pub(crate) updated_by: Option<u32>,
+    /// What is known of the file, if it is a bundle.
+    pub(crate) bundle: Bundle,
 }
 
 impl Job {
@@ -140,13 +143,16 @@ impl Job {
         }
     }
 
-    /// Takes the document over. Every check that needs no byte of the image is made here.
+    /// Takes the document over. Every check that needs no byte of the image is made here. A file of up to `bundle_size`
+    /// bytes may be a bundle.
     pub(crate) fn load(
         &mut self,
         arena: &mut Arena<'_>,
         config: &Config<'_>,
         document: &OtaDocument<'_>,
+        bundle_size: u32,
     ) -> Result<(), Reason> {
+        self.bundle = Bundle::default();
         if usize::from(document.file_count) > MAX_IMAGES {
             return Err(Reason::TooManyFiles);
         }
@@ -179,7 +185,7 @@ impl Job {
                 return Err(Reason::DuplicateDestination);
             }
             let layout = config.images.get(usize::from(image)).ok_or(Reason::NoDestination)?;
-            if file.size > layout.max_image_size() {
+            if file.size > layout.max_image_size().max(bundle_size) {
                 return Err(Reason::FileTooLarge);
             }
             let signature = decode_signature(arena, file.signature.ok_or(Reason::Unsigned)?)?;
@@ -193,10 +199,7 @@ impl Job {
         if self.file_count == 0 {
             return Err(Reason::DocumentMalformed);
         }
-        // Images are set pending in this order, the application last (DESIGN.md, several images).
-        if let Some(files) = self.files.get_mut(..usize::from(self.file_count)) {
-            files.sort_unstable_by_key(|file| core::cmp::Reverse(file.image));
-        }
+        self.sort_files();
         self.digest = identity.finalize().into();
         self.urls_at = arena.used;
         if self.http && config.planes.contains(&Plane::Http) {
@@ -204,6 +207,13 @@ impl Job {
         }
         self.loaded = true;
         Ok(())
+    }
+
+    /// Images are set pending in this order, the application last (DESIGN.md, several images).
+    pub(crate) fn sort_files(&mut self) {
+        if let Some(files) = self.files.get_mut(..usize::from(self.file_count)) {
+            files.sort_unstable_by_key(|file| core::cmp::Reverse(file.image));
+        }
     }
 
     /// Takes the URLs over, new ones in place of those held.

@@ -22,6 +22,11 @@ mod absorb;
 mod activate;
 mod blocks;
 mod boot;
+#[cfg(feature = "bundle")]
+mod bundle;
+#[cfg(not(feature = "bundle"))]
+#[path = "no_bundle.rs"]
+mod bundle;
 mod config;
 mod encode;
 mod fetch;
@@ -42,7 +47,8 @@ use crate::verify::Verified;
 use crate::version::Version;
 
 pub use config::{
-    BLOCK_SIZES, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory, Plane, Timing,
+    BLOCK_SIZES, Component, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory,
+    Plane, Timing,
 };
 pub use encode::{Filters, MAX_PAYLOAD_SIZE, TopicBuffer};
 pub use fetch::BlockRequest;
@@ -93,6 +99,9 @@ enum Call {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Hand {
     block: u32,
+    /// Where it goes in the file, and how long it is.
+    at: u32,
+    len: u32,
     /// Bytes of its payload that flash holds.
     done: u32,
     /// The part that comes next was compared: flash is blank there.
@@ -106,6 +115,8 @@ struct Resume {
     file: u8,
     front: u32,
     window: [u8; 32],
+    /// The file is a bundle.
+    bundle: bool,
 }
 
 /// What is known of the slots of one image.
@@ -398,10 +409,12 @@ impl<'a> Agent<'a> {
     fn keep_progress(&mut self) {
         if let Some(identity) = self.fetch.identity.take() {
             let (file, front) = (self.fetch.file.max(self.complete), self.fetch.front);
-            self.resume = Some(if file > self.fetch.file {
-                Resume { identity, file, front: 0, window: [0; 32] }
+            self.resume = Some(if let Some((front, window)) = self.bundle_progress() {
+                Resume { identity, file: 0, front, window, bundle: true }
+            } else if file > self.fetch.file {
+                Resume { identity, file, front: 0, window: [0; 32], bundle: false }
             } else {
-                Resume { identity, file, front, window: self.fetch.held_window() }
+                Resume { identity, file, front, window: self.fetch.held_window(front), bundle: false }
             });
         }
     }

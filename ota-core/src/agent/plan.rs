@@ -11,7 +11,7 @@ use crate::status::Reason;
 use crate::trailer::Pending;
 
 /// Bytes hashed by one action: short enough for a watchdog and for the application's words.
-const HASH_SIZE: u32 = 16 * 1024;
+pub(super) const HASH_SIZE: u32 = 16 * 1024;
 /// Changes of state without an action one step may make; more would be a bug, and ends in a short pause.
 const MAX_TURNS: u32 = 16;
 /// Attempts to reach the cloud before policy is asked about activating offline.
@@ -76,6 +76,10 @@ impl<'a> Agent<'a> {
     fn plan_hand(&mut self) -> Next {
         use super::fetch::Sector;
         let Some(hand) = self.hand else { return Next::Nothing };
+        match self.plan_bundle(&hand) {
+            Next::Nothing => {}
+            next => return next,
+        }
         let image = self.job.file(self.fetch.file).image;
         let Some(layout) = self.layout(image) else { return Next::Nothing };
         if !self.cleared {
@@ -83,6 +87,9 @@ impl<'a> Agent<'a> {
                 return self.act(Action::Erase { image, sector });
             }
             self.slot_cleared(image);
+        }
+        if self.fetch.is_open(hand.at + hand.done, hand.at + hand.len) {
+            return self.act(Action::Write(self.part_to(&hand, image, hand.len)));
         }
         let (sector, part) = self.part(&hand, image, layout);
         match self.fetch.sector(sector) {
@@ -92,7 +99,11 @@ impl<'a> Agent<'a> {
             }
             Sector::Closed => self.act(Action::Erase { image, sector }),
             Sector::Untrusted if !hand.blank => self.act(Action::Compare(part)),
-            Sector::Untrusted | Sector::Open => self.act(Action::Write(part)),
+            Sector::Untrusted => self.act(Action::Write(part)),
+            Sector::Open => {
+                self.fetch.keep_open(sector, layout);
+                self.act(Action::Write(part))
+            }
         }
     }
 
@@ -183,6 +194,9 @@ impl<'a> Agent<'a> {
     }
 
     fn hash(&mut self, image: u8, end: u32) -> Next {
+        if self.job.bundle.is_open() {
+            return self.hash_bundle(end);
+        }
         let from = self.fetch.hashed;
         let to = end.min(from.saturating_add(HASH_SIZE));
         self.act(Action::Hash { image, from, to })
@@ -290,10 +304,10 @@ impl<'a> Agent<'a> {
     }
 
     fn wanted(&self, now: u64) -> Option<Request> {
-        let owed = self.job.is_held().then(|| self.owed()).flatten();
+        let owed = || self.job.is_held().then(|| self.owed()).flatten();
         match self.state {
             // The report's own answer tells whether the job is still there.
-            State::Confirmed { .. } | State::Failed { .. } => owed.map(Request::Report),
+            State::Confirmed { .. } | State::Failed { .. } => owed().map(Request::Report),
             _other if now >= self.check_at => Some(match self.job.is_held() {
                 true => Request::Held {
                     document: self.planes.stale
@@ -301,7 +315,7 @@ impl<'a> Agent<'a> {
                 },
                 false => Request::Next { document: true },
             }),
-            _other => owed.map(Request::Report),
+            _other => owed().map(Request::Report),
         }
     }
 

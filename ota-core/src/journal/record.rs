@@ -53,6 +53,8 @@ mod field {
 mod flag {
     pub(super) const STARTED: u8 = 1 << 0;
     pub(super) const HAS_VERSION_NUMBER: u8 = 1 << 1;
+    pub(super) const BUNDLE: u8 = 1 << 2;
+    pub(super) const ALL: u8 = STARTED | HAS_VERSION_NUMBER | BUNDLE;
 }
 
 /// How far an update has come. The numbers are on flash and never change their meaning.
@@ -172,6 +174,8 @@ pub struct Record {
     pub updated_by: u32,
     /// Index of the file being downloaded; those before it are complete.
     pub file_index: u8,
+    /// The file is a bundle: blocks count as held when the slots hold what of them belongs there.
+    pub bundle: bool,
     /// Block size in bytes that `front` and `window` count in.
     pub block_size: u32,
     /// Blocks that flash holds without a gap from block 0.
@@ -218,7 +222,8 @@ impl Record {
         bytes[field::MAGIC].copy_from_slice(&MAGIC);
         bytes[field::FORMAT] = FORMAT;
         bytes[field::PHASE] = self.phase.number();
-        bytes[field::FLAGS] = started | has_version;
+        let bundle = if self.bundle { flag::BUNDLE } else { 0 };
+        bytes[field::FLAGS] = started | has_version | bundle;
         bytes[field::FILE_INDEX] = self.file_index;
         bytes[field::SEQUENCE].copy_from_slice(&sequence.to_le_bytes());
         bytes[field::VERSION_NUMBER].copy_from_slice(&self.version_number.unwrap_or(0).to_le_bytes());
@@ -256,7 +261,7 @@ impl Record {
             return None;
         }
         let flags = bytes[field::FLAGS];
-        if flags & !(flag::STARTED | flag::HAS_VERSION_NUMBER) != 0 {
+        if flags & !flag::ALL != 0 {
             return None;
         }
         let version_number = u32_at(bytes, field::VERSION_NUMBER)?;
@@ -271,6 +276,7 @@ impl Record {
             job_digest: hash_at(bytes, field::JOB_DIGEST)?,
             version_number: (flags & flag::HAS_VERSION_NUMBER != 0).then_some(version_number),
             started: flags & flag::STARTED != 0,
+            bundle: flags & flag::BUNDLE != 0,
             updated_by: u32_at(bytes, field::UPDATED_BY)?,
             file_index: bytes[field::FILE_INDEX],
             block_size: u32_at(bytes, field::BLOCK_SIZE)?,

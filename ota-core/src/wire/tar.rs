@@ -283,7 +283,8 @@ fn component_name(entry: Value<'_>) -> Option<Text<'_>> {
 fn component(entry: Value<'_>) -> Option<Component<'_>> {
     let [name, kind, size] = entry.fields(["fileName", "fileType", "fileSize"]).ok()?;
     let (name, kind) = (name?.as_text()?, kind?.as_text()?);
-    let bounded = |text: Text<'_>, most| (1..=most).contains(&text.chars().map(char::len_utf8).sum::<usize>());
+    let bounded =
+        |text: Text<'_>, most| (1..=most).contains(&text.chars().map(char::len_utf8).sum::<usize>());
     if !bounded(name, MAX_NAME_SIZE) || !bounded(kind, MAX_TEXT_SIZE) {
         return None;
     }
