@@ -265,6 +265,25 @@ pub struct Factory {
     pub(crate) job_key: Key,
 }
 
+impl Factory {
+    /// Bytes of an image of an offer that was packed into a bundle.
+    pub fn image_size(&self, offer: usize, image: usize) -> usize {
+        self.bundled[offer][image].len()
+    }
+
+    /// The first file of an offer.
+    pub fn content(&self, offer: usize) -> &[u8] {
+        &self.specs[offer].1.files[0].content
+    }
+
+    /// The same with a byte of the first file of an offer changed after it was signed.
+    #[must_use]
+    pub fn with_flip(mut self, offer: usize, at: usize) -> Self {
+        self.specs[offer].1.files[0].content[at] ^= 1;
+        self
+    }
+}
+
 /// One firmware file with a good signature, whatever is in it.
 pub fn firmware(content: Vec<u8>, key: &Key) -> OtaFile {
     let signature = key.sign_job_base64(&content);

@@ -207,6 +207,9 @@ impl<'a> Agent<'a> {
             return self.act(Action::SetPending { image: self.job.file(file).image, pending: Pending::Test });
         }
         // The token was lost with an action: hash and verify again.
+        if self.reopen_bundle(self.job.file(file).image, 0..0) {
+            return Next::Again;
+        }
         self.complete = self.job.file_count;
         self.next_file(now, Stage::Ready);
         Next::Again
