@@ -58,8 +58,9 @@ impl Agent<'_> {
     }
 
     /// The token of the image that is set pending now is here.
-    pub(super) fn holds_token(&mut self) -> bool {
-        self.token_in_turn().is_some_and(|token| token.is_some())
+    pub(super) fn holds_token(&self) -> bool {
+        let State::Activating { file } = self.state else { return false };
+        self.tokens.get(usize::from(file)).is_some_and(Option::is_some)
     }
 
     /// What the token proved may not hold any more.

@@ -14,18 +14,11 @@ const MAX_FLASH_FAILURES: u8 = 3;
 /// Where the reset vector stands behind the header: the second word of the vector table (Armv7-M, B1.5.3).
 const RESET_VECTOR: usize = 4;
 
-/// A block as it arrived.
-pub(super) struct Arrived<'m> {
-    /// The stream it came from; `None`: the open range.
-    pub(super) stream: Option<&'m str>,
-    pub(super) file_id: u32,
-    pub(super) block_id: u32,
-    pub(super) data: &'m [u8],
-}
-
 impl<'a> Agent<'a> {
-    /// A block arrived. Order of checks: stream and file, within what was asked, length, still missing.
-    pub(super) fn block(&mut self, now: u64, block: Arrived<'_>) {
+    /// A block arrived, of this file of a stream or from the open range. Order of checks: stream and file, within what was
+    /// asked, length, still missing.
+    #[inline]
+    pub(super) fn block(&mut self, now: u64, stream: Option<&str>, file_id: u32, block: u32, data: &[u8]) {
         let (file, judging) = match self.state {
             State::Judging { file, .. } => (file, true),
             State::Downloading { file } => (file, false),
@@ -46,42 +39,43 @@ impl<'a> Agent<'a> {
             | State::Resetting
             | State::Stopped => return self.drop_message(Drop::Late),
         };
-        if let Some(stream) = block.stream {
+        if let Some(stream) = stream {
             if stream.as_bytes() != self.arena.get(self.job.stream) {
                 return self.drop_message(Drop::Unknown);
             }
-            if block.file_id != u32::from(self.job.file(file).id) {
+            if file_id != u32::from(self.job.file(file).id) {
                 return self.drop_message(Drop::WrongFile);
             }
         }
         // What an earlier life asked for may still arrive: only the file's first block is judged.
-        let judged = !judging || block.block_id == 0;
-        if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) || !judged {
+        let judged = !judging || block == 0;
+        if !self.fetch.was_asked(block) || !judged {
             return self.drop_message(Drop::OutOfWindow);
         }
-        let (from, to) = self.fetch.block_range(block.block_id);
-        if block.data.len() != (to - from) as usize {
+        let (from, to) = self.fetch.block_range(block);
+        if data.len() != (to - from) as usize {
             return self.drop_message(Drop::WrongLength);
         }
-        if !self.fetch.is_missing(block.block_id) {
+        if !self.fetch.is_missing(block) {
             self.statistics.duplicates = self.statistics.duplicates.saturating_add(1);
             return self.drop_message(Drop::Duplicate);
         }
-        if self.fetch.arrived(block.block_id) {
+        if self.fetch.arrived(block) {
             self.fetch.shrink();
         }
         self.fetch.due = now + u64::from(self.config.timing.block_ms);
         self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
-        if !judging && !self.takes_bundle_block(block.block_id, block.data) {
+        if !judging && !self.takes_bundle_block(block, data) {
             return;
         }
-        self.hand = Some(Hand { block: block.block_id, at: from, len: to - from, done: 0, blank: false });
+        self.hand = Some(Hand { block, at: from, len: to - from, done: 0, blank: false });
         if judging {
-            self.judge(file, block.data);
+            self.judge(file, data);
         }
     }
 
     /// The first block is in hand: is this an image we want? Nothing is touched yet.
+    #[inline(never)]
     fn judge(&mut self, file: u8, data: &[u8]) {
         if self.judge_bundle(data) {
             return;
@@ -199,15 +193,16 @@ impl<'a> Agent<'a> {
         Part { image, at: in_image, from: hand.done, to, hash: self.fetch.hashed == at }
     }
 
-    /// Flash holds the part in hand.
-    pub(super) fn part_held(&mut self, part: &Part) {
+    /// Flash holds the block in hand up to `to`; `hash`: and the digest ran over that.
+    #[inline]
+    pub(super) fn part_held(&mut self, to: u32, hash: bool) {
         let Some(hand) = &mut self.hand else { return };
-        if part.hash {
-            self.fetch.hashed += part.to - part.from;
+        if hash {
+            self.fetch.hashed += to - hand.done;
         }
         self.failures = 0;
-        (hand.done, hand.blank) = (part.to, false);
-        if part.to < hand.len {
+        (hand.done, hand.blank) = (to, false);
+        if to < hand.len {
             return;
         }
         let block = hand.block;
@@ -231,12 +226,12 @@ impl<'a> Agent<'a> {
     }
 
     /// How the part in hand compares with flash.
-    pub(super) fn part_compared(&mut self, part: &Part, compared: Compared) {
+    pub(super) fn part_compared(&mut self, to: u32, hash: bool, compared: Compared) {
         let Some((sector, mut hand)) = self.sector_in_hand() else { return };
         let Some(layout) = self.layout_in_hand() else { return };
         let secondary = layout.secondary();
         match compared {
-            Compared::Equal => self.part_held(part),
+            Compared::Equal => self.part_held(to, hash),
             Compared::Blank if secondary.reprogram() == Reprogram::Allowed || secondary.rewrite() => {
                 hand.blank = true;
                 self.hand = Some(hand);

@@ -354,7 +354,7 @@ impl<'a> Agent<'a> {
         // Hashed before a sector of the block was given up, which must not count as a success of flash.
         match &mut self.hand {
             Some(hand) if end < hand.len => hand.done = end,
-            Some(_) | None => self.part_held(&part),
+            Some(_) | None => self.part_held(part.to, false),
         }
         Next::Again
     }

@@ -69,13 +69,14 @@ pub struct BlockRequest {
     pub count: u32,
     /// Bit k, least significant first: block `offset + k` is wanted.
     pub bits: [u8; WINDOW_BYTES],
+    /// Bytes of `bits` up to the last one that is not zero.
+    size: u8,
 }
 
 impl BlockRequest {
     /// The bitmap up to its last set bit.
     pub fn bitmap(&self) -> &[u8] {
-        let len = self.bits.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
-        self.bits.get(..len).unwrap_or(&[])
+        self.bits.get(..usize::from(self.size)).unwrap_or(&[])
     }
 
     /// One past the last block wanted; `offset` where there is none.
@@ -131,7 +132,7 @@ pub(crate) struct Fetch<'a> {
     asked: Ring,
     newer: Ring,
     newer_seen: u16,
-    /// One past the highest block ever asked for: what lies beyond was never ours.
+    /// One past the highest block ever asked for, all of the file: what lies beyond was never ours.
     asked_end: u32,
     /// Sectors of every block under way below this one are open.
     ahead: u32,
@@ -321,7 +322,7 @@ impl<'a> Fetch<'a> {
 
     /// The next blocks to ask for: the lowest missing ones not under way, `wanted` at most.
     pub(crate) fn next_request(&mut self, file_id: u8, wanted: u32) -> Option<BlockRequest> {
-        let mut request = BlockRequest { file_id, offset: 0, count: 0, bits: [0; WINDOW_BYTES] };
+        let mut request = BlockRequest { file_id, offset: 0, count: 0, bits: [0; WINDOW_BYTES], size: 0 };
         // The bytes of the window: what lies below the front in the first one is held.
         let first = self.front / 8;
         for (at, missing) in (first..).zip(self.missing.iter().skip(first as usize).take(WINDOW_BYTES)) {
@@ -337,9 +338,11 @@ impl<'a> Fetch<'a> {
             if request.count == 0 {
                 request.offset = at * 8;
             }
-            if let Some(byte) = request.bits.get_mut((at - request.offset / 8) as usize) {
+            let place = at - request.offset / 8;
+            if let Some(byte) = request.bits.get_mut(place as usize) {
                 *byte = bits;
                 request.count += bits.count_ones();
+                request.size = place as u8 + 1;
             }
             if request.count == wanted {
                 break;

@@ -57,6 +57,7 @@ pub use io::{
     Action, Failure, Input, Message, Outcome, Part, Publication, RangeRequest, Report, Request, Subscription,
 };
 use job::{Arena, Job};
+use plan::Next;
 use planes::Planes;
 pub use state::{Stage, State, StateKind};
 
@@ -160,7 +161,7 @@ pub struct Agent<'a> {
     arena: Arena<'a>,
     fetch: Fetch<'a>,
     state: State,
-    /// The outstanding action; `None`: no step was made yet.
+    /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
     doing: Option<Action>,
     link: Link,
     call: Call,
@@ -171,6 +172,8 @@ pub struct Agent<'a> {
     tokens: [Option<Verified>; MAX_IMAGES],
     /// When Jobs is asked for the next (or after the held) job.
     check_at: u64,
+    /// Until then nothing but blocks is to be looked after, as long as nothing but blocks comes.
+    quiet_until: u64,
     /// Describes without the document answered while those with it were not.
     withheld: u8,
     /// A journal record is due.
@@ -221,6 +224,7 @@ impl<'a> Agent<'a> {
             images: [Image { state: None, intended: [0; 32] }; MAX_IMAGES],
             tokens: [const { None }; MAX_IMAGES],
             check_at: 0,
+            quiet_until: 0,
             withheld: 0,
             record_due: false,
             complete: 0,
@@ -248,10 +252,42 @@ impl<'a> Agent<'a> {
     ///
     /// An input that is not legal for the outstanding action is counted and ignored: the action asked for last is
     /// planned again.
+    #[inline]
     pub fn step(&mut self, now_ms: u64, input: Input<'_>) -> Action {
-        let waited = matches!(input, Input::Timeout);
-        self.absorb(now_ms, input);
-        self.plan(now_ms, waited)
+        self.turn(now_ms, input);
+        *self.action()
+    }
+
+    /// A step. What it leads to is looked at where it lies: to copy it at once would wait for the memory it was just
+    /// written to, behind the whole block that goes to memory as well.
+    fn turn(&mut self, now_ms: u64, input: Input<'_>) {
+        match (&self.doing, &input) {
+            // The two steps of every block.
+            (Some(Action::Write(part)), Input::Done) => self.part_held(part.to, part.hash),
+            (
+                Some(Action::Receive { .. }),
+                Input::Message(Message::Block { stream, file_id, block_id, data }),
+            ) => {
+                self.block(now_ms, Some(stream), *file_id, *block_id, data);
+            }
+            (Some(Action::Finish(_)), other) if !matches!(other, Input::Start) => return,
+            (_, _) => {
+                let waited = matches!(input, Input::Timeout);
+                self.quiet_until = 0;
+                self.absorb(now_ms, input);
+                return self.plan(now_ms, waited);
+            }
+        }
+        match self.plan_block(now_ms) {
+            Next::Act => {}
+            Next::Again | Next::Nothing => self.plan(now_ms, false),
+        }
+    }
+
+    /// The outstanding action: what the last step answered.
+    #[inline]
+    pub fn action(&self) -> &Action {
+        self.doing.as_ref().unwrap_or(&Action::Pause { until_ms: 0 })
     }
 
     /// No step was made yet.

@@ -3,7 +3,6 @@
 //! Over HTTP there is no window. One range asks for the longest missing run from the front, its blocks arrive in order,
 //! and the server waits while flash is busy (TCP sees to that).
 
-use super::blocks::Arrived;
 use super::plan::Next;
 use super::{Action, Agent, Call, Link, Plane, RangeRequest, State};
 use crate::policy::Drop;
@@ -207,7 +206,7 @@ impl Agent<'_> {
         let Range::Open { next, end } = self.planes.range else { return self.drop_message(Drop::Late) };
         self.planes.range = if next + 1 < end { Range::Open { next: next + 1, end } } else { Range::Closed };
         self.planes.refreshes = 0;
-        self.block(now, Arrived { stream: None, file_id: 0, block_id: next, data });
+        self.block(now, None, 0, next, data);
         self.fetch.due = now + u64::from(self.config.timing.request_ms);
     }
 

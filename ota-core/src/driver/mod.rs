@@ -66,15 +66,15 @@
 //!                         action = local.step(agent, now_ms(), Input::Message(&message));
 //!                         // The message stays in the client's buffer until flash holds what it brought.
 //!                         while Local::<I, J, P, O, S>::can_perform(&action) {
-//!                             let done = block_on(local.perform(agent, action, &held));
+//!                             let done = block_on(local.perform(agent, &held));
 //!                             action = local.step_with(agent, now_ms(), done);
 //!                         }
 //!                         continue;
 //!                     }
 //!                 },
 //!             },
-//!             flash_or_policy => {
-//!                 let done = block_on(local.perform(agent, flash_or_policy, &Held::NONE));
+//!             _flash_or_policy => {
+//!                 let done = block_on(local.perform(agent, &Held::NONE));
 //!                 action = local.step_with(agent, now_ms(), done);
 //!                 continue;
 //!             }
@@ -256,7 +256,7 @@ where
             Action::Subscribe(_) | Action::Publish(_) | Action::Receive { .. } => {
                 desk.step(Input::Failed(Failure::Link))
             }
-            action => desk.work(action, &Held::NONE).await,
+            action => desk.work(action).await,
         };
     }
 }
@@ -348,9 +348,9 @@ where
             }
             at += len;
             let data = block.get(..len as usize).unwrap_or(&[]);
-            action = desk.step(Input::Message(&Message::RangeBlock { data }));
-            action = in_hand(desk.agent, desk.local, desk.timer, action, &Held { block: data, payload: &[] })
-                .await;
+            desk.step(Input::Message(&Message::RangeBlock { data }));
+            let held = Held { block: data, payload: &[] };
+            action = in_hand(desk.agent, desk.local, desk.timer, &held).await;
         }
         // Kept for the next range, should there be one.
         request = match desk.beside(link, action, pin!(pending::<Infallible>())).await {
@@ -406,14 +406,14 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
     }
 
     /// An action that needs no link.
-    async fn work(&mut self, action: Action, held: &Held<'_>) -> Action {
+    async fn work(&mut self, action: Action) -> Action {
         if let Action::Pause { until_ms } = action {
             return match select(self.commands.next(), self.timer.until(until_ms)).await {
                 Either::First(command) => self.step(Input::Command(command)),
                 Either::Second(()) => self.step(Input::Timeout),
             };
         }
-        let completion = self.local.perform(self.agent, action, held).await;
+        let completion = self.local.perform(self.agent, &Held::NONE).await;
         self.local.step_with(self.agent, self.timer.now_ms(), completion)
     }
 
@@ -422,7 +422,7 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
         let input = match action {
             Action::Subscribe(subscription) => subscribe(self.agent, link, subscription).await,
             Action::Publish(publication) => publish(self.agent, link, &publication, self.buffer).await,
-            action => return self.work(action, &Held::NONE).await,
+            action => return self.work(action).await,
         };
         self.step(input)
     }
@@ -469,8 +469,8 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
                 let message = decode(thing, &received, self.buffer);
                 let held = Held::new(&message, received.payload);
                 // `held` may borrow the desk's scratch, so the rest of the desk is named one by one.
-                let action = self.local.step(self.agent, self.timer.now_ms(), Input::Message(&message));
-                in_hand(self.agent, self.local, self.timer, action, &held).await
+                self.local.step(self.agent, self.timer.now_ms(), Input::Message(&message));
+                in_hand(self.agent, self.local, self.timer, &held).await
             }
             Err(error) => match error.kind() {
                 FailureKind::Lost => self.step(Input::Failed(Failure::Link)),
@@ -486,15 +486,13 @@ async fn in_hand<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Sch
     agent: &mut Agent<'_>,
     local: &mut Local<'_, I, J, P, O, S>,
     timer: &mut T,
-    first: Action,
     held: &Held<'_>,
 ) -> Action {
-    let mut action = first;
-    while Local::<I, J, P, O, S>::can_perform(&action) {
-        let completion = local.perform(agent, action, held).await;
-        action = local.step_with(agent, timer.now_ms(), completion);
+    while Local::<I, J, P, O, S>::can_perform(agent.action()) {
+        let completion = local.perform(agent, held).await;
+        local.step_with(agent, timer.now_ms(), completion);
     }
-    action
+    *agent.action()
 }
 
 async fn subscribe<L: Control>(

@@ -134,6 +134,7 @@ pub(crate) fn json_text(value: Option<Value<'_>>) -> Result<Option<Text<'_>>, St
 ///
 /// # Errors
 /// See [`StreamDecodeError`].
+#[inline(always)]
 pub fn decode_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
     match block_as_sent(message) {
         Some(block) => Ok(block),
@@ -142,7 +143,7 @@ pub fn decode_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
 }
 
 /// A block as the service writes it, with the shortest heads: `None` leaves it to [`any_block_cbor`], also where it is wrong.
-#[inline]
+#[inline(always)]
 fn block_as_sent(message: &[u8]) -> Option<Block> {
     let mut decoder = Decoder::new(message);
     let mut number =
@@ -162,6 +163,7 @@ fn place_of(payload: &[u8], message: &[u8]) -> Range<usize> {
     start..start.saturating_add(payload.len())
 }
 
+#[inline(never)]
 fn any_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
     let mut decoder = Decoder::new(message);
     let mut entries = decoder.map()?;
