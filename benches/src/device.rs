@@ -60,6 +60,7 @@ pub enum Way {
 
 /// The memory a device borrows: made before the device, and outlives it.
 pub struct Memory {
+    config: Option<Config<'static>>,
     flash: RefCell<RamFlash>,
     primary: RefCell<RamFlash>,
     strings: Vec<u8>,
@@ -71,6 +72,7 @@ impl Memory {
     /// For one device at a time, with blocks of any size.
     pub fn new() -> Self {
         Self {
+            config: None,
             flash: RefCell::new(RamFlash::new(SLOT_SIZE)),
             primary: RefCell::new(RamFlash::new(SLOT_SIZE)),
             strings: vec![0; agent::Memory::STRINGS],
@@ -114,13 +116,14 @@ pub struct Device<'m> {
 
 /// A device that took a job for a file of `size` bytes and waits for its first block.
 pub fn device(memory: &mut Memory, size: u32, block_size: u32) -> Device<'_> {
-    let config = Config {
+    memory.config = Some(Config {
         block_size,
         // The broker's limit would make the device wait.
         blocks_per_second: 0,
         ..Config::new(THING, core::slice::from_ref(&LAYOUT))
-    };
-    let Memory { flash, primary, strings, blocks, sectors } = memory;
+    });
+    let Memory { config, flash, primary, strings, blocks, sectors } = memory;
+    let config = config.as_ref().expect("just put there");
     let secondary = SharedFlash::new(flash);
     let agent = Agent::new(config, agent::Memory { strings, blocks, sectors }).expect("a good configuration");
     let images = Image::new(SharedFlash::new(primary), secondary, LAYOUT).expect("a good image");

@@ -4,6 +4,7 @@ mod bundle;
 mod inspect;
 mod job_key;
 mod key;
+mod layout;
 mod number;
 mod serve;
 mod sign;
@@ -23,6 +24,7 @@ enum Command {
     Key(key::Key),
     Bundle(bundle::Bundle),
     Inspect(inspect::Inspect),
+    Layout(layout::Layout),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::Key(key) => key.run(),
         Command::Bundle(bundle) => bundle.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Layout(layout) => layout.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ota: {error:#}");

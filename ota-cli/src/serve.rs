@@ -2,17 +2,21 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use ota_sim::aws::{Change, Execution, FILE_SIZE_MAX, OtaSpec, ServiceConfig, Status};
-use ota_sim::net::{Broker, Server, ServerConfig, Tls};
+use ota_sim::https::{FileServer, FileServerConfig, HttpFaults, StreamFaults};
+use ota_sim::net::{Broker, Certificates, Server, ServerConfig, Tls};
 
 use crate::job_key::JobKey;
 
 /// How long the broker stays after the job is over, so that the device gets the answer to its last update.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
+/// Where the image lies on the file server.
+const PATH: &str = "/image.bin";
 /// Exit code after Ctrl-C, as shells count it.
 const INTERRUPTED: u8 = 130;
 
@@ -31,15 +35,41 @@ pub(crate) struct Serve {
     /// Private key (PEM, P-256) that signs the job; without it one is made and its public half printed
     #[arg(long, value_name = "PEM")]
     job_key: Option<PathBuf>,
-    /// Data planes the job offers, in this order
+    /// Data planes the job offers, in this order: mqtt, http or both
     #[arg(long, value_delimiter = ',', default_value = "mqtt")]
     protocols: Vec<Protocol>,
     /// Port of the broker on 127.0.0.1; 0 takes a free one [default: 1883, with --tls-dir 8883]
     #[arg(long, value_name = "N", conflicts_with = "broker")]
     mqtt_port: Option<u16>,
-    /// Speak mutual TLS only, with certificates made for this run and written here
+    /// Speak TLS only, with certificates made for this run and written here: mutual with the broker, https for files
     #[arg(long, value_name = "DIR", conflicts_with = "broker")]
     tls_dir: Option<PathBuf>,
+    /// One more host name or IP address devices know this computer by, for the server's certificate; may be repeated
+    #[arg(long, value_name = "NAME", requires = "tls_dir")]
+    tls_name: Vec<String>,
+    /// Port of the file server on 127.0.0.1; 0 takes a free one [default: 8080, with --tls-dir 8443]
+    #[arg(long, value_name = "N")]
+    http_port: Option<u16>,
+    /// Host name in presigned URLs; the server's certificate is valid for it too
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    http_host: String,
+    /// How long a presigned URL is good for
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    url_expires: u64,
+    /// The file server closes the connection after so many bytes of one answer
+    #[arg(long, value_name = "BYTES")]
+    range_limit: Option<u64>,
+    /// Blocks and files leave no faster than this
+    #[arg(long, value_name = "BYTES_PER_S")]
+    rate: Option<u32>,
+    /// die-at=PERCENT: once so much of the image was sent as blocks, no more of it comes over MQTT
+    #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
+    mqtt_fault: StreamFaults,
+    /// die-at=PERCENT: the file server is gone once so much was served; and for each of the first requests one of status=N,
+    /// busy=SECONDS, redirect=URL, close=BYTES, stall=BYTES, size=BYTES, ignore-range, chunked, encoded, connection-close,
+    /// etag, expired
+    #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
+    http_fault: HttpFaults,
     /// Use this broker in place of the built-in one; the device must then subscribe to its Jobs answers
     #[arg(long, value_name = "HOST:PORT")]
     broker: Option<String>,
@@ -51,6 +81,16 @@ enum Protocol {
     Http,
 }
 
+impl Protocol {
+    /// AWS' spelling.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Mqtt => "MQTT",
+            Self::Http => "HTTP",
+        }
+    }
+}
+
 impl Serve {
     /// Serves until the job execution is over or Ctrl-C.
     pub(crate) fn run(self) -> Result<ExitCode> {
@@ -59,9 +99,6 @@ impl Serve {
     }
 
     async fn serve(self) -> Result<ExitCode> {
-        if self.protocols.contains(&Protocol::Http) {
-            bail!("this version serves MQTT streams only: leave out `http` from --protocols");
-        }
         let image =
             std::fs::read(&self.image).with_context(|| format!("cannot read {}", self.image.display()))?;
         ensure!(!image.is_empty(), "{} is empty", self.image.display());
@@ -70,23 +107,49 @@ impl Serve {
         let made = key.is_none();
         let key = key.unwrap_or_else(JobKey::generate);
 
+        // One certificate for the broker and the file server.
+        let names = || [&self.tls_name[..], std::slice::from_ref(&self.http_host)].concat();
+        let made_here = |dir| Certificates::create(dir, &self.thing, &names());
+        let certificates =
+            self.tls_dir.as_deref().map(made_here).transpose().context("--tls-dir, --tls-name")?;
+        let files = match self.protocols.contains(&Protocol::Http) {
+            true => Some(Arc::new(self.file_server(certificates.clone()).await?)),
+            false => None,
+        };
         // Streams of two runs have different names, as in the cloud.
-        let service = ServiceConfig { seed: seconds_since_1970(), ..ServiceConfig::default() };
-        let config = ServerConfig { broker: self.broker(), service, ..ServerConfig::default() };
-        let server = Server::start(config).await?;
+        let mut service = ServiceConfig { seed: seconds_since_1970(), ..ServiceConfig::default() };
+        service.streams_die_at_percent = self.mqtt_fault.die_at_percent;
+        if let Some(files) = &files {
+            service.presign = files.presign();
+        }
+        let broker = self.broker(certificates);
+        let server = Server::start(ServerConfig {
+            broker,
+            service,
+            bytes_per_s: self.rate,
+            ..ServerConfig::default()
+        })
+        .await?;
         let size = image.len();
         let mut spec = OtaSpec::mqtt(image.clone(), &key.sign(&image));
+        spec.protocols = self.protocols.iter().map(|protocol| protocol.name().into()).collect();
         for file in &mut spec.files {
             file.path = self.image.file_name().map(|name| name.to_string_lossy().into_owned());
+            if let Some(files) = &files {
+                files.put(PATH, image.clone());
+                file.url = Some(FileServer::placeholder(PATH));
+            }
         }
         let job_id = format!("AFR_OTA-{}", seconds_since_1970());
         let stream = server.queue_job(&self.thing, &job_id, &spec);
 
-        self.print_endpoints(&server);
+        self.print_endpoints(&server, files.as_deref());
         println!("Thing       {}", self.thing);
         println!("Image       {}, {size} bytes", self.image.display());
         println!("Job         {job_id}");
-        println!("Stream      {stream}");
+        if self.protocols.contains(&Protocol::Mqtt) {
+            println!("Stream      {stream}");
+        }
         if made {
             println!("Code-signing key made for this run; the device verifies with its public half:");
             print!("{}", key.public_pem()?);
@@ -107,19 +170,35 @@ impl Serve {
         Ok(ExitCode::from(code))
     }
 
-    fn broker(&self) -> Broker {
-        match (&self.broker, &self.tls_dir) {
+    fn broker(&self, certificates: Option<Certificates>) -> Broker {
+        match (&self.broker, certificates) {
             (Some(address), _) => Broker::External { address: address.clone() },
             (None, None) => Broker::Embedded { port: Some(self.mqtt_port.unwrap_or(1883)), tls: None },
-            (None, Some(dir)) => {
-                let port = self.mqtt_port.unwrap_or(8883);
-                let tls = Tls { port, dir: dir.clone(), thing: self.thing.clone() };
+            (None, Some(certificates)) => {
+                let tls = Tls { port: self.mqtt_port.unwrap_or(8883), certificates };
                 Broker::Embedded { port: None, tls: Some(tls) }
             }
         }
     }
 
-    fn print_endpoints(&self, server: &Server) {
+    async fn file_server(&self, certificates: Option<Certificates>) -> Result<FileServer> {
+        let port = |default| self.http_port.unwrap_or(default);
+        let config = FileServerConfig {
+            plain: certificates.is_none().then_some(port(8080)),
+            tls: certificates.map(|files| (port(8443), files)),
+            host: self.http_host.clone(),
+            url_expires_s: self.url_expires,
+            range_limit: self.range_limit,
+            bytes_per_s: self.rate,
+            die_at_percent: self.http_fault.die_at_percent,
+            ..FileServerConfig::default()
+        };
+        let server = FileServer::start(config).await?;
+        self.http_fault.requests.iter().for_each(|fault| server.fault(fault.clone()));
+        Ok(server)
+    }
+
+    fn print_endpoints(&self, server: &Server, files: Option<&FileServer>) {
         if let Some(address) = &self.broker {
             println!("MQTT        {address} (external: the device must subscribe to its Jobs answers)");
         }
@@ -128,6 +207,15 @@ impl Serve {
         }
         if let Some(port) = server.tls_port() {
             println!("MQTT/TLS    127.0.0.1:{port} (3.1.1 and 5, client certificate required)");
+        }
+        let host = &self.http_host;
+        if let Some(port) = files.and_then(FileServer::port) {
+            println!(
+                "HTTP        127.0.0.1:{port} (URLs of the job name {host}:{port}; plain, the device must be told to take it)"
+            );
+        }
+        if let Some(port) = files.and_then(FileServer::tls_port) {
+            println!("HTTPS       127.0.0.1:{port} (URLs of the job name {host}:{port}; TLS 1.3)");
         }
         if let Some(files) = server.certificates() {
             println!("CA          {}", files.ca.display());

@@ -1,4 +1,7 @@
-//! `ota serve` as a process, with an independent MQTT client as the device.
+//! `ota serve` as a process, with an independent MQTT client, and Python over HTTPS, as the device.
+
+#[path = "support/mod.rs"]
+mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -164,6 +167,64 @@ fn tls_files_are_made_and_announced() {
     }
 }
 
+/// Fetches bytes 1000 to 1999 from a server on 127.0.0.1 whose certificate must be valid for the URL's host, and for the
+/// other name given.
+const FETCH: &str = "import http.client, socket, ssl, sys, urllib.parse
+url, ca, other = urllib.parse.urlsplit(sys.argv[1]), sys.argv[2], sys.argv[3]
+context = ssl.create_default_context(cafile=ca)
+def secure(name):
+    return context.wrap_socket(socket.create_connection(('127.0.0.1', url.port), 10), server_hostname=name)
+secure(other).close()
+connection = http.client.HTTPConnection(url.hostname, url.port)
+connection.sock = secure(url.hostname)
+connection.request('GET', url.path + '?' + url.query, headers={'Range': 'bytes=1000-1999'})
+answer = connection.getresponse()
+assert answer.status == 206, answer.status
+sys.stdout.buffer.write(answer.read())
+";
+
+#[test]
+fn files_over_https_behind_a_signed_url() {
+    let dir = tempfile::tempdir().expect("folder");
+    let (image, content) = image_file(dir.path());
+    let tls = dir.path().join("tls");
+    let mut more = vec!["--protocols", "http,mqtt", "--http-port", "0", "--http-host", "cloud.example"];
+    more.extend(["--tls-name", "10.0.2.2", "--tls-dir", tls.to_str().expect("UTF-8")]);
+    let tool = Tool::serve(&image, &more);
+    let address = tool.after("MQTT/TLS ");
+    let port: u16 = address.split([':', ' ']).nth(1).expect("port").parse().expect("number");
+    assert!(tool.after("HTTPS ").contains("URLs of the job name cloud.example:"));
+    tool.after("Waiting");
+
+    let read = |name: &str| std::fs::read(tls.join(name)).expect("file");
+    let mut options = MqttOptions::new(THING, "localhost", port);
+    let identity = Some((read("device.pem"), read("device-key.pem")));
+    options.set_transport(rumqttc::Transport::tls(read("ca.pem"), identity, None));
+    let mut device = Client::new(options, 10);
+    let (_, body) = ask(&mut device, "$next/get", "{}");
+    let answer: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let ota = &answer["execution"]["jobDocument"]["afr_ota"];
+    assert_eq!(ota["protocols"], serde_json::json!(["HTTP", "MQTT"]));
+    let url = ota["files"][0]["update_data_url"].as_str().expect("URL");
+    assert!(url.starts_with("https://cloud.example:"), "{url}");
+
+    let fetch = |url: &str| {
+        let mut python = Command::new("python3");
+        python.args(["-c", FETCH, url]).arg(tls.join("ca.pem")).arg("10.0.2.2").output()
+    };
+    match fetch(url) {
+        Ok(output) => {
+            assert_eq!(output.stdout, &content[1000..2000], "{}", String::from_utf8_lossy(&output.stderr));
+            // A URL nobody signed.
+            assert!(
+                fetch(&url.replace("Expires=1800", "Expires=9999"))
+                    .is_ok_and(|output| !output.status.success())
+            );
+        }
+        Err(_) => support::missing("python3"),
+    }
+}
+
 #[test]
 fn what_cannot_be_served_is_said_at_once() {
     let dir = tempfile::tempdir().expect("folder");
@@ -179,7 +240,8 @@ fn what_cannot_be_served_is_said_at_once() {
     for (image, more, code, words) in [
         (dir.path().join("none.bin"), &[][..], 1, "cannot read"),
         (empty, &[], 1, "is empty"),
-        (image.clone(), &["--protocols", "mqtt,http"], 1, "MQTT streams only"),
+        (image.clone(), &["--http-fault", "rain"], 2, "no such fault"),
+        (image.clone(), &["--tls-name", "10.0.2.2"], 2, "--tls-dir"),
         (image.clone(), &["--job-key", "/nonexistent.pem"], 1, "cannot read /nonexistent.pem"),
         (image, &["--protocols", "ftp"], 2, "invalid value"),
     ] {

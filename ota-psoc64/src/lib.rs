@@ -1,5 +1,9 @@
-//! Room for PSoC 64: the kit CY8CKIT-064S0S2-4343W.
+//! PSoC 64: the kit CY8CKIT-064S0S2-4343W.
 //!
-//! Empty so far. Flash layouts, flash drivers, watchdog, random numbers and the Wi-Fi chip arrive in later releases;
-//! nothing of them exists yet. Until then give `ota-core` your own layout and your own `NorFlash` driver.
+//! The same die as PSoC 62 with a secure core in front, so the drivers are those of `ota_psoc6`; what differs is here: the
+//! layouts, which the policy in the device decides, and the way to what the secure core keeps to itself.
 #![no_std]
+
+pub mod kit;
+pub mod layout;
+pub mod pra;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ota_sim::aws::{FaultRates, OtaSpec, Status};
-use ota_sim::net::{Broker, Server, ServerConfig, Tls};
+use ota_sim::net::{Broker, Certificates, Server, ServerConfig, Tls};
 
 const JOB: &str = "AFR_OTA-rel-12";
 const THING: &str = "dev-7";
@@ -369,7 +369,7 @@ impl Drop for Mosquitto {
 fn mutual_tls_admits_the_device_and_nobody_else() {
     block_on(async {
         let dir = tempfile::tempdir().unwrap();
-        let tls = Tls { port: 0, dir: dir.path().into(), thing: THING.into() };
+        let tls = Tls { port: 0, certificates: Certificates::create(dir.path(), THING, &[]).unwrap() };
         let config = ServerConfig {
             broker: Broker::Embedded { port: None, tls: Some(tls) },
             ..ServerConfig::default()

@@ -1,5 +1,6 @@
 //! What a linked program takes: sections by kind, as `arm-none-eabi-size` counts them, and the sizes of symbols.
 
+use crate::calls;
 use anyhow::Context;
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
 
@@ -44,6 +45,16 @@ pub(crate) fn symbol_sizes(program: &[u8], prefix: &str) -> anyhow::Result<Vec<(
         .collect();
     found.sort();
     Ok(found)
+}
+
+/// Bytes of code and constants that functions and statics of `crates` have names of. What the linker put into other
+/// functions is not seen.
+pub(crate) fn text_of(program: &[u8], crates: &[&str]) -> anyhow::Result<u64> {
+    let file = object::File::parse(program).context("not an ELF file")?;
+    let owned = file.symbols().filter(|symbol| {
+        symbol.name().is_ok_and(|name| crates.contains(&calls::crate_of(&calls::demangled(name))))
+    });
+    Ok(owned.map(|symbol| symbol.size()).sum())
 }
 
 #[cfg(all(test, target_os = "linux"))]

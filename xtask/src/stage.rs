@@ -18,8 +18,13 @@ pub(crate) struct Stage {
 
 /// Runs `command` with its output on ours; fails if it fails.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    println!("$ {}", show(command));
+    quietly(command)
+}
+
+/// [`run`] for a task whose own output is all that may be on the screen.
+pub(crate) fn quietly(command: &mut Command) -> anyhow::Result<()> {
     let shown = show(command);
-    println!("$ {shown}");
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot start `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` ended with {status}");

@@ -101,7 +101,7 @@ impl Agent<'_> {
         self.hand = None;
         self.record_due = false;
         self.tokens = [const { None }; super::MAX_IMAGES];
-        self.fetch.identity = None;
+        self.fetch.begun = false;
         self.resume = None;
     }
 
@@ -224,9 +224,9 @@ impl Agent<'_> {
                 }
                 self.fetch.asked();
                 self.fetch.due = now + u64::from(self.config.timing.block_ms);
-                let pace = u64::from(self.fetch.request.count) * 1000;
+                let pace = self.fetch.request.count.saturating_mul(1000);
                 self.fetch.paced =
-                    now + pace.checked_div(u64::from(self.config.blocks_per_second)).unwrap_or(0);
+                    now + u64::from(pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0));
             }
         }
     }

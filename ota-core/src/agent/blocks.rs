@@ -119,13 +119,13 @@ impl<'a> Agent<'a> {
         };
         let index = index as u8;
         let file = self.job.file(index);
-        self.fetch.start(self.job.digest, index, file.size);
+        self.fetch.start(index, file.size);
         self.cleared = false;
         let Some(layout) = self.layout(file.image) else { return self.fail(Reason::NoDestination, 0) };
         if index < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
         } else if let Some(resume) =
-            self.resume.take_if(|r| r.identity == self.job.digest && r.file == index && !r.bundle)
+            self.resume.take_if(|r| r.identity == self.job.digest && r.file() == index && !r.bundle)
         {
             self.fetch.restore(resume.front, &resume.window, layout);
             if layout.secondary().reprogram() == Reprogram::Forbidden && !layout.secondary().rewrite() {
@@ -170,7 +170,7 @@ impl<'a> Agent<'a> {
         tokens().all(|one| {
             tokens().all(|other| {
                 let needed = one.dependency(other.image());
-                one.image() == other.image() || needed.is_some_and(|version| version <= other.info().version)
+                one.image() == other.image() || needed.is_some_and(|version| version <= other.version())
             })
         })
     }

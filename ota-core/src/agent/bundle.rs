@@ -408,7 +408,7 @@ impl<'a> Agent<'a> {
         self.job.put_bundle();
         self.tokens = [const { None }; MAX_IMAGES];
         self.complete = 0;
-        self.fetch.start(self.job.digest, 0, self.job.bundle.file.size);
+        self.fetch.start(0, self.job.bundle.file.size);
         self.fetch.restore_blocks(u32::MAX, &[0; 32]);
         self.each_member(|fetch, layout| fetch.distrust_held(layout));
         self.put_place(&member);

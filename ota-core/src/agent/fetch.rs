@@ -112,8 +112,8 @@ pub(crate) struct Fetch<'a> {
     sectors: &'a mut [u8],
     /// File bytes known to lie in one open sector: the last one looked up.
     open: (u32, u32),
-    /// Identity (job digest) of the data the sets speak of; `None`: of nothing.
-    pub(crate) identity: Option<[u8; 32]>,
+    /// The sets speak of data of the held job.
+    pub(crate) begun: bool,
     pub(crate) file: u8,
     block_size: NonZeroU32,
     pub(crate) size: u32,
@@ -154,7 +154,7 @@ impl<'a> Fetch<'a> {
             missing,
             sectors,
             open: (0, 0),
-            identity: None,
+            begun: false,
             file: 0,
             // Checked with the configuration.
             block_size: NonZeroU32::new(block_size).unwrap_or(NonZeroU32::MIN),
@@ -180,8 +180,8 @@ impl<'a> Fetch<'a> {
     }
 
     /// Starts a file over: everything missing, every sector closed.
-    pub(crate) fn start(&mut self, identity: [u8; 32], file: u8, size: u32) {
-        self.identity = Some(identity);
+    pub(crate) fn start(&mut self, file: u8, size: u32) {
+        self.begun = true;
         self.file = file;
         self.size = size;
         self.place = Place { start: 0, end: size, sectors_at: 0 };

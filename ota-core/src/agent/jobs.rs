@@ -1,5 +1,6 @@
 //! Answers of AWS IoT Jobs: judged by token and job id, then applied.
 
+use super::encode::TOKEN_SIZE;
 use super::{Agent, Call, Job, Link, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
 use crate::status::{Ended, Reason, reason_of_document};
@@ -37,7 +38,7 @@ impl Agent<'_> {
     /// Every call carries a token and the service echoes it: an answer without ours is to something else.
     fn take_call(&mut self, token: Token<'_>) -> Option<(Request, u8)> {
         let Call::Waiting { request, token: number, tries, .. } = self.call else { return None };
-        if !token.matches(self.token(number).as_str()) {
+        if !token.matches(self.token(number, &mut [0; TOKEN_SIZE])) {
             return None;
         }
         self.call = Call::None;
@@ -173,7 +174,7 @@ impl Agent<'_> {
         }
         self.job.updated_by = None;
         let largest = self.largest_file();
-        match self.job.load(&mut self.arena, &self.config, document, largest) {
+        match self.job.load(&mut self.arena, self.config, document, largest) {
             Err(reason) => self.fail(reason, 0),
             Ok(()) => self.state = State::Offered { at: now, stage: Stage::New },
         }
@@ -223,7 +224,7 @@ impl Agent<'_> {
                 self.withheld = 0;
                 let digest = self.job.digest;
                 let largest = self.largest_file();
-                match self.job.load(&mut self.arena, &self.config, ota, largest) {
+                match self.job.load(&mut self.arena, self.config, ota, largest) {
                     Err(reason) => self.fail(reason, 0),
                     Ok(()) => {
                         let stage = if self.job.digest == digest { stage } else { Stage::New };
@@ -306,6 +307,7 @@ impl Agent<'_> {
             State::Confirming { .. } => {
                 self.arena.clear();
                 self.job = Job::default();
+                self.fetch.begun = false;
             }
             State::Booting { .. } | State::Idle | State::Resetting | State::Stopped => {}
         }

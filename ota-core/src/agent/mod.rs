@@ -39,11 +39,13 @@ mod record;
 mod state;
 mod words;
 
-use crate::boot::{ImageState, Request as SwapRequest, Revert};
+use core::num::NonZeroU8;
+
+use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::Drop;
 use crate::status::{Ended, Reason};
-use crate::verify::Verified;
+use crate::verify::{Kept, Verified};
 use crate::version::Version;
 
 pub use config::{
@@ -113,19 +115,44 @@ struct Hand {
 #[derive(Clone, Copy)]
 struct Resume {
     identity: [u8; 32],
-    file: u8,
+    /// The number of the file, from 1.
+    file: NonZeroU8,
     front: u32,
     window: [u8; 32],
     /// The file is a bundle.
     bundle: bool,
 }
 
+impl Resume {
+    fn new(identity: [u8; 32], file: u8, front: u32, window: [u8; 32]) -> Self {
+        Resume { identity, file: NonZeroU8::MIN.saturating_add(file), front, window, bundle: false }
+    }
+
+    /// The file, as numbered in the job.
+    fn file(&self) -> u8 {
+        self.file.get() - 1
+    }
+}
+
 /// What is known of the slots of one image.
 #[derive(Clone, Copy)]
 struct Image {
-    state: Option<ImageState>,
-    /// MCUboot's hash of the image meant to boot; zero: none.
+    /// What was found in them; `None`: not looked at, or flash failed.
+    state: Option<Slots>,
+    /// MCUboot's hash of the image meant to boot; zero: none. Until the journal is loaded: of the image that runs.
     intended: [u8; 32],
+}
+
+/// What is kept of an [`ImageState`](crate::boot::ImageState).
+#[derive(Clone, Copy)]
+struct Slots {
+    /// The running image's, 0.0.0 where there is none.
+    version: Version,
+    security_counter: Option<u32>,
+    request: SwapRequest,
+    revert: Revert,
+    confirmed: bool,
+    reverted: bool,
 }
 
 /// Counters since [`Agent::new`], for tables and telemetry.
@@ -139,6 +166,8 @@ pub struct Statistics {
     pub url_refreshes: u32,
     /// Blocks accepted.
     pub blocks_received: u32,
+    /// How many of them came in ranges over HTTP.
+    pub range_blocks: u32,
     /// Blocks flash held already.
     pub duplicates: u32,
     /// Messages dropped, duplicates included.
@@ -157,7 +186,7 @@ pub struct Statistics {
 
 /// The update agent. See the [module](self).
 pub struct Agent<'a> {
-    config: Config<'a>,
+    config: &'a Config<'a>,
     arena: Arena<'a>,
     fetch: Fetch<'a>,
     state: State,
@@ -169,7 +198,7 @@ pub struct Agent<'a> {
     hand: Option<Hand>,
     planes: Planes,
     images: [Image; MAX_IMAGES],
-    tokens: [Option<Verified>; MAX_IMAGES],
+    tokens: [Option<Kept>; MAX_IMAGES],
     /// When Jobs is asked for the next (or after the held) job.
     check_at: u64,
     /// Until then nothing but blocks is to be looked after, as long as nothing but blocks comes.
@@ -209,7 +238,7 @@ impl<'a> Agent<'a> {
     ///
     /// # Errors
     /// What is wrong with them; [`ConfigError`] says how to mend it.
-    pub fn new(config: Config<'a>, memory: Memory<'a>) -> Result<Self, ConfigError> {
+    pub fn new(config: &'a Config<'a>, memory: Memory<'a>) -> Result<Self, ConfigError> {
         config.check(&memory)?;
         Ok(Agent {
             arena: Arena::new(memory.strings),
@@ -324,7 +353,10 @@ impl<'a> Agent<'a> {
     /// token was taken already.
     pub fn take_token(&mut self) -> Option<Verified> {
         match self.doing {
-            Some(Action::SetPending { .. }) => self.token_in_turn()?.take(),
+            Some(Action::SetPending { image, .. }) => {
+                let kept = self.token_in_turn()?.take()?;
+                Some(kept.token(self.images.get(usize::from(image))?.intended))
+            }
             _other => None,
         }
     }
@@ -345,8 +377,8 @@ impl<'a> Agent<'a> {
     }
 
     /// The configuration.
-    pub fn config(&self) -> &Config<'a> {
-        &self.config
+    pub fn config(&self) -> &'a Config<'a> {
+        self.config
     }
 
     /// The version that runs: configured, else from the header in the primary slot of image 0, else 0.0.0.
@@ -356,7 +388,7 @@ impl<'a> Agent<'a> {
 
     fn version_of(&self, image: u8) -> Version {
         let state = self.images.get(usize::from(image)).and_then(|i| i.state);
-        state.and_then(|s| s.running).map_or(Version::new(0, 0, 0, 0), |running| running.version)
+        state.map_or(Version::new(0, 0, 0, 0), |slots| slots.version)
     }
 
     /// Does a reset take the running image back? The worst answer of all images.
@@ -389,7 +421,7 @@ impl<'a> Agent<'a> {
 
     /// A swap is requested for some image (whose secondary slot is not somebody's way back).
     fn is_requested(&self) -> bool {
-        let requested = |s: ImageState| s.request != SwapRequest::None && s.revert != Revert::Yes;
+        let requested = |s: Slots| s.request != SwapRequest::None && s.revert != Revert::Yes;
         self.images.iter().any(|i| i.state.is_some_and(requested))
     }
 
@@ -443,14 +475,15 @@ impl<'a> Agent<'a> {
 
     /// Remembers what flash holds, so that the same data under another job goes on from there.
     fn keep_progress(&mut self) {
-        if let Some(identity) = self.fetch.identity.take() {
+        if core::mem::take(&mut self.fetch.begun) {
+            let identity = self.job.digest;
             let (file, front) = (self.fetch.file.max(self.complete), self.fetch.front);
             self.resume = Some(if let Some((front, window)) = self.bundle_progress() {
-                Resume { identity, file: 0, front, window, bundle: true }
+                Resume { bundle: true, ..Resume::new(identity, 0, front, window) }
             } else if file > self.fetch.file {
-                Resume { identity, file, front: 0, window: [0; 32], bundle: false }
+                Resume::new(identity, file, 0, [0; 32])
             } else {
-                Resume { identity, file, front, window: self.fetch.held_window(front), bundle: false }
+                Resume::new(identity, file, front, self.fetch.held_window(front))
             });
         }
     }

@@ -5,6 +5,7 @@
 
 use super::plan::Next;
 use super::{Action, Agent, Call, Link, Plane, RangeRequest, State};
+use crate::bytes::unit_count;
 use crate::policy::Drop;
 use crate::status::Reason;
 use crate::transport::RangeError;
@@ -180,7 +181,7 @@ impl Agent<'_> {
         if now < self.fetch.paced || self.planes.stale {
             return Next::Nothing;
         }
-        let blocks = self.config.range_size.div_ceil(self.config.block_size.max(1));
+        let blocks = unit_count(self.config.range_size, self.config.block_size);
         let most = match self.state {
             // What else is missing of a bundle is known when its head is here.
             State::Judging { .. } if self.resume.is_some_and(|resume| resume.bundle) => 1,
@@ -206,7 +207,10 @@ impl Agent<'_> {
         let Range::Open { next, end } = self.planes.range else { return self.drop_message(Drop::Late) };
         self.planes.range = if next + 1 < end { Range::Open { next: next + 1, end } } else { Range::Closed };
         self.planes.refreshes = 0;
+        let received = self.statistics.blocks_received;
         self.block(now, None, 0, next, data);
+        let accepted = self.statistics.blocks_received.saturating_sub(received);
+        self.statistics.range_blocks = self.statistics.range_blocks.saturating_add(accepted);
         self.fetch.due = now + u64::from(self.config.timing.request_ms);
     }
 
@@ -243,6 +247,7 @@ impl Agent<'_> {
             }
             RangeError::NotFound => return self.plane_lost(now, Reason::ObjectNotFound, 0),
             RangeError::Refused => return self.plane_lost(now, Reason::HttpFailed, 0),
+            RangeError::Untrusted => return self.plane_lost(now, Reason::ServerUntrusted, 0),
             RangeError::Changed => {
                 self.planes.restarts += 1;
                 if self.planes.restarts > MAX_RESTARTS {
@@ -262,7 +267,7 @@ impl Agent<'_> {
     fn start_over(&mut self, now: u64) {
         self.hand = None;
         self.job.close_bundle();
-        self.fetch.start(self.job.digest, self.fetch.file, self.fetch.size);
+        self.fetch.start(self.fetch.file, self.fetch.size);
         self.cleared = false;
         self.record_due = true;
         self.fetch.paced = now;

@@ -158,7 +158,7 @@ impl Agent<'_> {
             // What stands between its images has to be fetched and hashed again.
             (_, Some(resume)) if resume.bundle => 0,
             (Stage::Verified | Stage::Ready, _) => self.job.file_count,
-            (Stage::New, Some(resume)) => resume.file.min(self.job.file_count),
+            (Stage::New, Some(resume)) => resume.file().min(self.job.file_count),
             (Stage::New, None) => 0,
         };
         self.tokens = [const { None }; super::MAX_IMAGES];

@@ -145,7 +145,7 @@
 //! # config.block_size = 1024;
 //! # let (mut strings, mut blocks, mut sectors) = ([0; Memory::STRINGS], [0; 64], [0; 64]);
 //! # let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
-//! # let mut agent = Agent::new(config, memory).unwrap();
+//! # let mut agent = Agent::new(&config, memory).unwrap();
 //! # let keys = [PublicKey::spki(key.public_spki()).unwrap()];
 //! # let rules = Rules { job: EcdsaP256::new(&keys).unwrap(), image_keys: &[], reset_vector: None };
 //! # let slots = Image::<_, _, 512>::with_unit(SharedFlash::new(&primary), SharedFlash::new(&secondary), images[0]).unwrap();
@@ -243,16 +243,22 @@ where
                 }
                 return outcome;
             }
-            Action::Connect => match connector.connect().await {
-                Ok(mut link) => {
-                    let first = desk.step(Input::Done);
-                    online(&mut desk, &mut link, ranges, block, first).await
+            Action::Connect => {
+                ranges.release();
+                match connector.connect().await {
+                    Ok(mut link) => {
+                        let first = desk.step(Input::Done);
+                        online(&mut desk, &mut link, ranges, block, first).await
+                    }
+                    Err(_) => desk.step(Input::Failed(Failure::Link)),
                 }
-                Err(_) => desk.step(Input::Failed(Failure::Link)),
-            },
+            }
             Action::Disconnect | Action::CloseRange => desk.step(Input::Done),
             // With memory for one session only, ranges are read while there is no link.
-            Action::OpenRange(request) => ranged(&mut desk, &mut NoLink, ranges, block, request).await,
+            Action::OpenRange(request) => {
+                connector.release();
+                ranged(&mut desk, &mut NoLink, ranges, block, request).await
+            }
             Action::Subscribe(_) | Action::Publish(_) | Action::Receive { .. } => {
                 desk.step(Input::Failed(Failure::Link))
             }

@@ -74,7 +74,9 @@ pub fn is_id(id: &str) -> bool {
     is_name(id, false)
 }
 
-fn is_name(name: &str, colon: bool) -> bool {
+/// 1 to 128 characters of `[a-zA-Z0-9_-]`, and `:` where it is allowed: thing names and names of status details (AWS IoT API
+/// reference, `DetailsMap`).
+pub(super) fn is_name(name: &str, colon: bool) -> bool {
     (1..=MAX_ID_SIZE).contains(&name.len())
         // Every byte is looked at, whatever the one before was: no branch, and a compiler may take several at once.
         && name.bytes().fold(true, |good, byte| {

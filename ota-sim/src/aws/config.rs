@@ -1,5 +1,8 @@
 //! Behaviour of the service and of the link, as data. The defaults are what AWS documents.
 
+use std::fmt;
+use std::sync::Arc;
+
 use super::faults::Faults;
 use super::json::Object;
 
@@ -39,9 +42,33 @@ pub struct ServiceConfig {
     pub requests_per_s: Option<u32>,
     /// How long the service thinks before an answer, ms.
     pub answer_delay_ms: u64,
-    /// Makes a presigned URL of an object's plain one, at a time in ms: called for every
-    /// `${aws:iot:s3-presigned-url:URL}` of a job document each time the document is sent.
-    pub presign: fn(&str, u64) -> String,
+    /// Once so many percent of a stream's bytes were sent as blocks, not one block of it is sent any more.
+    pub streams_die_at_percent: Option<u8>,
+    /// What becomes of `${aws:iot:s3-presigned-url:URL}` in a job document, each time the document is sent.
+    pub presign: Presign,
+}
+
+/// Makes a presigned URL of an object's plain one, at a time in ms.
+#[derive(Clone)]
+pub struct Presign(Arc<SignUrl>);
+
+type SignUrl = dyn Fn(&str, u64) -> String + Send + Sync;
+
+impl Presign {
+    /// Signs with `sign`, which gets the plain URL and the time in ms.
+    pub fn new(sign: impl Fn(&str, u64) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sign))
+    }
+
+    pub(crate) fn url(&self, plain: &str, now_ms: u64) -> String {
+        (self.0)(plain, now_ms)
+    }
+}
+
+impl fmt::Debug for Presign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Presign")
+    }
 }
 
 impl Default for ServiceConfig {
@@ -58,7 +85,8 @@ impl Default for ServiceConfig {
             detail_value_max: 128,
             requests_per_s: None,
             answer_delay_ms: 0,
-            presign: |url, now_ms| format!("{url}?X-Amz-Date={now_ms}"),
+            streams_die_at_percent: None,
+            presign: Presign::new(|url, now_ms| format!("{url}?X-Amz-Date={now_ms}")),
         }
     }
 }

@@ -32,7 +32,7 @@ mod service;
 mod streams;
 mod topic;
 
-pub use config::{EmptyNext, LinkConfig, ServiceConfig};
+pub use config::{EmptyNext, LinkConfig, Presign, ServiceConfig};
 pub use document::{OtaFile, OtaSpec};
 #[cfg(feature = "net")]
 pub(crate) use faults::damage;

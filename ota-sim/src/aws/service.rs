@@ -10,7 +10,7 @@ use super::jobs_api::JobsError;
 use super::json::{Object, array};
 use super::message::{Kind, Outgoing, To};
 use super::rng::Rng;
-use super::streams::{Format, Request, Stream, StreamError};
+use super::streams::{Block, Format, Request, Stream, StreamError};
 use super::topic::thing_of;
 
 /// AWS IoT Jobs and streams for any number of things.
@@ -28,6 +28,8 @@ pub struct Service {
     pub(crate) pushes: Vec<Outgoing>,
     pub(crate) reject_next: VecDeque<JobsError>,
     foreign_topics: u64,
+    /// Bytes sent as blocks, by stream.
+    sent: BTreeMap<String, u64>,
 }
 
 /// What the service keeps of one thing.
@@ -51,6 +53,7 @@ impl Service {
             pushes: Vec::new(),
             reject_next: VecDeque::new(),
             foreign_topics: 0,
+            sent: BTreeMap::new(),
         }
     }
 
@@ -217,7 +220,7 @@ impl Service {
             let Ok(mut text) = String::from_utf8(message.payload.clone()) else { continue };
             while let Some((before, rest)) = text.split_once(OPEN) {
                 let Some((url, after)) = rest.split_once('}') else { break };
-                text = format!("{before}{}{after}", (self.config.presign)(url, now_ms));
+                text = format!("{before}{}{after}", self.config.presign.url(url, now_ms));
             }
             message.payload = text.into_bytes();
         }
@@ -370,10 +373,22 @@ impl Service {
                 rejected(StreamError::InvalidRequest, token)
             }
             "get" => match stream.blocks(format, &request, self.config.echo_token_in_blocks) {
-                Ok(blocks) => blocks
-                    .into_iter()
-                    .map(|b| outgoing("data", b.message, Kind::Block { ids: b.ids, payload: b.payload }))
-                    .collect(),
+                Ok(blocks) => {
+                    let end = self
+                        .config
+                        .streams_die_at_percent
+                        .map(|percent| stream.size() * u64::from(percent) / 100);
+                    let sent = self.sent.entry(id.into()).or_default();
+                    let lives = |block: &Block| {
+                        let lives = end.is_none_or(|end| *sent < end);
+                        *sent += if lives { block.payload.len() as u64 } else { 0 };
+                        lives
+                    };
+                    let message = |b: Block| {
+                        outgoing("data", b.message, Kind::Block { ids: b.ids, payload: b.payload })
+                    };
+                    blocks.into_iter().take_while(lives).map(message).collect()
+                }
                 Err(error) => rejected(error, token),
             },
             _ => rejected(StreamError::InvalidTopic, token),

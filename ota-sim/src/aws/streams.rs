@@ -306,6 +306,11 @@ impl Stream {
             .collect())
     }
 
+    /// Bytes of all its files.
+    pub(crate) fn size(&self) -> u64 {
+        self.files.values().map(|bytes| bytes.len() as u64).sum()
+    }
+
     /// The body for `…/description/F`.
     pub(crate) fn describe(&self, format: Format, request: &Request) -> Result<Vec<u8>, StreamError> {
         self.check(request)?;

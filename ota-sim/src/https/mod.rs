@@ -19,5 +19,5 @@ mod fault;
 mod server;
 mod sign;
 
-pub use fault::HttpFault;
+pub use fault::{HttpFault, HttpFaults, StreamFaults};
 pub use server::{FileServer, FileServerConfig, FileServerError, Served};

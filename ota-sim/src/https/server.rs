@@ -26,7 +26,11 @@ use super::answer::Peer;
 use super::body::{Gate, Watched};
 use super::fault::HttpFault;
 use super::sign::{Denied, Signer};
+use crate::aws::Presign;
 use crate::net::Certificates;
+
+/// What files are said to lie in.
+const BUCKET: &str = "ota-sim.s3.amazonaws.com";
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -35,6 +39,8 @@ pub struct FileServerConfig {
     pub plain: Option<u16>,
     /// Port on 127.0.0.1 for HTTPS (TLS 1.3), and whose server certificate to show. No client certificate is asked for.
     pub tls: Option<(u16, Certificates)>,
+    /// The host name URLs name; devices must reach this computer by it.
+    pub host: String,
     /// Seconds a URL is good for. AWS: 1800 unless the job says otherwise.
     pub url_expires_s: u64,
     /// Bytes of session token in a URL, to make it as long as real ones.
@@ -55,6 +61,7 @@ impl Default for FileServerConfig {
         Self {
             plain: Some(0),
             tls: None,
+            host: "localhost".into(),
             url_expires_s: 1800,
             url_token_size: 0,
             range_limit: None,
@@ -268,10 +275,23 @@ impl FileServer {
 
     fn signed(&self, scheme: &str, port: u16, path: &str) -> String {
         let Shared { signer, config, .. } = &*self.shared;
-        let host = format!("localhost:{port}");
+        let host = format!("{}:{port}", config.host);
         let now_ms = self.shared.now_ms();
         let target = signer.sign(&host, path, now_ms, config.url_expires_s, config.url_token_size);
         format!("{scheme}://{host}{target}")
+    }
+
+    /// What stands in a job document for a file: AWS IoT puts a presigned URL in its place at each delivery.
+    pub fn placeholder(path: &str) -> String {
+        format!("${{aws:iot:s3-presigned-url:https://{BUCKET}{path}}}")
+    }
+
+    /// Presigns for a [`Service`](crate::aws::Service): what [`placeholder`](Self::placeholder) stands for.
+    pub fn presign(self: &Arc<Self>) -> Presign {
+        let server = Arc::clone(self);
+        Presign::new(move |plain, _| {
+            server.url(plain.strip_prefix("https://").and_then(|url| url.strip_prefix(BUCKET)).unwrap_or("/"))
+        })
     }
 
     /// Queues a fault: each request with a good URL takes one.

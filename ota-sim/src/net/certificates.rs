@@ -14,9 +14,9 @@ use rcgen::{
 pub struct Certificates {
     /// The CA's certificate: what the device trusts, and what the broker trusts.
     pub ca: PathBuf,
-    /// The broker's certificate for `localhost`, `127.0.0.1` and `::1`.
+    /// The server's certificate (broker and file server) for `localhost`, `127.0.0.1`, `::1` and the names asked for.
     pub server: PathBuf,
-    /// The broker's private key, PKCS #8.
+    /// The server's private key, PKCS #8.
     pub server_key: PathBuf,
     /// The device's certificate; its common name is the thing's name.
     pub device: PathBuf,
@@ -25,10 +25,11 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Makes new keys and certificates and writes them into `dir`, which is created; older files are replaced.
+    /// Makes new keys and certificates and writes them into `dir`, which is created; older files are replaced. `names`
+    /// are more host names and IP addresses the server is reached by.
     ///
-    /// Errors: the folder cannot be written.
-    pub fn create(dir: &Path, thing: &str) -> io::Result<Self> {
+    /// Errors: the folder cannot be written, or a name is none.
+    pub fn create(dir: &Path, thing: &str, names: &[String]) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let files = Self {
             ca: dir.join("ca.pem"),
@@ -37,14 +38,14 @@ impl Certificates {
             device: dir.join("device.pem"),
             device_key: dir.join("device-key.pem"),
         };
-        files.write(thing).map_err(|error| match error {
+        files.write(thing, names).map_err(|error| match error {
             Error::Rcgen(error) => io::Error::other(error),
             Error::Io(error) => error,
         })?;
         Ok(files)
     }
 
-    fn write(&self, thing: &str) -> Result<(), Error> {
+    fn write(&self, thing: &str, more: &[String]) -> Result<(), Error> {
         let ca_key = KeyPair::generate()?;
         let mut ca = named("ota-sim test CA", Vec::new())?;
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -52,7 +53,8 @@ impl Certificates {
         fs::write(&self.ca, ca.self_signed(&ca_key)?.pem())?;
         let issuer = Issuer::new(ca, ca_key);
 
-        let names = ["localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
+        let mut names = ["localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
+        names.extend_from_slice(more);
         let mut server = named("localhost", names)?;
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let mut device = named(thing, Vec::new())?;

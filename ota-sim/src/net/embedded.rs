@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 
 use super::certificates::Certificates;
 use super::cloud::{BlockFaults, Cloud};
-use super::pace::Pace;
+use super::pace::{Pace, wait};
 use super::server::{NetError, ServerConfig};
 use crate::aws::{Kind, Outgoing, To, thing_of};
 
@@ -58,6 +58,7 @@ impl Embedded {
                 config.flip_target,
             )),
             messages_per_s: config.messages_per_s,
+            bytes_per_s: config.bytes_per_s,
             router: OnceLock::new(),
             clients: Mutex::new(HashMap::new()),
         });
@@ -125,6 +126,7 @@ struct Hook {
     cloud: Cloud,
     faults: Mutex<BlockFaults>,
     messages_per_s: Option<u32>,
+    bytes_per_s: Option<u32>,
     router: OnceLock<Weak<MessageRouter>>,
     /// One sender of blocks per client, so that a slow client delays only itself.
     clients: Mutex<HashMap<String, BlockSender>>,
@@ -145,7 +147,7 @@ impl Hook {
         let mut clients = self.clients();
         let sender = clients.entry(client_id.into()).or_insert_with(|| {
             let (blocks, waiting) = mpsc::unbounded_channel();
-            let pace = Pace::new(self.messages_per_s);
+            let pace = Pace::new(self.messages_per_s, self.bytes_per_s);
             let task = tokio::spawn(send_blocks(Arc::clone(router), client_id.into(), waiting, pace));
             BlockSender { blocks, task }
         });
@@ -164,7 +166,9 @@ async fn send_blocks(
         while router.queue_handle(&client_id).count() > BACKLOG_MAX {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        if pace.admits(Instant::now()) {
+        let now = Instant::now();
+        if pace.admits(now) {
+            wait(pace.wait(now, message.payload.len())).await;
             router.route_message(&packet(&message), None).await;
         }
         // The client's own task shall write while more blocks are made.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::cloud::{BlockFaults, Cloud};
-use super::pace::Pace;
+use super::pace::{Pace, wait};
 use super::server::{NetError, ServerConfig};
 use crate::aws::{Kind, Outgoing, thing_of};
 
@@ -66,11 +66,15 @@ impl External {
         }
 
         let publisher = client.clone();
-        let mut pace = Pace::new(config.messages_per_s);
+        let mut pace = Pace::new(config.messages_per_s, config.bytes_per_s);
         let task = tokio::spawn(async move {
             while let Some(message) = waiting.recv().await {
-                if matches!(message.kind, Kind::Block { .. }) && !pace.admits(Instant::now()) {
-                    continue;
+                if matches!(message.kind, Kind::Block { .. }) {
+                    let now = Instant::now();
+                    if !pace.admits(now) {
+                        continue;
+                    }
+                    wait(pace.wait(now, message.payload.len())).await;
                 }
                 // A lost link loses messages, as it does in the field; devices ask again.
                 let sent = if message.qos == 0 {

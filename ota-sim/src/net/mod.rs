@@ -2,7 +2,7 @@
 //! embedded MQTT 5 broker (which also speaks 3.1.1), or as a client of an external one.
 //!
 //! Everything binds to the loopback address only. User names and passwords are accepted and ignored, as AWS does
-//! with certificates in use; with [`Tls`] the broker asks for a client certificate, which is made per run.
+//! with certificates in use; with [`Tls`] the broker asks for a client certificate, which [`Certificates`] makes per run.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), ota_sim::net::NetError> {

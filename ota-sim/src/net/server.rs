@@ -1,6 +1,5 @@
 //! The stand-in as a value: start it, queue jobs, watch executions, shut it down.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -21,10 +20,8 @@ const TICK: Duration = Duration::from_millis(20);
 pub struct Tls {
     /// Port on the loopback address; 0 takes any free one.
     pub port: u16,
-    /// Folder the certificates and keys are written to.
-    pub dir: PathBuf,
-    /// Common name of the device's certificate.
-    pub thing: String,
+    /// Whose server certificate is shown, and whose CA devices' certificates must come from.
+    pub certificates: Certificates,
 }
 
 /// Which broker carries the messages.
@@ -60,6 +57,8 @@ pub struct ServerConfig {
     pub fault_seed: u64,
     /// Block messages a client may get within a second; what is above is discarded. AWS: 100. `None`: no bound.
     pub messages_per_s: Option<u32>,
+    /// Bytes of block messages a client gets within a second; what is above waits. AWS: 512 KiB. `None`: no bound.
+    pub bytes_per_s: Option<u32>,
 }
 
 impl Default for ServerConfig {
@@ -71,6 +70,7 @@ impl Default for ServerConfig {
             flip_target: FlipTarget::default(),
             fault_seed: 0,
             messages_per_s: None,
+            bytes_per_s: None,
         }
     }
 }
@@ -80,8 +80,6 @@ impl Default for ServerConfig {
 pub enum NetError {
     /// The broker: port taken, unreachable, refused.
     Broker(String),
-    /// The certificates cannot be written.
-    Certificates(std::io::Error),
 }
 
 impl NetError {
@@ -94,7 +92,6 @@ impl core::fmt::Display for NetError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Broker(text) => write!(f, "the broker cannot be used: {text}"),
-            Self::Certificates(error) => write!(f, "the certificates cannot be written: {error}"),
         }
     }
 }
@@ -142,10 +139,9 @@ impl Server {
                 return Err(NetError::Broker("neither a plain nor a TLS port is asked for".into()));
             }
             Broker::Embedded { port, tls } => {
-                let create = |tls: &Tls| Certificates::create(&tls.dir, &tls.thing);
-                let files = tls.as_ref().map(create).transpose().map_err(NetError::Certificates)?;
-                let secure = tls.as_ref().map(|tls| tls.port).zip(files.as_ref());
-                (Front::Embedded(Embedded::start(&cloud, &config, *port, secure).await?), files)
+                let secure = tls.as_ref().map(|tls| (tls.port, &tls.certificates));
+                let broker = Embedded::start(&cloud, &config, *port, secure).await?;
+                (Front::Embedded(broker), tls.as_ref().map(|tls| tls.certificates.clone()))
             }
             Broker::External { address } => {
                 (Front::External(External::start(&cloud, &config, address).await?), None)
@@ -172,7 +168,7 @@ impl Server {
         }
     }
 
-    /// Where the certificates of this run lie, with TLS.
+    /// The certificates in use, with TLS.
     pub fn certificates(&self) -> Option<&Certificates> {
         self.certificates.as_ref()
     }

@@ -60,7 +60,7 @@ async fn the_last_answer_before_the_server_closes_says_so() {
 #[tokio::test]
 async fn over_tls() {
     let folder = tempfile::tempdir().unwrap();
-    let files = Certificates::create(folder.path(), "dev-7").unwrap();
+    let files = Certificates::create(folder.path(), "dev-7", &[]).unwrap();
     let config = FileServerConfig { tls: Some((0, files.clone())), ..FileServerConfig::default() };
     let server = server(config).await;
     let text = server.url(PATH);
@@ -203,7 +203,7 @@ async fn a_redirect_is_followed_to_the_other_server() {
 async fn a_body_survives_being_dropped_for_other_work_all_the_time() {
     // Over TLS the records arrive in pieces too.
     let folder = tempfile::tempdir().unwrap();
-    let files = Certificates::create(folder.path(), "dev-7").unwrap();
+    let files = Certificates::create(folder.path(), "dev-7", &[]).unwrap();
     let config = FileServerConfig {
         tls: Some((0, files.clone())),
         bytes_per_s: Some(4_000_000),

@@ -14,7 +14,11 @@ use core::{
 
 use ota_core as _;
 
+#[cfg(any(feature = "http", feature = "tls"))]
+mod network;
 mod parts;
+#[cfg(feature = "path")]
+mod path;
 #[cfg(feature = "ram")]
 mod ram;
 mod stubs;
@@ -66,6 +70,12 @@ fn main() -> ! {
             parts::agent(mqtt).await;
         }
     });
+    #[cfg(feature = "http")]
+    embassy_futures::block_on(network::http());
+    #[cfg(feature = "tls")]
+    embassy_futures::block_on(network::tls());
+    #[cfg(feature = "path")]
+    path::run();
     #[cfg(feature = "ram")]
     ram::statics();
     loop {
@@ -74,7 +84,10 @@ fn main() -> ! {
 }
 
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // With its text each kind of panic stays a function of its own, by whose name it can be told from the others.
+    #[cfg(feature = "panics")]
+    black_box(_info.message());
     loop {
         black_box(());
     }

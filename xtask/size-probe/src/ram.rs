@@ -38,6 +38,11 @@ macro_rules! sizes {
     };
 }
 
+/// Blocks, and sectors, of 4 KiB in a slot of 2 MiB.
+const SLOT_BLOCKS: usize = (2 << 20) / 4096;
+/// Bytes the journal writes at once on the kits: a record is padded to write units of 512.
+const ROW: usize = (ota_core::journal::RECORD_SIZE as usize).next_multiple_of(512);
+
 type Flashes = Image<Flash, Flash>;
 type JobRules = Rules<'static, EcdsaP256<'static>>;
 /// A device of one image over MQTT.
@@ -56,6 +61,9 @@ type MqttDevice = Device<
 sizes! {
     "Action" = size_of::<Action>();
     "Agent" = size_of::<Agent<'_>>();
+    "block bitmap, 2 MiB in 4 KiB" = SLOT_BLOCKS.div_ceil(8);
+    "sector memory, 2 MiB in 4 KiB" = SLOT_BLOCKS.div_ceil(4);
+    "journal row" = ROW;
     "Bitmap" = size_of::<Bitmap<'_>>();
     "Completion" = size_of::<Completion>();
     "Device" = size_of::<MqttDevice>();

@@ -100,12 +100,15 @@ pub(crate) async fn use_flash() {
     let _ = black_box(Flash).erase(0, 0).await;
 }
 
-#[cfg(feature = "mqtt")]
+#[cfg(any(feature = "mqtt", feature = "http", feature = "tls"))]
 pub(crate) mod net {
-    use core::{hint::black_box, task::Waker};
+    use core::hint::black_box;
+    #[cfg(any(feature = "mqtt", feature = "http"))]
+    use core::task::Waker;
 
     use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
-    use ota_core::mqtt::Open;
+    #[cfg(feature = "mqtt")]
+    use ota_core::open::{Endpoint, Open};
 
     /// A socket.
     pub(crate) struct Stream;
@@ -130,18 +133,21 @@ pub(crate) mod net {
         }
     }
 
+    #[cfg(feature = "mqtt")]
     impl Open for Stream {
         type Error = ErrorKind;
         type Io<'s> = Stream;
 
-        async fn open(&mut self) -> Result<Stream, ErrorKind> {
+        async fn open(&mut self, _: Endpoint<'_>) -> Result<Stream, ErrorKind> {
             black_box(Ok(Stream))
         }
     }
 
     /// A clock that stands still.
+    #[cfg(any(feature = "mqtt", feature = "http"))]
     struct Clock;
 
+    #[cfg(any(feature = "mqtt", feature = "http"))]
     impl embassy_time_driver::Driver for Clock {
         fn now(&self) -> u64 {
             black_box(0)
@@ -152,5 +158,6 @@ pub(crate) mod net {
         }
     }
 
+    #[cfg(any(feature = "mqtt", feature = "http"))]
     embassy_time_driver::time_driver_impl!(static CLOCK: Clock = Clock);
 }

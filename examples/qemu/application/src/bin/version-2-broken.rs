@@ -1,0 +1,11 @@
+//! An update that finds a fault in itself.
+
+#![no_std]
+#![no_main]
+
+use application::SelfTest;
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    application::run("2.0.0", SelfTest::Fail)
+}

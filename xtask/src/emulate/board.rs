@@ -1,0 +1,58 @@
+//! The board as the host sees it: its flash, a file.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow, ensure};
+use ota_sim::{
+    flash::FlashDouble,
+    mcuboot::{ImageBoot, PublicKey},
+};
+use qemu_board::{FLASH_SIZE, Part, SETTINGS_AT, SETTINGS_SIZE, STATUS_AT, STATUS_SIZE, Settings};
+
+/// The file behind the flash.
+pub(crate) struct Board {
+    pub(crate) file: PathBuf,
+    part: &'static Part,
+    keys: [PublicKey; 1],
+}
+
+impl Board {
+    /// A new device: the factory has written its first image and its settings.
+    pub(crate) fn new(folder: &Path, factory: &[u8], settings: &Settings<'_>) -> anyhow::Result<Self> {
+        let part = settings.part;
+        let mut bytes = vec![part.erased; FLASH_SIZE as usize];
+        ensure!(factory.len() < part.slot_size as usize, "the image is larger than the slot");
+        bytes[..factory.len()].copy_from_slice(factory);
+        let status = STATUS_AT as usize..(STATUS_AT + STATUS_SIZE) as usize;
+        bytes[status].fill(part.status().erased);
+        let mut at = SETTINGS_AT as usize;
+        settings.encode(|piece| {
+            bytes[at..at + piece.len()].copy_from_slice(piece);
+            at += piece.len();
+        });
+        ensure!(
+            Settings::decode(&bytes[SETTINGS_AT as usize..]) == Some(*settings),
+            "the settings do not fit"
+        );
+        ensure!(at < (SETTINGS_AT + SETTINGS_SIZE) as usize, "the settings are too long");
+        let file = folder.join("flash.bin");
+        fs::write(&file, bytes).with_context(|| file.display().to_string())?;
+        let keys = [PublicKey::from_spki(settings.image_key).context("the image key")?];
+        Ok(Self { file, part, keys })
+    }
+
+    /// What would run if the power came back now: boots a copy of the flash.
+    pub(crate) fn boot_copy(&self) -> anyhow::Result<ImageBoot> {
+        let bytes = fs::read(&self.file)?;
+        let (flash, status) = (self.part.flash(), self.part.status());
+        let slots = bytes[..flash.size as usize].to_vec();
+        let rows = bytes[STATUS_AT as usize..][..status.size as usize].to_vec();
+        let mut slots = FlashDouble::<_, 1, 1>::new(slots, flash)?;
+        let mut rows = FlashDouble::<_, 1, 1>::new(rows, status)?;
+        let boot = self.part.boot(&mut slots, &mut rows, &self.keys);
+        boot.map_err(|halt| anyhow!("the device would not boot any more: {halt:?}"))
+    }
+}

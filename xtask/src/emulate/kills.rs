@@ -1,0 +1,192 @@
+//! Power cuts for real: QEMU is killed, the flash file is looked at, QEMU is started again, until the update ends.
+//!
+//! Where a kill falls is counted in the device's own progress (flash operations, frames, lines on its console), so a seed
+//! repeats it as far as network and host do. Scripts come first, one for each part of an update; then scripts from the seed.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, ensure};
+use ota_sim::{
+    aws::Rng,
+    flash::{Cut, Tear, When},
+};
+use qemu_board::{Place, Plan};
+
+use super::{
+    build::{Firmware, Program},
+    options::Options,
+    report,
+    update::{Kill, Setting, Update},
+};
+
+/// How far the kills of one life are spread: flash operations of the application (a download has about 180), of the bootloader
+/// (a swap has about 1200), frames and lines of the console. Less than a whole life has, so that most of them fall.
+const DOWNLOAD_OPERATIONS: u64 = 80;
+const SWAP_OPERATIONS: u64 = 900;
+const FRAMES: u64 = 200;
+const LINES: u64 = 60;
+/// Kills in one update, at most: it shall end, too.
+const KILLS_PER_UPDATE: core::ops::RangeInclusive<u64> = 4..=12;
+
+const HALF: When = When::Inside(Tear::Half);
+const ERASED: When = When::Inside(Tear::ReadsErased);
+const COMPLETE: When = When::Inside(Tear::ReadsComplete);
+
+const fn at(place: Place<'static>, operation: u32, when: When) -> Kill {
+    Kill::Plan(Plan { place, cut: Cut { operation, when } })
+}
+
+const fn state(name: &'static str, operation: u32, when: When) -> Kill {
+    at(Place::State(name), operation, when)
+}
+
+/// One update each: the kills of its lives, in the order in which their places come.
+fn scripts() -> Vec<(&'static str, Program, Vec<Kill>)> {
+    let boot = |operation, when| at(Place::Bootloader, operation, when);
+    vec![
+        (
+            "download",
+            Program::Second,
+            vec![
+                at(Place::Frame, 3, When::Before),
+                state("Downloading", 0, When::Before),
+                state("Downloading", 1, HALF),
+                state("Downloading", 37, ERASED),
+                at(Place::Frame, 150, When::Before),
+                state("Downloading", 40, COMPLETE),
+                Kill::Line(30),
+            ],
+        ),
+        (
+            "request for the swap",
+            Program::Second,
+            vec![
+                state("Verified", 0, HALF),
+                state("Activating", 0, When::Before),
+                state("Activating", 0, HALF),
+                state("Activating", 1, ERASED),
+                state("Activating", 1, COMPLETE),
+                state("Activating", 2, HALF),
+                state("Activating", 3, When::After),
+            ],
+        ),
+        (
+            "swap",
+            Program::Second,
+            vec![
+                boot(0, HALF),
+                boot(0, When::After),
+                boot(2, ERASED),
+                boot(5, HALF),
+                boot(101, COMPLETE),
+                boot(202, When::Before),
+                boot(203, HALF),
+            ],
+        ),
+        ("before the confirm", Program::Second, vec![state("Confirming", 0, When::Before)]),
+        ("in the confirm", Program::Second, vec![state("Confirming", 0, HALF)]),
+        ("after the confirm", Program::Second, vec![state("Confirming", 0, When::After)]),
+        // The first kill may fall in the swap forward already; the others fall in the way back.
+        (
+            "revert",
+            Program::Broken,
+            vec![boot(1200, HALF), boot(300, COMPLETE), boot(9, ERASED), boot(10, HALF)],
+        ),
+    ]
+}
+
+/// A script from the seed.
+fn draw(rng: &mut Rng) -> (Program, Vec<Kill>) {
+    let program = if rng.between(0..=5) == 0 { Program::Broken } else { Program::Second };
+    let count = rng.between(KILLS_PER_UPDATE);
+    (program, (0..count).map(|_| draw_kill(rng)).collect())
+}
+
+fn draw_kill(rng: &mut Rng) -> Kill {
+    let mut below = |end: u64| u32::try_from(rng.between(0..=end - 1)).unwrap_or(0);
+    let kind = below(100);
+    let when = [When::Before, When::After, HALF, ERASED, COMPLETE][below(5) as usize];
+    match kind {
+        // Random bytes in a status entry are more than MCUboot promises to survive, so only the application's may tear so.
+        0..10 => {
+            let seed = below(1 << 30).into();
+            at(Place::Application, below(DOWNLOAD_OPERATIONS), When::Inside(Tear::Garbage(seed)))
+        }
+        10..40 => at(Place::Application, below(DOWNLOAD_OPERATIONS), when),
+        40..58 => at(Place::Bootloader, below(SWAP_OPERATIONS), when),
+        58..70 => at(Place::Frame, below(FRAMES), When::Before),
+        _ => Kill::Line(1 + below(LINES)),
+    }
+}
+
+/// Kills QEMU `count` times or a few more, over as many updates as that takes.
+pub(crate) fn run(firmware: &Firmware, options: &Options, count: u32) -> anyhow::Result<()> {
+    println!("kills: seed {}", options.seed);
+    let mut tally = Tally::default();
+    for (name, program, script) in scripts() {
+        if tally.kills < count {
+            tally.add(
+                update(firmware, options, program, &script).with_context(|| format!("script `{name}`"))?,
+            );
+        }
+    }
+    let mut rng = Rng::new(options.seed);
+    while tally.kills < count {
+        let (program, script) = draw(&mut rng);
+        tally.add(
+            update(firmware, options, program, &script)
+                .with_context(|| format!("{program:?}, {script:?}"))?,
+        );
+        ensure!(tally.updates < 2 * count + 20, "{} kills in {} updates", tally.kills, tally.updates);
+    }
+    let ends: Vec<String> = tally.ends.iter().map(|(end, count)| format!("{count} {end}")).collect();
+    println!(
+        "{} kills in {} updates, flash whole and bootable after each; ends: {}",
+        tally.kills,
+        tally.updates,
+        ends.join(", ")
+    );
+    Ok(())
+}
+
+/// What all updates came to.
+#[derive(Default)]
+struct Tally {
+    kills: u32,
+    updates: u32,
+    ends: BTreeMap<&'static str, u32>,
+}
+
+impl Tally {
+    fn add(&mut self, (kills, outcome): (u32, &'static str)) {
+        self.kills += kills;
+        self.updates += 1;
+        *self.ends.entry(outcome).or_default() += 1;
+    }
+}
+
+/// One update with these kills; how many fell and how it ended.
+fn update(
+    firmware: &Firmware,
+    options: &Options,
+    program: Program,
+    script: &[Kill],
+) -> anyhow::Result<(u32, &'static str)> {
+    let setting = Setting::new(firmware, options, program);
+    let mut update = Update::new(&setting)?;
+    update.run(|life| script.get(life as usize).copied())?;
+    let end = update.end()?;
+    let outcome = end.outcome();
+    if !options.quiet {
+        report::tell(&update, &end, options);
+    }
+    // A power cut before the confirm makes a good image go, too; the other way round nothing may happen.
+    let expected = update.expected_without_cuts();
+    let reverted = update.can_revert() && outcome == "reverted";
+    ensure!(
+        outcome == expected || reverted,
+        "the outcome is {outcome} ({}), expected was {expected}",
+        end.reason
+    );
+    Ok((update.kills, outcome))
+}

@@ -1,0 +1,122 @@
+//! What is told at the end: a table for people, an object for scripts. The object is that of the host example, with what only a
+//! target can tell in `target`.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    options::Options,
+    update::{End, Update},
+};
+
+/// Bytes of a block, as the application asks for them.
+const BLOCK_SIZE: usize = 4096;
+
+/// Prints what the options ask for.
+pub(crate) fn tell(update: &Update<'_, '_>, end: &End, options: &Options) {
+    if options.quiet {
+        println!(
+            "{:<14} {:<9} {:<8} {} ({}), version {} runs, {} boots, {:.1} s",
+            options.part.name,
+            options.protocol.name(),
+            end.outcome(),
+            end.status,
+            end.reason,
+            end.running.version,
+            update.boots,
+            end.time.as_secs_f64()
+        );
+    } else {
+        print!("{}", table(update, end));
+    }
+    if options.json {
+        println!("{}", object(update, end));
+    }
+}
+
+fn table(update: &Update<'_, '_>, end: &End) -> String {
+    let sum = |name: &str| update.sums.get(name).copied().unwrap_or(0);
+    let file = &update.setting.file;
+    let mut rows = vec![
+        ("job".to_owned(), format!("{}: {} ({})", update.cloud.job_id, end.status, end.reason)),
+        ("runs now".to_owned(), format!("version {}", end.running.version)),
+        ("file".to_owned(), format!("{} bytes, {} blocks of {BLOCK_SIZE}", file.len(), blocks(update))),
+        ("requests".to_owned(), format!("{} for blocks, {} ranges", sum("requests"), sum("ranges"))),
+        (
+            "received".to_owned(),
+            format!("{} blocks, {} resumed", sum("blocks_received"), sum("resumed_blocks")),
+        ),
+        (
+            "secondary".to_owned(),
+            format!(
+                "{} erases, at most {} of one sector, {} bytes written",
+                sum("erases"),
+                sum("max_erases_per_sector"),
+                sum("bytes_written")
+            ),
+        ),
+        (
+            "bootloader".to_owned(),
+            format!("{} erases, {} bytes written", sum("bootloader_erases"), sum("bootloader_bytes")),
+        ),
+        ("boots".to_owned(), format!("{}, {} power cuts", update.boots, update.kills)),
+    ];
+    for (name, value) in &update.peaks {
+        if name.starts_with("stack_") {
+            rows.push((name.replace('_', " "), format!("{value} bytes at most")));
+        } else if update.setting.options.count {
+            rows.push((name.replace('_', " "), value.to_string()));
+        }
+    }
+    rows.push(("time".to_owned(), format!("{:.1} s", end.time.as_secs_f64())));
+    let lines: String = rows.iter().map(|(name, value)| format!("{name:<19} {value}\n")).collect();
+    format!("\n{}\n{lines}", end.outcome())
+}
+
+fn blocks(update: &Update<'_, '_>) -> usize {
+    update.setting.file.len().div_ceil(BLOCK_SIZE)
+}
+
+fn object(update: &Update<'_, '_>, end: &End) -> Value {
+    let sum = |name: &str| update.sums.get(name).copied().unwrap_or(0);
+    let counted = update.setting.options.count;
+    // Without `-icount` the clock runs with the host's and counts no instructions.
+    let target: Map<String, Value> = update
+        .peaks
+        .iter()
+        .filter(|(name, _)| counted || !name.starts_with("instructions_"))
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    json!({
+        "outcome": end.outcome(),
+        "job_status": end.status,
+        "reason": end.cause(),
+        "reason_detail": end.reason,
+        "running_version": end.running.version.to_string(),
+        "job_id": update.cloud.job_id,
+        "file_size": update.setting.file.len(),
+        "block_size": BLOCK_SIZE,
+        "blocks": blocks(update),
+        "requests": sum("requests"),
+        "blocks_received": sum("blocks_received"),
+        "duplicates": sum("duplicates"),
+        "dropped": sum("dropped"),
+        "resumed_blocks": sum("resumed_blocks"),
+        "erases": sum("erases"),
+        "max_erases_per_sector": sum("max_erases_per_sector"),
+        "bytes_written": sum("bytes_written"),
+        "journal_writes": sum("journal_writes"),
+        "journal_erases": sum("journal_erases"),
+        "confirm_writes": sum("confirm_writes"),
+        "bootloader_erases": sum("bootloader_erases"),
+        "bootloader_bytes_written": sum("bootloader_bytes"),
+        "reboots": update.resets,
+        "power_cut": update.power_cut,
+        "flash_operations": sum("flash_operations"),
+        "flash_violations": sum("flash_violations"),
+        "time_ms": u64::try_from(end.time.as_millis()).unwrap_or(u64::MAX),
+        "ranges": sum("ranges"),
+        "boots": update.boots,
+        "kills": update.kills,
+        "target": target,
+    })
+}
