@@ -17,8 +17,9 @@ mod region;
 
 use embedded_storage_async::nor_flash::NorFlash;
 
+use crate::bytes::{front, is_all};
 use crate::geometry::Reprogram;
-use crate::slot::FlashError;
+use crate::slot::{FlashError, MAX_READ_SIZE, read_back};
 
 pub use record::{IMAGE_COUNT, JobId, Phase, RECORD_SIZE, Record, WINDOW_BLOCKS};
 pub use region::{JournalLayout, JournalRegion, RegionError};
@@ -117,7 +118,10 @@ impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
         let layout = region.layout();
         let divides =
             |size: usize, of: u32| u32::try_from(size).is_ok_and(|size| size > 0 && of.is_multiple_of(size));
-        if !divides(F::READ_SIZE, layout.write_size) || !divides(F::WRITE_SIZE, layout.write_size) {
+        if !divides(F::READ_SIZE, layout.write_size)
+            || F::READ_SIZE > MAX_READ_SIZE
+            || !divides(F::WRITE_SIZE, layout.write_size)
+        {
             return Err(RegionError::Driver);
         }
         if !layout.rewrite && !divides(F::ERASE_SIZE, layout.sector_size) {
@@ -144,107 +148,84 @@ impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
         self.flash
     }
 
-    /// The bytes of one place.
-    fn place(&mut self) -> &mut [u8] {
-        let len = (self.region.place_size() as usize).min(BUFFER);
-        self.buffer.split_at_mut(len).0
-    }
-
     /// Reads place `place` into the buffer.
     async fn read(&mut self, place: u32) -> Result<&[u8], FlashError> {
-        let (offset, len) = (self.region.offset(place), self.place().len());
-        let bytes = self.buffer.split_at_mut(len).0;
-        self.flash.read(offset, bytes).await.map_err(|_| FlashError::Driver)?;
+        let bytes = front(&mut self.buffer, self.region.place_size() as usize);
+        self.flash.read(self.region.offset(place), bytes).await.map_err(|_| FlashError::Driver)?;
         Ok(bytes)
     }
 
-    /// Does place `place` read erased?
-    async fn is_blank(&mut self, place: u32) -> Result<bool, FlashError> {
+    /// Finds the newest record's place, and where the next one goes.
+    async fn find(&mut self) -> Result<Option<u32>, FlashError> {
         let erased = self.region.layout().erased;
-        Ok(self.read(place).await?.iter().all(|&byte| byte == erased))
-    }
-
-    /// Finds the newest record and where the next one goes.
-    async fn scan(&mut self) -> Result<(Option<Record>, Next), FlashError> {
-        let mut newest: Option<(Record, u32, u32)> = None;
+        let mut newest: Option<(u32, u32)> = None;
         let mut place = 0;
         while place < self.region.record_count() {
-            let erased = self.region.layout().erased;
             let bytes = self.read(place).await?;
-            if let Some((record, sequence)) = Record::decode(bytes) {
-                if newest.is_none_or(|(_, other, _)| is_newer(sequence, other)) {
-                    newest = Some((record, sequence, place));
+            match Record::decode(bytes) {
+                Some((_, sequence)) => {
+                    if newest.is_none_or(|(other, _)| is_newer(sequence, other)) {
+                        newest = Some((sequence, place));
+                    }
                 }
-            } else if bytes.iter().all(|&byte| byte == erased) {
                 // Places of a sector are used in order: nothing was written behind a blank one.
-                match self.region.next_sector(place) {
+                None if is_all(bytes, erased) => match self.region.next_sector(place) {
                     0 => break,
                     next => {
                         place = next;
                         continue;
                     }
-                }
+                },
+                None => {}
             }
             place += 1;
         }
-        let Some((record, sequence, place)) = newest else {
-            return Ok((None, Next { place: 0, sequence: 1 }));
+        let Some((sequence, newest)) = newest else {
+            self.next = Some(Next { place: 0, sequence: 1 });
+            return Ok(None);
         };
-        let place = self.place_after(place).await?;
-        Ok((Some(record), Next { place, sequence: sequence.wrapping_add(1) }))
-    }
-
-    /// The place for the next record when the newest is at `newest` and nothing is known of what happened since.
-    async fn place_after(&mut self, newest: u32) -> Result<u32, FlashError> {
-        match self.region.layout().reprogram {
-            Reprogram::Forbidden => Ok(self.region.next_sector(newest)),
+        let place = match self.region.layout().reprogram {
+            Reprogram::Forbidden => self.region.next_sector(newest),
             Reprogram::Allowed => {
                 let mut place = self.region.after(newest);
                 // A place that is neither blank nor a record was torn: leave it.
-                while !place.is_multiple_of(self.region.records_per_sector()) && !self.is_blank(place).await?
-                {
+                while !self.region.starts_sector(place) && !is_all(self.read(place).await?, erased) {
                     place = self.region.after(place);
                 }
-                Ok(place)
+                place
             }
-        }
+        };
+        self.next = Some(Next { place, sequence: sequence.wrapping_add(1) });
+        Ok(Some(newest))
     }
 }
 
 impl<F: NorFlash, const BUFFER: usize> Journal for FlashJournal<F, BUFFER> {
     async fn load(&mut self) -> Result<Option<Record>, FlashError> {
         self.next = None;
-        let (record, next) = self.scan().await?;
-        self.next = Some(next);
-        Ok(record)
+        match self.find().await? {
+            Some(newest) => Ok(Record::decode(self.read(newest).await?).map(|(record, _)| record)),
+            None => Ok(None),
+        }
     }
 
     async fn append(&mut self, record: &Record) -> Result<(), FlashError> {
+        if self.next.is_none() {
+            self.find().await?;
+        }
         // Taken, and given back only at the end: an append that fails or is dropped makes the next one look again.
-        let Next { place, sequence } = match self.next.take() {
-            Some(next) => next,
-            None => self.scan().await?.1,
-        };
+        let Some(Next { place, sequence }) = self.next.take() else { return Err(FlashError::Driver) };
         let offset = self.region.offset(place);
         if self.region.erases_before(place) {
             // Also when it reads blank: an erase that was cut short can look like that.
             let end = offset.saturating_add(self.region.layout().sector_size);
             self.flash.erase(offset, end).await.map_err(|_| FlashError::Driver)?;
         }
-
-        let erased = self.region.layout().erased;
-        let bytes = self.place();
-        bytes.fill(erased);
-        if let Some(front) = bytes.first_chunk_mut() {
-            *front = record.encode(sequence);
-        }
-        let len = bytes.len();
-        let bytes = self.buffer.split_at(len).0;
+        let bytes = front(&mut self.buffer, self.region.place_size() as usize);
+        bytes.fill(self.region.layout().erased);
+        record.write(sequence, bytes);
         self.flash.write(offset, bytes).await.map_err(|_| FlashError::Driver)?;
-
-        if Record::decode(self.read(place).await?) != Some((*record, sequence)) {
-            return Err(FlashError::ReadBack);
-        }
+        read_back(&mut self.flash, offset, bytes).await?;
         self.next = Some(Next { place: self.region.after(place), sequence: sequence.wrapping_add(1) });
         Ok(())
     }

@@ -72,7 +72,8 @@
 //!         blocks: &mut [0; Memory::block_bytes(&LAYOUTS[0], 4096)],
 //!         sectors: &mut [0; Memory::sector_bytes(&LAYOUTS[0])],
 //!     };
-//!     let mut agent = Agent::new(Config::new("my-thing", &LAYOUTS), memory).expect("a good configuration");
+//!     let config = Config::new("my-thing", &LAYOUTS);
+//!     let mut agent = Agent::new(&config, memory).expect("a good configuration");
 //!     let local = Local::new(images, journal, rules, DefaultPolicy, NoObserver);
 //!     let (commands, buffer) = (&COMMANDS, &mut [0; MAX_PAYLOAD_SIZE]);
 //!     let (ranges, block) = (NoRanges, &mut []); // no HTTP
@@ -96,11 +97,15 @@
 //! | [`driver`] | [`run`](driver::run), [`Device`](driver::Device), [`Local`](driver::Local), [`Completion`](driver::Completion), [`Held`](driver::Held), [`decode`](driver::decode): the pieces of another driver |
 //! | [`command`] | [`Command`](command::Command), [`Commands`](command::Commands): the application's words |
 //! | [`policy`] | [`Policy`](policy::Policy), [`DefaultPolicy`](policy::DefaultPolicy), [`Question`](policy::Question), [`Answer`](policy::Answer): may we? [`Observer`](policy::Observer), [`NoObserver`](policy::NoObserver), [`Drop`](policy::Drop): what happens |
-//! | [`status`] | [`Reason`](status::Reason), [`Ended`](status::Ended): why and how a job ended; [`Line`](status::Line) |
+//! | [`status`] | [`Reason`](status::Reason), [`Ended`](status::Ended): why and how a job ended |
 //! | [`transport`] | [`Connector`](transport::Connector), [`Control`](transport::Control), [`Timer`](transport::Timer), [`Received`](transport::Received), [`Qos`](transport::Qos), [`Failure`](transport::Failure), [`FailureKind`](transport::FailureKind); [`Ranges`](transport::Ranges), [`NoRanges`](transport::NoRanges), [`RangeError`](transport::RangeError) |
 #![cfg_attr(
+    any(feature = "http", feature = "mqtt", feature = "nal", feature = "tls"),
+    doc = "| [`open`] | [`Open`](open::Open), [`Endpoint`](open::Endpoint), [`Security`](open::Security), [`Refusal`](open::Refusal): streams to servers |"
+)]
+#![cfg_attr(
     feature = "mqtt",
-    doc = "| [`mqtt`] | [`Mqtt`](mqtt::Mqtt), [`MqttLink`](mqtt::MqttLink), [`Config`](mqtt::Config), [`ConfigError`](mqtt::ConfigError), [`MqttError`](mqtt::MqttError), [`Open`](mqtt::Open), [`Others`](mqtt::Others), [`EmbassyTimer`](mqtt::EmbassyTimer), [`rx_size`](mqtt::rx_size), [`tx_size`](mqtt::tx_size), [`Bounded`](mqtt::Bounded), [`BoundedError`](mqtt::BoundedError) |"
+    doc = "| [`mqtt`] | [`Mqtt`](mqtt::Mqtt), [`MqttLink`](mqtt::MqttLink), [`Config`](mqtt::Config), [`ConfigError`](mqtt::ConfigError), [`MqttError`](mqtt::MqttError), [`Others`](mqtt::Others), [`EmbassyTimer`](mqtt::EmbassyTimer), [`rx_size`](mqtt::rx_size), [`tx_size`](mqtt::tx_size), [`Bounded`](mqtt::Bounded), [`BoundedError`](mqtt::BoundedError) |"
 )]
 //! | [`geometry`] | [`SlotLayout`](geometry::SlotLayout), [`Geometry`](geometry::Geometry), [`ImageSlots`](geometry::ImageSlots), [`ImageLayout`](geometry::ImageLayout), [`BootMode`](geometry::BootMode), [`MaxAlign`](geometry::MaxAlign), [`Reprogram`](geometry::Reprogram), [`GeometryError`](geometry::GeometryError): where things lie, checked while compiling |
 //! | [`slot`] | [`Slot`](slot::Slot), [`Compared`](slot::Compared), [`FlashError`](slot::FlashError) |
@@ -120,7 +125,8 @@
 //! | (none) | everything but a transport: bring your own [`Connector`](transport::Connector) and [`Timer`](transport::Timer), and [`Ranges`](transport::Ranges) for HTTP |
 //! | `mqtt` | the transport over minimq (MQTT 5), any `embedded-io-async` stream, and a timer over embassy-time |
 //! | `http` | the data plane over HTTP: ranges over any `embedded-io-async` stream, reqwless as the codec |
-//! | `tls` | TLS 1.3 to authenticated servers over any stream: `tls::connect`, and `tls::Tls` around the stream of `mqtt` |
+//! | `tls` | TLS 1.3 to authenticated servers over any stream: `tls::connect`, and the opener `tls::Tls` for `mqtt` and `http` |
+//! | `nal` | the opener `nal::Network`: DNS and TCP over the stacks that implement `embedded-nal-async` |
 //! | `rsa` | servers with RSA certificates; needs a heap |
 //!
 //! There is no feature that turns a check off.
@@ -135,12 +141,14 @@
 pub mod agent;
 pub mod bitmap;
 pub mod boot;
+mod bytes;
 pub mod command;
 pub mod driver;
 pub mod geometry;
 pub mod image;
 pub mod journal;
 pub mod policy;
+mod sha256;
 pub mod slot;
 pub mod status;
 pub mod trailer;
@@ -153,6 +161,10 @@ pub mod wire;
 pub mod http;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "nal")]
+pub mod nal;
+#[cfg(any(feature = "http", feature = "mqtt", feature = "nal", feature = "tls"))]
+pub mod open;
 #[cfg(feature = "tls")]
 pub mod tls;
 

@@ -4,7 +4,10 @@ use core::{fmt, ops::Range};
 
 use embedded_storage_async::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
 
-use crate::geometry::{Geometry, GeometryError};
+use crate::{
+    bytes::{copy, front, is_all, unit_start},
+    geometry::{Geometry, GeometryError},
+};
 
 /// Why flash could not do what was asked. The numbers are fixed: they are reported to the cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,24 +172,25 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
 
     /// [`write`](Self::write) without reading back: for a caller who compares what flash holds himself, and for benches.
     pub async fn program(&mut self, at: u32, data: &[u8]) -> Result<(), FlashError> {
-        let unit_size = self.geometry.write_size() as usize;
         let from = self.place(at, data.len())?;
-        if !at.is_multiple_of(self.geometry.write_size()) {
+        let unit_size = self.geometry.write_size();
+        if !at.is_multiple_of(unit_size) {
             return Err(FlashError::NotAligned);
         }
-        let (whole, rest) =
-            data.split_at_checked(data.len() - data.len() % unit_size).ok_or(FlashError::OutOfBounds)?;
+        // The length fits, since the place does.
+        let whole_size = unit_start(data.len() as u32, unit_size);
+        let (whole, rest) = data.split_at_checked(whole_size as usize).ok_or(FlashError::OutOfBounds)?;
         self.generation = self.generation.wrapping_add(1);
         if !whole.is_empty() {
             self.flash.write(from, whole).await.map_err(fault)?;
         }
         if !rest.is_empty() {
-            let unit = self.unit.get_mut(..unit_size).ok_or(FlashError::OutOfBounds)?;
+            let unit = self.unit.get_mut(..unit_size as usize).ok_or(FlashError::OutOfBounds)?;
             let (head, pad) = unit.split_at_mut_checked(rest.len()).ok_or(FlashError::OutOfBounds)?;
-            head.copy_from_slice(rest);
+            copy(head, rest);
             pad.fill(self.geometry.erased());
             // The slot's size is a multiple of the write size, so the padding stays inside it.
-            self.flash.write(from.saturating_add(whole.len() as u32), unit).await.map_err(fault)?;
+            self.flash.write(from.saturating_add(whole_size), unit).await.map_err(fault)?;
         }
         Ok(())
     }
@@ -196,9 +200,9 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
     pub async fn compare(&mut self, at: u32, data: &[u8]) -> Result<Compared, FlashError> {
         self.place(at, data.len())?;
         let write_size = self.geometry.write_size();
-        let (begin, end) = (at - at % write_size, at.saturating_add(data.len() as u32));
+        let (begin, end) = (unit_start(at, write_size), at.saturating_add(data.len() as u32));
         // Both ends are units of the slot, whose size is a multiple of the write size.
-        let unit_end = end.next_multiple_of(write_size);
+        let unit_end = unit_start(end.saturating_add(write_size - 1), write_size);
         let erased = self.geometry.erased();
         let (mut equal, mut blank) = (true, true);
         let mut next = begin;
@@ -227,7 +231,7 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
         self.place(at, data.len())?;
         let end = at.saturating_add(data.len() as u32);
         let write_size = self.geometry.write_size();
-        let mut unit_at = at - at % write_size;
+        let mut unit_at = unit_start(at, write_size);
         while unit_at < end {
             let unit = buffer(&mut self.unit, write_size);
             let from = self.geometry.start().saturating_add(unit_at);
@@ -249,7 +253,7 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
     pub(crate) async fn compose(
         &mut self,
         range: Range<u32>,
-        byte: impl Fn(u32) -> u8,
+        byte: &dyn Fn(u32) -> u8,
     ) -> Result<(), FlashError> {
         let len = range.end.saturating_sub(range.start);
         self.place(range.start, len as usize)?;
@@ -264,7 +268,7 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
     pub(crate) async fn compare_with(
         &mut self,
         range: Range<u32>,
-        byte: impl Fn(u32) -> u8,
+        byte: &dyn Fn(u32) -> u8,
     ) -> Result<Compared, FlashError> {
         let len = range.end.saturating_sub(range.start);
         let from = self.place(range.start, len as usize)?;
@@ -286,17 +290,7 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
         let from = self.geometry.start().saturating_add(at);
         self.generation = self.generation.wrapping_add(1);
         self.flash.write(from, units).await.map_err(fault)?;
-        let mut held = [0; MAX_READ_SIZE];
-        let mut next = from;
-        for wanted in units.chunks(MAX_READ_SIZE) {
-            let held = buffer(&mut held, wanted.len() as u32);
-            read_any(&mut self.flash, next, held).await?;
-            if held != wanted {
-                return Err(FlashError::ReadBack);
-            }
-            next = next.saturating_add(wanted.len() as u32);
-        }
-        Ok(())
+        read_back(&mut self.flash, from, units).await
     }
 
     /// The device offset of `len` bytes at `at`, when they lie in the slot.
@@ -310,28 +304,41 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
     }
 }
 
+/// Reads flash at `from` piece by piece and compares it with `wanted`.
+pub(crate) async fn read_back<F: NorFlash>(
+    flash: &mut F,
+    from: u32,
+    wanted: &[u8],
+) -> Result<(), FlashError> {
+    let (mut from, mut wanted) = (from, wanted);
+    while !wanted.is_empty() {
+        let mut held = [0; MAX_READ_SIZE];
+        let held = buffer(&mut held, wanted.len() as u32);
+        read_any(flash, from, held).await?;
+        wanted = wanted.strip_prefix(&*held).ok_or(FlashError::ReadBack)?;
+        from = from.saturating_add(held.len() as u32);
+    }
+    Ok(())
+}
+
 /// Reads at any offset, also where the driver reads whole units only.
 async fn read_any<F: NorFlash>(flash: &mut F, from: u32, buf: &mut [u8]) -> Result<(), FlashError> {
     let unit_size = F::READ_SIZE as u32;
     let (mut from, mut buf) = (from, buf);
     while !buf.is_empty() {
-        let lead = from % unit_size;
-        let whole = buf.len() - buf.len() % F::READ_SIZE;
-        let done = if lead == 0 && whole != 0 {
-            let part = buf.get_mut(..whole).ok_or(FlashError::OutOfBounds)?;
-            flash.read(from, part).await.map_err(fault)?;
-            whole
+        let lead = from - unit_start(from, unit_size);
+        let whole = front(buf, unit_start(buf.len() as u32, unit_size) as usize);
+        let done = if lead == 0 && !whole.is_empty() {
+            flash.read(from, whole).await.map_err(fault)?;
+            whole.len()
         } else {
             // A unit of which only a part is wanted.
             let mut unit = [0; MAX_READ_SIZE];
             let unit = buffer(&mut unit, unit_size);
             flash.read(from - lead, unit).await.map_err(fault)?;
             let wanted = unit.get(lead as usize..).ok_or(FlashError::OutOfBounds)?;
-            let count = wanted.len().min(buf.len());
-            for (place, byte) in buf.iter_mut().zip(wanted) {
-                *place = *byte;
-            }
-            count
+            copy(buf, wanted);
+            wanted.len().min(buf.len())
         };
         from = from.saturating_add(done as u32);
         buf = buf.get_mut(done..).ok_or(FlashError::OutOfBounds)?;
@@ -342,12 +349,7 @@ async fn read_any<F: NorFlash>(flash: &mut F, from: u32, buf: &mut [u8]) -> Resu
 /// The first `len` bytes of a buffer, or all of it.
 fn buffer(bytes: &mut [u8], len: u32) -> &mut [u8] {
     let len = bytes.len().min(len as usize);
-    bytes.split_at_mut(len).0
-}
-
-fn is_all(bytes: &[u8], value: u8) -> bool {
-    // No branch for each byte: most of what is looked at is a whole erased sector.
-    bytes.chunks(32).all(|part| part.iter().fold(0, |differ, byte| differ | (byte ^ value)) == 0)
+    front(bytes, len)
 }
 
 /// The overlap of `part`, which lies at `part_at`, and `data` at `at`: the ranges of both.
@@ -367,7 +369,7 @@ fn matches_data(part: &[u8], part_at: u32, data: &[u8], at: u32) -> bool {
 fn overlay(part: &mut [u8], part_at: u32, data: &[u8], at: u32) {
     let (in_part, in_data) = overlap(part.len(), part_at, data.len(), at);
     if let (Some(part), Some(data)) = (part.get_mut(in_part), data.get(in_data)) {
-        part.iter_mut().zip(data).for_each(|(place, byte)| *place = *byte);
+        copy(part, data);
     }
 }
 

@@ -3,7 +3,7 @@
 //! A [`Reason`] is what the cloud sees in `statusDetails.reason`. Its spelling and its number are part of the
 //! interface: dashboards match the spelling, the journal stores the number. Add at the end, never reorder.
 
-use core::fmt::{self, Write};
+use core::fmt;
 
 use crate::verify::VerifyError;
 use crate::wire::{DocumentError, StreamErrorCode};
@@ -121,6 +121,8 @@ reasons! {
     ObjectChanged = 55, "object_changed", false;
     /// Every data plane has given up; the reasons of each follow.
     NoPlane = 56, "no_data_plane_left", false;
+    /// Whoever answers at the URL cannot prove to be the server.
+    ServerUntrusted = 60, "server_not_trusted", false;
 }
 
 impl Reason {
@@ -147,51 +149,6 @@ pub enum Ended {
     Rejected(Reason),
     /// The service ended the execution (canceled, deleted, timed out); nothing is reported.
     Gone,
-}
-
-/// A short piece of printable text built without a heap; what does not fit is cut off.
-#[derive(Clone, Copy)]
-pub struct Line<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
-
-impl<const N: usize> Line<N> {
-    /// No text.
-    pub const fn new() -> Self {
-        Self { bytes: [0; N], len: 0 }
-    }
-
-    /// Formats into a new line.
-    pub fn format(arguments: fmt::Arguments<'_>) -> Self {
-        let mut line = Self::new();
-        // Writing into a line cannot fail: it cuts.
-        let _ = line.write_fmt(arguments);
-        line
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        self.bytes.get(..self.len).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("")
-    }
-}
-
-impl<const N: usize> Default for Line<N> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<const N: usize> Write for Line<N> {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        for c in s.bytes().filter(u8::is_ascii) {
-            if let Some(place) = self.bytes.get_mut(self.len) {
-                *place = c;
-                self.len += 1;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Which reason a failed verification is reported with.
@@ -253,10 +210,5 @@ mod tests {
             }
         }
         assert_eq!(Reason::from_number(0), None);
-    }
-
-    #[test]
-    fn a_line_cuts_and_stays_printable() {
-        assert_eq!(Line::<4>::format(format_args!("a{}cd\u{e9}ef", 1)).as_str(), "a1cd");
     }
 }

@@ -87,6 +87,10 @@ pub trait Connector {
     /// The attempt failed or took too long. The connector itself stays usable.
     #[allow(async_fn_in_trait)] // Single-threaded executors: no `Send` bound is wanted.
     async fn connect(&mut self) -> Result<Self::Link<'_>, Self::Error>;
+
+    /// There is no link, and the data plane may need what it shares with this connector: give it back. The driver says
+    /// so before it opens a range without a link. The provided method does nothing.
+    fn release(&mut self) {}
 }
 
 /// One live MQTT connection, owned by one task.
@@ -156,6 +160,8 @@ pub enum RangeError {
         /// 0: it did not say.
         after_ms: u32,
     },
+    /// Whoever answers cannot prove to be the server: the certificate is wrong, or somebody sits in between.
+    Untrusted,
     /// The URL is not (or no longer) good (403, 400): ask the job for a new one.
     Expired,
     /// There is no such object (404, 410).
@@ -187,9 +193,13 @@ pub trait Ranges {
     /// file is not wanted any more.
     ///
     /// # Errors
-    /// [`RangeError::Lost`] or [`RangeError::Refused`].
+    /// [`RangeError::Lost`], [`RangeError::Untrusted`] or [`RangeError::Refused`].
     #[allow(async_fn_in_trait)] // Single-threaded executors: no `Send` bound is wanted.
     async fn connect(&mut self) -> Result<Self::Session<'_>, RangeError>;
+
+    /// There is no session, and the connector may need what it shares with this plane: give it back. The driver says so
+    /// before it connects. The provided method does nothing.
+    fn release(&mut self) {}
 }
 
 /// One connection over which ranges of a file are read, one after the other.

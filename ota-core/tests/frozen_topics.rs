@@ -97,7 +97,7 @@ fn foreign_topics_are_not_ours() {
         "streams/S/data",
         "streams/S/data/xml",
         "streams/S/get/cbor",
-        "streams/S+/data/cbor",
+        "streams/S+/rejected/cbor",
         "shadow/update/accepted",
     ] {
         assert_eq!(Incoming::parse(&format!("$aws/things/T/{tail}"), "T"), None, "{tail}");

@@ -6,3 +6,4 @@
 
 pub mod kit;
 pub mod layout;
+pub mod pra;

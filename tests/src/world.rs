@@ -152,7 +152,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         config.seed = scenario.seed as u32 ^ tally.borrow().boots;
         config.timing = Timing { self_test_ms: 60_000, ..Timing::DEFAULT };
         let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
-        let mut agent = Agent::new(config, memory).expect("a good configuration");
+        let mut agent = Agent::new(&config, memory).expect("a good configuration");
 
         let keys = [PublicKey::spki(self.factory.job_key.public_spki()).expect("a P-256 key")];
         let rules =

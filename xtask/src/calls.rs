@@ -118,6 +118,10 @@ pub(crate) fn demangled(name: &str) -> String {
 pub(crate) fn crate_of(name: &str) -> &str {
     let path = name.trim_start_matches(['<', '&', '*', '(', '[', '_']);
     let path = path.strip_prefix("mut ").unwrap_or(path);
+    // Methods of primitive types and slices: `<u32>::div_ceil`.
+    if path.split("::").next().is_some_and(|first| first.ends_with(['>', ']'])) && !path.contains(" as ") {
+        return "core";
+    }
     match path.split_once(" as ") {
         Some((of, implemented)) if !of.contains("::") => {
             implemented.split("::").next().unwrap_or(implemented)
@@ -127,7 +131,7 @@ pub(crate) fn crate_of(name: &str) -> &str {
 }
 
 /// The target of a 32-bit branch at `at`.
-fn branch(at: u64, first: u16, second: u16) -> Option<u64> {
+pub(crate) fn branch(at: u64, first: u16, second: u16) -> Option<u64> {
     if first >> 11 != 0b11110 || second >> 15 == 0 {
         return None;
     }
@@ -195,6 +199,7 @@ mod tests {
             ("<ota_core::wire::Unescaped as core::iter::Iterator>::next", "ota_core"),
             ("<&T as core::fmt::Display>::fmt", "core"),
             ("<T as der::decode::Decode>::decode", "der"),
+            ("<u32>::div_ceil", "core"),
             ("memcpy", "memcpy"),
         ] {
             assert_eq!(crate_of(name), owner, "{name}");

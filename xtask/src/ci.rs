@@ -1,7 +1,7 @@
 //! The list of stages. `.ci/run` calls it after installing what it needs.
 
 use crate::{
-    cargo, emulate, readme, sizes,
+    cargo, emulate, firmware, readme, sizes,
     stage::{self, Stage, Times},
     tidy,
 };
@@ -38,6 +38,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "doc", run: doc },
     Stage { name: "target", run: target },
     Stage { name: "sizes", run: || sizes::run(false) },
+    Stage { name: "firmware", run: || firmware::run(&[]) },
     Stage { name: "main job", run: main_job },
     Stage { name: "benches", run: benches },
     Stage { name: "emulate", run: emulate::stage },
@@ -101,7 +102,10 @@ fn target() -> anyhow::Result<()> {
         stage::run(cargo().args(["build", "--target", TARGET, "--package=ota-core"]).args(*set))?;
     }
     // The flash double and the MCUboot model also run on a board.
-    stage::run(cargo().args(["build", "--target", TARGET, "--package=ota-sim", "--no-default-features"]))
+    stage::run(cargo().args(["build", "--target", TARGET, "--package=ota-sim", "--no-default-features"]))?;
+    // The board crates have code that exists on the chip only; a warning there is an error.
+    let boards = ["--package=ota-psoc6", "--package=ota-psoc64"];
+    stage::run(cargo().args(["clippy", "--target", TARGET]).args(boards).args(["--", "-Dwarnings"]))
 }
 
 fn main_job() -> anyhow::Result<()> {

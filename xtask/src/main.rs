@@ -3,6 +3,7 @@
 //! ```text
 //! cargo xtask ci [STAGE..]   all stages in order, or only the named ones
 //! cargo xtask emulate        a whole update on an emulated Cortex-M4; --help has the options
+//! cargo xtask firmware       builds the kits' firmware and checks what was linked; --json, --sign KEY
 //! cargo xtask sizes [--json] flash, RAM, stack and instructions of the library on a Cortex-M4
 //! cargo xtask tidy           rules of this repository no compiler checks
 //! ```
@@ -16,13 +17,15 @@ mod calls;
 mod ci;
 mod elf;
 mod emulate;
+mod firmware;
+mod frames;
 mod qemu;
 mod readme;
 mod sizes;
 mod stage;
 mod tidy;
 
-const USAGE: &str = "usage: cargo xtask ci [STAGE..] | emulate [OPTION..] | sizes [--json] | tidy";
+const USAGE: &str = "usage: cargo xtask ci [STAGE..] | emulate [OPTION..] | firmware [--json] [--sign KEY] [KIT..] | sizes [--json] | tidy";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["ci", stages @ ..] => ci::run(stages),
         ["emulate", options @ ..] => emulate::run(options),
+        ["firmware", words @ ..] => firmware::run(words),
         ["sizes"] => sizes::run(false),
         ["sizes", "--json"] => sizes::run(true),
         ["tidy"] => tidy::run(),

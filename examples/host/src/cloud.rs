@@ -4,22 +4,31 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
-use ota_sim::aws::{Execution, OtaSpec, ServiceConfig};
-use ota_sim::net::{Broker, Server, ServerConfig};
+use ota_sim::aws::{Execution, OtaFile, OtaSpec, ServiceConfig};
+use ota_sim::https::{FileServer, FileServerConfig};
+use ota_sim::net::{Broker, Certificates, Server, ServerConfig, Tls};
 use serde_json::{Value, json};
 
 use crate::board::beside;
-use crate::options::{Options, Outcome};
+use crate::network::Identity;
+use crate::options::{Options, Outcome, Protocol};
 use crate::update::Update;
 
 /// The thing the device is.
 pub(crate) const THING: &str = "laptop";
 
-/// The cloud with its broker and the job.
+/// Where the files lie on the file server.
+const PATHS: [&str; 2] = ["/fw/app.bin", "/fw/secure.bin"];
+
+/// The cloud with its broker, its file server and the job.
 pub(crate) struct Cloud {
     server: Server,
+    files: Option<Arc<FileServer>>,
+    /// What the device knows of a cloud that speaks TLS, and has to show it.
+    pub(crate) identity: Option<Identity>,
     /// Where the device finds the broker.
     pub(crate) broker: SocketAddr,
     job_id: String,
@@ -55,26 +64,56 @@ impl JobEnd {
 }
 
 impl Cloud {
-    /// Starts the service and its broker and queues the job.
+    /// Starts the service, its broker and the file server, and queues the job.
     pub(crate) async fn start(options: &Options, update: &Update) -> anyhow::Result<Self> {
         let external = options.broker_address()?;
+        let folder = tempfile::tempdir()?;
+        let made = || Certificates::create(folder.path(), THING, &[]);
+        let certificates = options.has_tls().then(made).transpose()?;
+        let identity = certificates.as_ref().map(Identity::load).transpose()?;
+
+        let mut service = ServiceConfig { seed: options.seed, ..ServiceConfig::default() };
+        service.streams_die_at_percent = options.mqtt_fault.die_at_percent;
+        let file = |(number, file): (usize, &Vec<u8>)| OtaFile {
+            id: number as u8,
+            ..OtaFile::firmware(file.clone(), &update.job_key.sign_job_base64(file))
+        };
+        let mut spec =
+            OtaSpec { protocols: Vec::new(), files: update.files.iter().enumerate().map(file).collect() };
+        let mut files = None;
+        if options.protocol != Protocol::Mqtt {
+            let server = Arc::new(file_server(options, certificates.clone()).await?);
+            service.presign = server.presign();
+            for (file, path) in spec.files.iter_mut().zip(PATHS) {
+                server.put(path, file.content.clone());
+                file.url = Some(FileServer::placeholder(path));
+            }
+            files = Some(server);
+        }
+        spec.protocols = match options.protocol {
+            Protocol::Mqtt => vec!["MQTT".into()],
+            Protocol::Http => vec!["HTTP".into()],
+            Protocol::Both => vec!["MQTT".into(), "HTTP".into()],
+        };
+
+        let tls = certificates.map(|certificates| Tls { port: 0, certificates });
         let server = Server::start(ServerConfig {
             broker: match &options.broker {
                 Some(address) => Broker::External { address: address.clone() },
-                None => Broker::Embedded { port: Some(0), tls: None },
+                None => Broker::Embedded { port: tls.is_none().then_some(0), tls },
             },
-            service: ServiceConfig { seed: options.seed, ..ServiceConfig::default() },
+            service,
             block_faults: options.fault.0.clone(),
             fault_seed: options.seed,
+            bytes_per_s: options.rate,
             ..ServerConfig::default()
         })
         .await?;
-        let own = || Some(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()?)));
+        let own = || Some(SocketAddr::from((Ipv4Addr::LOCALHOST, server.tls_port().or(server.port())?)));
         let broker = external.or_else(own).context("the broker has no port")?;
-        let signature = update.job_key.sign_job_base64(&update.file);
-        server.queue_job(THING, &update.job_id, &OtaSpec::mqtt(update.file.clone(), &signature));
+        server.queue_job(THING, &update.job_id, &spec);
         let memory = options.flash.as_deref().map(|flash| beside(flash, "job"));
-        Ok(Self { server, broker, job_id: update.job_id.clone(), memory })
+        Ok(Self { server, files, identity, broker, job_id: update.job_id.clone(), memory })
     }
 
     /// How the job ended, if an earlier process saw it end.
@@ -113,7 +152,27 @@ impl Cloud {
         self.server.with_service(|service, now_ms| service.cancel(now_ms, &self.job_id, true));
     }
 
+    /// Bytes of the file that left the file server, those of answers that were cut off included.
+    pub(crate) fn http_bytes(&self) -> u64 {
+        self.files.as_ref().map_or(0, |files| PATHS.iter().map(|path| files.sent(path)).sum())
+    }
+
     fn job(&self) -> Option<Execution> {
         self.server.job_execution(&self.job_id, THING)
     }
+}
+
+async fn file_server(options: &Options, certificates: Option<Certificates>) -> anyhow::Result<FileServer> {
+    let server = FileServer::start(FileServerConfig {
+        plain: certificates.is_none().then_some(0),
+        tls: certificates.map(|certificates| (0, certificates)),
+        url_expires_s: options.url_expires,
+        range_limit: options.range_limit,
+        bytes_per_s: options.rate,
+        die_at_percent: options.http_fault.die_at_percent,
+        ..FileServerConfig::default()
+    })
+    .await?;
+    options.http_fault.requests.iter().for_each(|fault| server.fault(fault.clone()));
+    Ok(server)
 }

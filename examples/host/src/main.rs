@@ -1,15 +1,17 @@
-//! How is this library wired? Read [`firmware`]: it is what a device's `main` does. The rest stands in for the world: a
+//! How is this library wired? Read [`network`] and [`firmware`]: they are what a device's `main` does. The rest stands in for the world: a
 //! board, the cloud, the application, and in [`update()`] somebody who presses reset.
 
 mod board;
 mod cloud;
+mod kit;
+mod network;
 mod options;
+mod plan;
 mod report;
 mod screen;
 mod update;
 
-use std::io;
-use std::net::SocketAddr;
+use std::cell::RefCell;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -17,35 +19,22 @@ use anyhow::Context;
 use board::Board;
 use clap::Parser;
 use cloud::{Cloud, THING};
-use embedded_io_adapters::tokio_1::FromTokio;
+use network::{Records, Tcp, secure, sharing};
 use options::Options;
-use ota_core::agent::{Agent, Config, MAX_PAYLOAD_SIZE, Memory, Outcome};
-use ota_core::boot::{Image, SharedFlash};
+use ota_core::agent::{Agent, Config, Destination, MAX_PAYLOAD_SIZE, Memory, Outcome};
+use ota_core::boot::Images;
 use ota_core::command::Commands;
 use ota_core::driver::{Device, Local, run};
-use ota_core::mqtt::{self, EmbassyTimer, Mqtt, Open};
+use ota_core::geometry::ImageLayout;
+use ota_core::http::{Http, HttpConfig, Schemes};
+use ota_core::mqtt::{self, EmbassyTimer, Mqtt};
+use ota_core::open::{Endpoint, Open};
 use ota_core::policy::DefaultPolicy;
-use ota_core::transport::NoRanges;
 use ota_core::verify::{EcdsaP256, PublicKey, Rules};
 use report::{Report, Totals};
 use screen::Screen;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use update::Update;
-
-/// 1. The network: how to open a stream to the broker. Here plain TCP; on a device TLS over its TCP stack.
-struct Tcp(SocketAddr);
-
-impl Open for Tcp {
-    type Error = io::Error;
-    type Io<'s> = FromTokio<TcpStream>;
-
-    async fn open(&mut self) -> io::Result<FromTokio<TcpStream>> {
-        let stream = TcpStream::connect(self.0).await?;
-        stream.set_nodelay(true)?;
-        Ok(FromTokio::new(stream))
-    }
-}
 
 /// What the device lives in.
 struct World<'a> {
@@ -55,14 +44,42 @@ struct World<'a> {
     cloud: &'a Cloud,
 }
 
+/// 1. The network: how to open a stream to the broker, and to wherever the job's URL points. TLS needs the device's
+/// identity, memory for records, and random numbers. With memory for one connection only, both take turns with it.
+async fn network(
+    world: &World<'_>,
+    images: impl Images,
+    totals: &mut Totals,
+) -> anyhow::Result<Option<Outcome>> {
+    let Some(identity) = &world.cloud.identity else {
+        return firmware(world, images, Tcp, Tcp, totals).await;
+    };
+    let roots = [identity.root()?];
+    let (with_broker, with_files) = (identity.with_broker(&roots), identity.with_files(&roots));
+    let (mut one, mut two) = (Records::new(), Records::new());
+    if world.options.one_session.is_some() {
+        let pool = RefCell::new(one.buffers()?);
+        firmware(world, images, sharing(with_broker, &pool), sharing(with_files, &pool), totals).await
+    } else {
+        let (one, two) = (one.buffers()?, two.buffers()?);
+        firmware(world, images, secure(with_broker, one), secure(with_files, two), totals).await
+    }
+}
+
 /// One life of the device, from reset to reset (`None`: to a power cut). Its memory is vectors; a device has arrays.
-async fn firmware(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Option<Outcome>> {
+async fn firmware(
+    world: &World<'_>,
+    images: impl Images,
+    to_broker: impl Open,
+    to_files: impl Open,
+    totals: &mut Totals,
+) -> anyhow::Result<Option<Outcome>> {
     let &World { options, update, board, cloud } = world;
 
-    // 2. The flash: one device here, with both slots and the journal in it. Only the layout knows the boot mode.
-    let flash = SharedFlash::new(&board.flash);
-    let images = Image::new(flash, flash, board.layout)?;
-    let journal = board.journal(flash)?;
+    // 2. The journal, and where the images lie. Only the layouts know the boot mode.
+    let journal = board.journal()?;
+    let layouts = board.plan.layouts();
+    let destinations = destinations(board);
 
     // 3. The keys: whose jobs are believed, and (where given) whose images.
     let certificate = update.job_key.certificate_der("Laptop Inc.");
@@ -71,23 +88,36 @@ async fn firmware(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Opti
         update.image_keys.iter().map(|der| PublicKey::spki(der)).collect::<Result<Vec<_>, _>>()?;
     let rules = Rules { job: EcdsaP256::new(&job_keys)?, image_keys: &image_keys, reset_vector: None };
 
-    // 4. The MQTT client, with room for a block and for a job document of up to 2 KiB.
+    // 4. The MQTT client, with room for a block and for a job document of up to 2 KiB, and the ranges over HTTP, with
+    //    room for the head of an answer and for a URL. Plain http is for tests, as here where TLS is switched off.
     let mut rx = vec![0; mqtt::rx_size(options.block_size as usize, 2048)];
     let mut tx = vec![0; mqtt::tx_size(MAX_PAYLOAD_SIZE, 4, 0)];
-    let connector = Mqtt::new(Tcp(cloud.broker), mqtt::Config::new(THING), &mut rx, &mut tx)?;
+    let (host, port) = (cloud.broker.ip().to_string(), cloud.broker.port());
+    let (broker, schemes) = match cloud.identity {
+        Some(_) => (Endpoint::tls(&host, port), Schemes::HttpsOnly),
+        None => (Endpoint::plain(&host, port), Schemes::InsecureHttpForTests),
+    };
+    let connector = Mqtt::new(to_broker, mqtt::Config::new(THING, broker), &mut rx, &mut tx)?;
+    let (mut head, mut url) = ([0; 2048], [0; 2048]);
+    let http = HttpConfig { schemes, ..HttpConfig::default() };
+    let ranges = Http::new(to_files, http, &mut head, &mut url)?;
 
     // 5. The agent and its memory.
-    let layouts = [board.layout];
     let mut config = Config::new(THING, &layouts);
+    config.destinations = &destinations;
     config.block_size = options.block_size;
-    config.blocks_per_second = options.rate;
+    config.blocks_per_second = options.blocks_per_second;
+    config.planes = options.planes();
+    config.one_session_ms = options.one_session;
     config.timing = options.timing();
+    config.useless_max = options.useless_max();
     config.seed = totals.boots;
-    let mut strings = [0; Memory::STRINGS];
-    let mut blocks = vec![0; Memory::block_bytes(&board.layout, options.block_size)];
-    let mut sectors = vec![0; Memory::sector_bytes(&board.layout)];
+    let mut strings = [0; Memory::STRINGS_WITH_URL];
+    let most = |bytes: &dyn Fn(&ImageLayout) -> usize| layouts.iter().map(bytes).max().unwrap_or(0);
+    let mut blocks = vec![0; most(&|layout| Memory::block_bytes(layout, options.block_size))];
+    let mut sectors = vec![0; most(&|layout| Memory::sector_bytes(layout))];
     let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
-    let mut agent = Agent::new(config, memory)?;
+    let mut agent = Agent::new(&config, memory)?;
 
     // 6. The application: may we (policy), what happens (observer), and its own words (commands).
     let commands = &Commands::new();
@@ -95,9 +125,8 @@ async fn firmware(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Opti
     let local = Local::new(images, journal, rules, DefaultPolicy, screen);
 
     // 7. Run until the device has to be reset. Dropping the future, as a power cut does here, is legal anywhere.
-    let mut buffer = [0; MAX_PAYLOAD_SIZE];
-    let (ranges, block) = (NoRanges, &mut [][..]);
-    let (timer, buffer) = (EmbassyTimer, &mut buffer[..]);
+    let (mut buffer, mut block) = ([0; MAX_PAYLOAD_SIZE], vec![0; options.block_size as usize]);
+    let (timer, buffer, block) = (EmbassyTimer, &mut buffer[..], &mut block[..]);
     let mut device = Device { connector, ranges, local, timer, commands, buffer, block };
     let outcome = tokio::select! {
         outcome = run(&mut agent, &mut device) => Some(outcome),
@@ -111,11 +140,33 @@ async fn firmware(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Opti
     Ok(outcome)
 }
 
+/// Flash, network, firmware: a board has one image or two. A firmware knows which, and writes one of these lines.
+async fn power_on(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Option<Outcome>> {
+    let mut images = world.board.images()?.into_iter();
+    match (images.next(), images.next()) {
+        (Some(application), None) => network(world, application, totals).await,
+        (Some(application), Some(secure)) => network(world, (application, secure), totals).await,
+        (None, _) => anyhow::bail!("a board without images"),
+    }
+}
+
+/// Which file goes where: the number of a file is the number of its image, and its program must be linked for that slot.
+fn destinations(board: &Board) -> Vec<Destination> {
+    let destination = |(number, image): (usize, &plan::ImagePlan)| Destination {
+        file_type: None,
+        file_id: Some(number as u8),
+        image: number as u8,
+        reset_vector: image.reset_vector,
+    };
+    board.plan.images.iter().enumerate().map(destination).collect()
+}
+
 /// A whole update: power on, boot, run, reset, until the job is over. An error too when it did not end as asked for.
 async fn update(options: &Options) -> anyhow::Result<()> {
     let started = Instant::now();
-    let update = &Update::new(options)?;
-    let board = &Board::new(options, update)?;
+    let plan = plan::Plan::new(options)?;
+    let update = &Update::new(options, &plan)?;
+    let board = &Board::new(options, plan, update)?;
     let mut totals = Totals::default();
     let mut end = Cloud::remembered(options, update);
     if end.is_none() {
@@ -124,17 +175,18 @@ async fn update(options: &Options) -> anyhow::Result<()> {
         loop {
             board.boot()?;
             totals.boots += 1;
-            match firmware(&world, &mut totals).await? {
+            match power_on(&world, &mut totals).await? {
                 Some(Outcome::Reset) => totals.reboots += 1,
                 Some(Outcome::Stopped) => break,
                 None => {}
             }
         }
         end = cloud.end();
+        totals.http_bytes = cloud.http_bytes();
     }
     let end = &end.context("the device stopped before its job was over")?;
     // What runs is what runs after yet another power cycle.
-    let running = board.boot()?.running.unwrap_or_default();
+    let running = board.boot()?.iter().filter_map(|image| image.running).collect();
     let report = Report { options, update, board, totals: &totals, end, running, time: started.elapsed() };
     report.tell()
 }

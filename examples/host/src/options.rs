@@ -6,14 +6,17 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use ota_core::agent::Timing;
+use ota_core::agent::{Plane, Timing};
 use ota_core::geometry::BootMode;
 use ota_core::version::Version;
 use ota_sim::aws::FaultRates;
+use ota_sim::https::{HttpFaults, StreamFaults};
+
+use crate::kit::{BootloaderSize, Kit, PolicyName, SecondaryPlace};
 
 /// A whole over-the-air update on this computer: cloud, broker, flash and bootloader included.
 ///
-/// A device that runs version 0.9.0 is offered an update by an AWS IoT stand-in, downloads it over MQTT, verifies it, has
+/// A device that runs version 0.9.0 is offered an update by an AWS IoT stand-in, downloads it over MQTT or HTTPS, verifies it, has
 /// MCUboot (a model of it) install it, tests itself, confirms and reports. Exit status 0: the update ended as --expect says.
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
@@ -24,9 +27,9 @@ pub(crate) struct Options {
     /// The key --image is signed with, P-256, private or public half. Without it the bootloader checks hashes only
     #[arg(long, value_name = "PEM", requires = "image")]
     pub(crate) image_key: Option<PathBuf>,
-    /// Bytes of program in the made-up update
-    #[arg(long, value_name = "BYTES", default_value = "1048576", value_parser = number)]
-    pub(crate) size: u32,
+    /// Bytes of program in the made-up update. Default: 1048576, or what the slot has room for
+    #[arg(long, value_name = "BYTES", value_parser = number)]
+    pub(crate) size: Option<u32>,
     /// Version of the made-up update
     #[arg(long, default_value = "1.0.0", value_parser = version)]
     pub(crate) version: Version,
@@ -35,14 +38,55 @@ pub(crate) struct Options {
     pub(crate) block_size: u32,
     /// Blocks the device asks for in a second at most (AWS IoT delivers 100); 0: as many as it can take
     #[arg(long, value_name = "BLOCKS", default_value_t = 1000)]
-    pub(crate) rate: u16,
-    /// How the bootloader installs an update
-    #[arg(long, value_enum, default_value_t = Mode::SwapMove)]
-    pub(crate) boot_mode: Mode,
+    pub(crate) blocks_per_second: u16,
+    /// Data planes the job offers
+    #[arg(long, value_enum, default_value_t = Protocol::Mqtt)]
+    pub(crate) protocol: Protocol,
+    /// The plane the device takes first where both are offered. Default: mqtt; http where only --http-fault is given
+    #[arg(long, value_enum, value_name = "PLANE")]
+    pub(crate) prefer: Option<Preferred>,
+    /// TLS with broker and file server, with certificates made for this run; off also with --broker
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_value = "on", default_missing_value = "on")]
+    pub(crate) tls: Switch,
+    /// Memory for one TLS connection only: MQTT is left for at most so long while a range comes over HTTP
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub(crate) one_session: Option<u32>,
+    /// How long a presigned URL is good for
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    pub(crate) url_expires: u64,
+    /// The file server closes the connection after so many bytes of one answer
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) range_limit: Option<u64>,
+    /// Blocks and files leave the cloud no faster than this
+    #[arg(long, value_name = "BYTES_PER_S")]
+    pub(crate) rate: Option<u32>,
+    /// die-at=PERCENT: once so much of the file was sent as blocks, no more of it comes over MQTT
+    #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
+    pub(crate) mqtt_fault: StreamFaults,
+    /// die-at=PERCENT: the file server is gone once so much was served; and for each of the first requests one of status=N,
+    /// busy=SECONDS, redirect=URL, close=BYTES, stall=BYTES, size=BYTES, ignore-range, chunked, encoded, connection-close,
+    /// etag, expired
+    #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
+    pub(crate) http_fault: HttpFaults,
+    /// A kit instead of a flash of --slot-size and so on: its flashes, its map, its bootloader
+    #[arg(long, value_enum, ignore_case = true, conflicts_with_all = ["slot_size", "sector_size", "write_size", "erased"])]
+    pub(crate) kit: Option<Kit>,
+    /// Where the secondary slot of a PSoC 62 lies; a PSoC 64 has its policy
+    #[arg(long, value_enum, default_value_t = SecondaryPlace::External)]
+    pub(crate) secondary: SecondaryPlace,
+    /// Bytes the bootloader of a PSoC 62 takes
+    #[arg(long, value_enum, default_value_t = BootloaderSize::Small)]
+    pub(crate) bootloader: BootloaderSize,
+    /// The policy a PSoC 64 was provisioned with
+    #[arg(long, value_enum, default_value_t = PolicyName::Tfm)]
+    pub(crate) policy: PolicyName,
+    /// How the bootloader installs an update. Default: swap-move; on a kit overwrite, or what its policy says
+    #[arg(long, value_enum)]
+    pub(crate) boot_mode: Option<Mode>,
     /// What comes of the new image's self test; a test that hangs is given up after 2 s
     #[arg(long, value_enum, default_value_t = SelfTest::Pass)]
     pub(crate) self_test: SelfTest,
-    /// Faults on block messages in percent, e.g. loss=20,dup=10,reorder=20,flip=1 (also: truncate)
+    /// Faults on block messages of MQTT in percent, e.g. loss=20,dup=10,reorder=20,flip=1 (also: truncate)
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
     pub(crate) fault: Faults,
     /// Cut the power in the middle of the device's flash operation of this number, then boot and resume. The first is 0;
@@ -98,7 +142,7 @@ impl Options {
             request_ms: 2_000,
             block_ms: 250,
             retry_ms: 100,
-            retry_max_ms: 2_000,
+            retry_max_ms: 1_000,
             ..Timing::DEFAULT
         };
         let mut timing = if self.broker.is_none() { quick } else { Timing::DEFAULT };
@@ -108,6 +152,29 @@ impl Options {
         timing
     }
 
+    /// Requests in a row without a block before a plane is given up.
+    pub(crate) fn useless_max(&self) -> u8 {
+        if self.broker.is_none() { 8 } else { 16 }
+    }
+
+    /// Whether the device speaks TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.tls == Switch::On && self.broker.is_none()
+    }
+
+    /// The data planes in the order the device takes them.
+    pub(crate) fn planes(&self) -> &'static [Plane] {
+        let only_http_fails =
+            self.http_fault != HttpFaults::default() && self.mqtt_fault == StreamFaults::default();
+        match (self.protocol, self.prefer) {
+            (Protocol::Mqtt, _) => &[Plane::Mqtt],
+            (Protocol::Http, _) => &[Plane::Http],
+            (Protocol::Both, Some(Preferred::Http)) => &[Plane::Http, Plane::Mqtt],
+            (Protocol::Both, None) if only_http_fails => &[Plane::Http, Plane::Mqtt],
+            (Protocol::Both, Some(Preferred::Mqtt) | None) => &[Plane::Mqtt, Plane::Http],
+        }
+    }
+
     /// The broker's address, where it is not our own.
     pub(crate) fn broker_address(&self) -> anyhow::Result<Option<SocketAddr>> {
         use std::net::ToSocketAddrs;
@@ -115,6 +182,31 @@ impl Options {
         let mut found = text.to_socket_addrs().with_context(|| format!("--broker {text}"))?;
         found.next().with_context(|| format!("--broker {text}: no such host")).map(Some)
     }
+}
+
+/// Data planes a job offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    /// Streams over MQTT
+    Mqtt,
+    /// Ranges of a file behind a presigned URL
+    Http,
+    /// Either; one goes on where the other gives up
+    Both,
+}
+
+/// The plane that comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Preferred {
+    Mqtt,
+    Http,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
 }
 
 /// How the bootloader installs an update, in MCUboot's words.

@@ -1,41 +1,40 @@
 //! The first half of a step: an input is applied to what the agent knows.
 
-use super::blocks::Arrived;
 use super::fetch::Sector;
 use super::{
-    Action, Agent, Call, Failure, Input, Link, Message, Outcome, Publication, Report, Request, State,
-    Subscription,
+    Action, Agent, Call, Failure, Input, Link, Message, Publication, Report, Request, State, Subscription,
 };
 use crate::policy::Drop;
 use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
 impl Agent<'_> {
+    #[inline(never)]
     pub(super) fn absorb(&mut self, now: u64, input: Input<'_>) {
-        let doing = self.doing.take();
-        match (doing, input) {
+        match (&self.doing, input) {
             (_, Input::Start) => self.started(now),
-            (_, Input::ActionLost) => self.action_lost(now, doing),
+            (_, Input::ActionLost) => self.action_lost(now),
             (Some(Action::Receive { .. }), Input::Message(message)) => self.message(now, message),
             (Some(Action::Receive { .. } | Action::Pause { .. }), Input::Timeout | Input::Done) => {}
             (Some(Action::Receive { .. } | Action::Pause { .. }), Input::Command(command)) => {
                 self.command(now, command)
             }
-            (Some(Action::Write(part)), Input::Done) => self.part_held(&part),
             (Some(Action::Write(_)), Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
-            (Some(Action::Compare(part)), Input::Compared(compared)) => self.part_compared(&part, compared),
+            (Some(Action::Compare(part)), Input::Compared(compared)) => {
+                self.part_compared(part.to, part.hash, compared);
+            }
             (Some(Action::Compare(_) | Action::Erase { .. }), Input::Failed(Failure::Flash(error))) => {
                 self.flash_failed(error)
             }
-            (Some(Action::Erase { sector, .. }), Input::Done) => self.fetch.put_sector(sector, Sector::Open),
-            (Some(Action::Hash { to, .. }), Input::Done) => self.fetch.hashed = to,
+            (&Some(Action::Erase { sector, .. }), Input::Done) => self.fetch.put_sector(sector, Sector::Open),
+            (Some(Action::Hash { to, .. }), Input::Done) => self.fetch.hashed = *to,
             (Some(Action::Hash { .. }), Input::Failed(Failure::Flash(error))) => {
                 self.fail(Reason::FlashFailed, error as u32)
             }
             (Some(Action::Record), Input::Done) => self.statistics.records += 1,
             // A journal that fails costs what it would have saved, nothing else.
             (Some(Action::Record), Input::Failed(_)) => {}
-            (Some(Action::Inspect { image }), Input::Boot(state)) => self.inspected(image, Some(state)),
-            (Some(Action::Inspect { image }), Input::Failed(_)) => self.inspected(image, None),
+            (&Some(Action::Inspect { image }), Input::Boot(state)) => self.inspected(image, Some(state)),
+            (&Some(Action::Inspect { image }), Input::Failed(_)) => self.inspected(image, None),
             (Some(Action::Load), Input::Loaded(record)) => self.loaded(now, record),
             (Some(Action::Load), Input::Failed(_)) => self.loaded(now, None),
             (Some(Action::Connect), Input::Done) => self.linked(now),
@@ -49,9 +48,9 @@ impl Agent<'_> {
             }
             (Some(Action::OpenRange(_)), Input::Done) => {}
             (Some(Action::CloseRange), Input::Done) => self.range_closed(),
-            (Some(Action::Subscribe(subscription)), Input::Done) => self.subscribed(now, subscription),
-            (Some(Action::Publish(publication)), Input::Done) => self.published(now, publication),
-            (Some(Action::Publish(publication)), Input::Failed(Failure::Refused)) => {
+            (&Some(Action::Subscribe(subscription)), Input::Done) => self.subscribed(now, subscription),
+            (&Some(Action::Publish(publication)), Input::Done) => self.published(now, publication),
+            (&Some(Action::Publish(publication)), Input::Failed(Failure::Refused)) => {
                 self.refused(now, publication)
             }
             (
@@ -64,7 +63,7 @@ impl Agent<'_> {
                 ),
                 Input::Failed(Failure::Link | Failure::Refused),
             ) => self.link_lost(now),
-            (Some(Action::Consult(question)), Input::Answer(answer)) => self.answer(now, question, answer),
+            (&Some(Action::Consult(question)), Input::Answer(answer)) => self.answer(now, question, answer),
             (Some(Action::Verify { .. }), Input::Verified(token)) => self.verified(now, token),
             (Some(Action::Verify { .. }), Input::Failed(Failure::Verify(error))) => {
                 // What does not verify now never will: the next try starts from an erased slot.
@@ -84,7 +83,6 @@ impl Agent<'_> {
             (Some(Action::Withdraw { .. }), Input::Failed(_)) => self.withdrawn(now, None),
             (Some(Action::Confirm { .. }), Input::Done) => self.confirmed_one(),
             (Some(Action::Confirm { .. }), Input::Failed(_)) => self.confirm_failed(),
-            (Some(Action::Finish(outcome)), _) => self.doing = Some(Action::Finish(outcome)),
             // Not legal for the outstanding action: counted, and the action is planned again.
             (_, _unexpected) => self.statistics.unexpected += 1,
         }
@@ -92,19 +90,20 @@ impl Agent<'_> {
 
     fn started(&mut self, now: u64) {
         self.booted_at = now;
+        self.doing = None;
         self.state = State::Booting { inspected: 0 };
         self.link = Link::Down { at: now, tries: 0 };
         self.call = Call::None;
         self.hand = None;
         self.record_due = false;
         self.tokens = [const { None }; super::MAX_IMAGES];
-        self.fetch.identity = None;
+        self.fetch.begun = false;
         self.resume = None;
     }
 
     /// The driver was dropped in the middle of an action. The message in hand, the link and the digest went with it.
-    fn action_lost(&mut self, now: u64, doing: Option<Action>) {
-        match doing {
+    fn action_lost(&mut self, now: u64) {
+        match self.doing {
             Some(Action::Write(_)) => self.distrust_hand(true),
             // Whether it was recorded is not known: once more costs one write.
             Some(Action::Record) => self.record_due = true,
@@ -137,7 +136,7 @@ impl Agent<'_> {
         if let State::Judging { file, .. } = self.state {
             self.state = State::Judging { file, question: None };
         }
-        if self.state == State::Custom {
+        if matches!(self.state, State::Custom) {
             // Its document went with the message: ask for it again.
             self.leave_alone(now);
         }
@@ -147,9 +146,8 @@ impl Agent<'_> {
 
     fn message(&mut self, now: u64, message: &Message<'_>) {
         match *message {
-            Message::Block { stream, file_id, block_id, data } => {
-                self.block(now, Arrived { stream: Some(stream), file_id, block_id, data });
-            }
+            // The step itself has taken it in.
+            Message::Block { .. } => {}
             Message::Described { job_id, token, ref answer } => self.described(now, job_id, token, answer),
             Message::DescribeRejected { job_id, ref rejected } => {
                 self.describe_rejected(now, job_id, rejected)
@@ -221,9 +219,9 @@ impl Agent<'_> {
                 }
                 self.fetch.asked();
                 self.fetch.due = now + u64::from(self.config.timing.block_ms);
-                let pace = u64::from(self.fetch.request.count) * 1000;
+                let pace = self.fetch.request.count.saturating_mul(1000);
                 self.fetch.paced =
-                    now + pace.checked_div(u64::from(self.config.blocks_per_second)).unwrap_or(0);
+                    now + u64::from(pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0));
             }
         }
     }
@@ -286,16 +284,6 @@ impl Agent<'_> {
             | State::Confirming { .. }
             | State::Resetting
             | State::Stopped => None,
-        }
-    }
-
-    /// What the agent finishes with, if it has.
-    pub(super) fn outcome(&self) -> Option<Outcome> {
-        match (self.doing, self.state) {
-            (Some(Action::Finish(outcome)), _) => Some(outcome),
-            (_, State::Stopped) => Some(Outcome::Stopped),
-            (_, State::Resetting) => Some(Outcome::Reset),
-            (_, _) => None,
         }
     }
 }

@@ -14,18 +14,11 @@ const MAX_FLASH_FAILURES: u8 = 3;
 /// Where the reset vector stands behind the header: the second word of the vector table (Armv7-M, B1.5.3).
 const RESET_VECTOR: usize = 4;
 
-/// A block as it arrived.
-pub(super) struct Arrived<'m> {
-    /// The stream it came from; `None`: the open range.
-    pub(super) stream: Option<&'m str>,
-    pub(super) file_id: u32,
-    pub(super) block_id: u32,
-    pub(super) data: &'m [u8],
-}
-
 impl<'a> Agent<'a> {
-    /// A block arrived. Order of checks: stream and file, within what was asked, length, still missing.
-    pub(super) fn block(&mut self, now: u64, block: Arrived<'_>) {
+    /// A block arrived, of this file of a stream or from the open range. Order of checks: stream and file, within what was
+    /// asked, length, still missing.
+    #[inline]
+    pub(super) fn block(&mut self, now: u64, stream: Option<&str>, file_id: u32, block: u32, data: &[u8]) {
         let (file, judging) = match self.state {
             State::Judging { file, .. } => (file, true),
             State::Downloading { file } => (file, false),
@@ -46,39 +39,40 @@ impl<'a> Agent<'a> {
             | State::Resetting
             | State::Stopped => return self.drop_message(Drop::Late),
         };
-        if let Some(stream) = block.stream {
+        if let Some(stream) = stream {
             if stream.as_bytes() != self.arena.get(self.job.stream) {
                 return self.drop_message(Drop::Unknown);
             }
-            if block.file_id != u32::from(self.job.file(file).id) {
+            if file_id != u32::from(self.job.file(file).id) {
                 return self.drop_message(Drop::WrongFile);
             }
         }
         // What an earlier life asked for may still arrive: only the file's first block is judged.
-        let judged = !judging || block.block_id == 0;
-        if block.block_id >= self.fetch.block_count || !self.fetch.was_asked(block.block_id) || !judged {
+        let judged = !judging || block == 0;
+        if !self.fetch.was_asked(block) || !judged {
             return self.drop_message(Drop::OutOfWindow);
         }
-        let (from, to) = self.fetch.block_range(block.block_id);
-        if block.data.len() != (to - from) as usize {
+        let (from, to) = self.fetch.block_range(block);
+        if data.len() != (to - from) as usize {
             return self.drop_message(Drop::WrongLength);
         }
-        if !self.fetch.is_missing(block.block_id) {
+        if !self.fetch.is_missing(block) {
             self.statistics.duplicates = self.statistics.duplicates.saturating_add(1);
             return self.drop_message(Drop::Duplicate);
         }
-        if self.fetch.arrived(block.block_id) {
+        if self.fetch.arrived(block) {
             self.fetch.shrink();
         }
         self.fetch.due = now + u64::from(self.config.timing.block_ms);
         self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
-        self.hand = Some(Hand { block: block.block_id, done: 0, blank: false });
+        self.hand = Some(Hand { block, at: from, len: to - from, done: 0, blank: false });
         if judging {
-            self.judge(file, block.data);
+            self.judge(file, data);
         }
     }
 
     /// The first block is in hand: is this an image we want? Nothing is touched yet.
+    #[inline(never)]
     fn judge(&mut self, file: u8, data: &[u8]) {
         let held = self.job.file(file);
         match judge_header(data, held.size, self.config.reset_vector(held.image)) {
@@ -116,12 +110,12 @@ impl<'a> Agent<'a> {
         };
         let index = index as u8;
         let file = self.job.file(index);
-        self.fetch.start(self.job.digest, index, file.size);
+        self.fetch.start(index, file.size);
         self.cleared = false;
         let Some(layout) = self.layout(file.image) else { return self.fail(Reason::NoDestination, 0) };
         if index < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
-        } else if let Some(resume) = self.resume.take_if(|r| r.identity == self.job.digest && r.file == index)
+        } else if let Some(resume) = self.resume.take_if(|r| r.identity == self.job.digest && r.file() == index)
         {
             self.fetch.restore(resume.front, &resume.window, layout);
             if layout.secondary().reprogram() == Reprogram::Forbidden && !layout.secondary().rewrite() {
@@ -166,62 +160,67 @@ impl<'a> Agent<'a> {
         tokens().all(|one| {
             tokens().all(|other| {
                 let needed = one.dependency(other.image());
-                one.image() == other.image() || needed.is_some_and(|version| version <= other.info().version)
+                one.image() == other.image() || needed.is_some_and(|version| version <= other.version())
             })
         })
     }
 
     /// The next part of the block in hand: within one sector.
     pub(super) fn part(&self, hand: &Hand, image: u8, layout: &ImageLayout) -> (u32, Part) {
-        let (from, to) = self.fetch.block_range(hand.block);
-        let at = from + hand.done;
+        let at = hand.at.saturating_add(hand.done);
         let offset = layout.image_offset();
         let sector = layout.secondary().sector_of(at.saturating_add(offset));
         let sector_end = layout.secondary().sector_range(sector).end.saturating_sub(offset);
-        let len = to.min(sector_end).saturating_sub(at);
-        let to = hand.done.saturating_add(len);
-        (sector, Part { image, at, from: hand.done, to, hash: self.fetch.hashed == at })
+        let to = hand.len.min(sector_end.saturating_sub(hand.at));
+        (sector, self.part_to(hand, image, to))
     }
 
-    /// Flash holds the part in hand.
-    pub(super) fn part_held(&mut self, part: &Part) {
-        let Some(mut hand) = self.hand else { return };
-        let len = part.to - part.from;
-        if part.hash {
-            self.fetch.hashed += len;
+    /// The part of the block in hand from what flash holds of it to `to`.
+    #[inline]
+    pub(super) fn part_to(&self, hand: &Hand, image: u8, to: u32) -> Part {
+        let at = hand.at.saturating_add(hand.done);
+        Part { image, at, from: hand.done, to, hash: self.fetch.hashed == at }
+    }
+
+    /// Flash holds the block in hand up to `to`; `hash`: and the digest ran over that.
+    #[inline]
+    pub(super) fn part_held(&mut self, to: u32, hash: bool) {
+        let Some(hand) = &mut self.hand else { return };
+        if hash {
+            self.fetch.hashed += to - hand.done;
         }
         self.failures = 0;
-        hand.done += len;
-        hand.blank = false;
-        let (from, to) = self.fetch.block_range(hand.block);
-        if hand.done < to - from {
-            self.hand = Some(hand);
+        (hand.done, hand.blank) = (to, false);
+        if to < hand.len {
             return;
         }
+        let block = hand.block;
         self.hand = None;
-        self.fetch.hold(hand.block);
-        let held = self.fetch.block_count - self.fetch.missing_count;
-        if self.fetch.unrecorded >= self.config.record_blocks.max(1) || self.fetch.is_complete() {
-            self.record_due = true;
-        }
-        let every = u32::from(self.config.progress_blocks);
-        // The first one tells the console early that the job runs.
-        if every != 0 && (held == 1 || held.is_multiple_of(every)) && !self.fetch.is_complete() {
-            self.progress_due = true;
-        }
+        self.fetch.hold(block);
         if self.fetch.is_complete() {
+            self.record_due = true;
             self.fetch.forget_requests();
             self.state = State::Verifying { file: self.fetch.file, stage: Stage::New, question: None };
+            return;
+        }
+        if self.fetch.unrecorded >= self.config.record_blocks.max(1) {
+            self.record_due = true;
+        }
+        let held = self.fetch.block_count - self.fetch.missing_count;
+        let every = u32::from(self.config.progress_blocks);
+        // The first one tells the console early that the job runs.
+        if every != 0 && (held == 1 || held.is_multiple_of(every)) {
+            self.progress_due = true;
         }
     }
 
     /// How the part in hand compares with flash.
-    pub(super) fn part_compared(&mut self, part: &Part, compared: Compared) {
+    pub(super) fn part_compared(&mut self, to: u32, hash: bool, compared: Compared) {
         let Some((sector, mut hand)) = self.sector_in_hand() else { return };
         let Some(layout) = self.layout_in_hand() else { return };
         let secondary = layout.secondary();
         match compared {
-            Compared::Equal => self.part_held(part),
+            Compared::Equal => self.part_held(to, hash),
             Compared::Blank if secondary.reprogram() == Reprogram::Allowed || secondary.rewrite() => {
                 hand.blank = true;
                 self.hand = Some(hand);
@@ -273,8 +272,7 @@ impl<'a> Agent<'a> {
     /// `writing`: one more part may have been written.
     pub(super) fn distrust_hand(&mut self, writing: bool) {
         if let (Some((sector, hand)), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) {
-            let (from, _) = self.fetch.block_range(hand.block);
-            let first = layout.secondary().sector_of(from.saturating_add(layout.image_offset()));
+            let first = layout.secondary().sector_of(hand.at.saturating_add(layout.image_offset()));
             for sector in first..sector.saturating_add(u32::from(writing)) {
                 if self.fetch.sector(sector) == Sector::Open {
                     self.fetch.put_sector(sector, Sector::Untrusted);
@@ -295,10 +293,7 @@ impl Fetch<'_> {
     /// Where a torn unit must not be programmed again, an untrusted sector with a missing place is given up at once.
     fn give_up_torn(&mut self, layout: &ImageLayout) {
         for sector in 0..layout.secondary().sector_count() {
-            let range = layout.secondary().sector_range(sector);
-            let offset = layout.image_offset();
-            let from = range.start.saturating_sub(offset).min(self.size);
-            let to = range.end.saturating_sub(offset).min(self.size);
+            let (from, to) = self.sector_bytes(sector, layout);
             if self.sector(sector) == Sector::Untrusted
                 && self.blocks_of_bytes(from, to).any(|block| self.is_missing(block))
             {

@@ -3,6 +3,7 @@
 use super::MAX_IMAGES;
 use super::fetch::{WINDOW_BLOCKS, sector_memory};
 use crate::bitmap;
+use crate::bytes::unit_count;
 use crate::geometry::ImageLayout;
 use crate::version::Version;
 use crate::wire::{Format, ThingName};
@@ -192,7 +193,7 @@ impl<'a> Config<'a> {
             if !self.block_size.is_multiple_of(secondary.write_size()) {
                 return Err(ConfigError::BlockSize);
             }
-            if memory.blocks.len() < bitmap::size(image.max_image_size().div_ceil(self.block_size)) {
+            if memory.blocks.len() < bitmap::size(unit_count(image.max_image_size(), self.block_size)) {
                 return Err(ConfigError::BlockMemory);
             }
             if memory.sectors.len() < sector_memory(secondary.sector_count()) {
@@ -222,7 +223,7 @@ impl Memory<'_> {
 
     /// Bytes of block bitmap for the largest file of `image`.
     pub const fn block_bytes(image: &ImageLayout, block_size: u32) -> usize {
-        bitmap::size(image.max_image_size().div_ceil(block_size))
+        bitmap::size(unit_count(image.max_image_size(), block_size))
     }
 
     /// Bytes of sector memory for `image`.

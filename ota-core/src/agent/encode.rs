@@ -1,15 +1,18 @@
 //! What the agent publishes and subscribes to, as topics and bytes.
 
 use super::{Agent, Publication, Report, Request, State, Subscription};
-use crate::status::{Line, Reason};
+use crate::status::Reason;
 use crate::transport::Qos;
+use crate::version::Version;
 use crate::wire::topic::MAX_TOPIC_SIZE;
-use crate::wire::{
-    EncodeError, GetStream, JobStatus, Topic, TopicError, Update, encode_describe, encode_update,
-};
+use crate::wire::update::encode_update_with;
+use crate::wire::writer::Writer;
+use crate::wire::{EncodeError, GetStream, JobStatus, Topic, TopicError, Update, encode_describe};
 
-/// Most status detail pairs of one update (AWS IoT Jobs limits).
-const MAX_DETAILS: usize = 10;
+/// Room for a client token: ten digits, a colon, eight digits.
+pub(super) const TOKEN_SIZE: usize = 24;
+/// Room for a reason with those of both planes.
+const REASON_SIZE: usize = 112;
 
 /// Room a payload needs, bytes: the application's own pairs decide.
 pub const MAX_PAYLOAD_SIZE: usize = 1536;
@@ -88,31 +91,28 @@ impl Agent<'_> {
         let thing = self.config.thing_name;
         let (target, len, qos) = match publication {
             Publication::Jobs(request) => {
-                let token = self.token(self.next_token);
-                let (target, len) = match request {
-                    Request::Next { document } => {
-                        (Topic::DescribeNext, encode_describe(payload, token.as_str(), *document, None)?)
-                    }
-                    Request::Held { document } => (
-                        Topic::Describe(self.job_id()),
-                        encode_describe(payload, token.as_str(), *document, None)?,
-                    ),
-                    Request::Report(report) => {
-                        (Topic::Update(self.job_id()), self.encode_report(*report, token.as_str(), payload)?)
-                    }
+                let mut token = [0; TOKEN_SIZE];
+                let token = self.token(self.next_token, &mut token);
+                let (target, document) = match *request {
+                    Request::Next { document } => (Topic::DescribeNext, Some(document)),
+                    Request::Held { document } => (Topic::Describe(self.job_id()), Some(document)),
+                    Request::Report(_) => (Topic::Update(self.job_id()), None),
+                };
+                let len = match (document, *request) {
+                    (None, Request::Report(report)) => self.encode_report(report, token, payload)?,
+                    (document, _) => encode_describe(payload, token, document.unwrap_or(true), None)?,
                 };
                 (target, len, Qos::AtLeastOnce)
             }
             Publication::Progress => {
                 let (held, total) = self.progress();
-                let receive = Line::<24>::format(format_args!("{held}/{total}"));
-                let len = self.encode_update(
-                    JobStatus::InProgress,
-                    &[("receive", receive.as_str())],
-                    None,
-                    None,
-                    payload,
-                )?;
+                let mut receive = [0; TOKEN_SIZE];
+                let mut writer = Writer::new(&mut receive);
+                writer.decimal(held.into());
+                writer.byte(b'/');
+                writer.decimal(total.into());
+                let pairs = [("receive", writer.into_str()?)];
+                let len = self.encode_update(JobStatus::InProgress, &pairs, None, payload)?;
                 (Topic::Update(self.job_id()), len, Qos::AtMostOnce)
             }
             Publication::Blocks => {
@@ -136,89 +136,93 @@ impl Agent<'_> {
     fn encode_report(&self, report: Report, token: &str, payload: &mut [u8]) -> Result<usize, EncodeError> {
         // The version that did the download, until the job ends: the new image's own would make the next boot take the
         // new image for the old one (DESIGN.md, "updatedBy").
-        let updated_by = self.job.updated_by.unwrap_or_else(|| self.running_version().word());
-        let updated_by = Line::<16>::format(format_args!("{updated_by:#x}"));
-        let updated_by = ("updatedBy", updated_by.as_str());
-        let token = Some(token);
-        let version = self.job.version;
-        match report {
-            Report::Ready => self.encode_update(
-                JobStatus::InProgress,
-                &[("self_test", "ready"), updated_by],
-                version,
-                token,
-                payload,
-            ),
-            Report::Active => self.encode_update(
-                JobStatus::InProgress,
-                &[("self_test", "active"), updated_by],
-                version,
-                token,
-                payload,
-            ),
-            Report::Succeeded => {
-                let reason = match self.state {
-                    State::Confirmed { custom: true } => Line::<48>::format(format_args!("accepted")),
-                    _image => Line::<48>::format(format_args!("accepted v{}", self.running_version())),
-                };
-                self.encode_update(
-                    JobStatus::Succeeded,
-                    &[("reason", reason.as_str()), updated_by],
-                    version,
-                    token,
-                    payload,
-                )
+        let mut updated_by = [0; TOKEN_SIZE];
+        let mut writer = Writer::new(&mut updated_by);
+        writer.str("0x");
+        writer.hexadecimal(self.job.updated_by.unwrap_or_else(|| self.running_version().word()), 1);
+        let updated_by = ("updatedBy", writer.into_str()?);
+
+        let mut text = [0; REASON_SIZE];
+        let mut writer = Writer::new(&mut text);
+        let (status, name) = match (report, self.state) {
+            (Report::Ready, _) => {
+                writer.str("ready");
+                (JobStatus::InProgress, "self_test")
             }
-            Report::Ended => {
-                let State::Failed { reason, rejected, detail } = self.state else {
-                    return Err(EncodeError::BufferTooSmall);
-                };
-                let status = if rejected { JobStatus::Rejected } else { JobStatus::Failed };
-                let part =
-                    |shift: u32| Reason::from_number((detail >> shift) as u8).map_or("", Reason::spelling);
-                let text = match detail {
-                    _both if reason == Reason::NoPlane => {
-                        Line::<96>::format(format_args!("{reason}: mqtt {}, http {}", part(8), part(0)))
-                    }
-                    0 => Line::<96>::format(format_args!("{reason}")),
-                    detail => Line::<96>::format(format_args!("{reason}: {detail:#010x}")),
-                };
-                self.encode_update(status, &[("reason", text.as_str()), updated_by], version, token, payload)
+            (Report::Active, _) => {
+                writer.str("active");
+                (JobStatus::InProgress, "self_test")
             }
-        }
+            (Report::Succeeded, state) => {
+                writer.str("accepted");
+                if state != (State::Confirmed { custom: true }) {
+                    writer.str(" v");
+                    write_version(&mut writer, self.running_version());
+                }
+                (JobStatus::Succeeded, "reason")
+            }
+            (Report::Ended, State::Failed { reason, rejected, detail }) => {
+                write_reason(&mut writer, reason, detail);
+                (if rejected { JobStatus::Rejected } else { JobStatus::Failed }, "reason")
+            }
+            (Report::Ended, _) => return Err(EncodeError::Status),
+        };
+        self.encode_update(status, &[(name, writer.into_str()?), updated_by], Some(token), payload)
     }
 
-    /// One update with the pairs given and the application's own.
+    /// One update with the pairs given and the application's own; with a token also with all that makes its answer count.
     fn encode_update(
         &self,
         status: JobStatus,
         pairs: &[(&str, &str)],
-        expected_version: Option<u32>,
         token: Option<&str>,
         payload: &mut [u8],
     ) -> Result<usize, EncodeError> {
-        let mut details = [("", ""); MAX_DETAILS];
-        let all = pairs.iter().chain(self.config.details);
-        let mut count = 0;
-        for (place, pair) in details.iter_mut().zip(all) {
-            *place = *pair;
-            count += 1;
-        }
+        let answered = token.is_some();
         let update = Update {
             status,
-            details: details.get(..count).unwrap_or(&[]),
-            expected_version: expected_version.filter(|_| self.config.expected_version && token.is_some()),
-            execution_number: (self.job.execution != 0)
-                .then_some(self.job.execution)
-                .filter(|_| token.is_some()),
-            include_state: token.is_some(),
+            details: pairs,
+            expected_version: self.job.version.filter(|_| self.config.expected_version && answered),
+            execution_number: (self.job.execution != 0 && answered).then_some(self.job.execution),
+            include_state: answered,
             token,
         };
-        encode_update(payload, &update)
+        encode_update_with(payload, &update, self.config.details)
     }
 
     /// The client token of a request: a counter, and what tells this boot of this device from others.
-    pub(super) fn token(&self, number: u32) -> Line<24> {
-        Line::format(format_args!("{number}:{:x}", self.config.seed))
+    pub(super) fn token<'b>(&self, number: u32, buf: &'b mut [u8; TOKEN_SIZE]) -> &'b str {
+        let mut writer = Writer::new(buf);
+        writer.decimal(number.into());
+        writer.byte(b':');
+        writer.hexadecimal(self.config.seed, 1);
+        writer.into_str().unwrap_or_default()
+    }
+}
+
+/// `major.minor.revision`, and `+build` where there is one.
+fn write_version(writer: &mut Writer<'_>, version: Version) {
+    writer.decimal(version.major.into());
+    writer.byte(b'.');
+    writer.decimal(version.minor.into());
+    writer.byte(b'.');
+    writer.decimal(version.revision.into());
+    if version.build != 0 {
+        writer.byte(b'+');
+        writer.decimal(version.build.into());
+    }
+}
+
+/// The reason's spelling, and the number beside it: that of an error, or the reasons of both planes.
+fn write_reason(writer: &mut Writer<'_>, reason: Reason, detail: u32) {
+    writer.str(reason.spelling());
+    if reason == Reason::NoPlane {
+        for (name, number) in [(": mqtt ", detail >> 8), (", http ", detail)] {
+            writer.str(name);
+            writer.str(Reason::from_number(number as u8).map_or("", Reason::spelling));
+        }
+    } else if detail != 0 {
+        writer.str(": 0x");
+        writer.hexadecimal(detail, 8);
     }
 }

@@ -17,33 +17,42 @@ pub(crate) const WINDOW_BLOCKS: u32 = 256;
 /// duplicate acknowledgements, RFC 5681 section 3.2: less would take reordering for loss.)
 const OVERTAKEN: u16 = 3;
 
+/// Bytes of a bitmap over the window.
+const WINDOW_BYTES: usize = (WINDOW_BLOCKS / 8) as usize;
+
 /// One bit for each block of the window, by block number modulo [`WINDOW_BLOCKS`].
 #[derive(Clone, Copy, Default)]
 struct Ring {
-    words: [u32; 8],
+    bytes: [u8; WINDOW_BYTES],
     count: u16,
 }
 
 impl Ring {
     fn get(&self, block: u32) -> bool {
-        let at = block % WINDOW_BLOCKS;
-        self.words.get((at / 32) as usize).is_some_and(|word| word & (1 << (at % 32)) != 0)
+        self.bytes.get((block / 8) as usize % WINDOW_BYTES).is_some_and(|byte| byte & (1 << (block % 8)) != 0)
     }
 
-    fn insert(&mut self, block: u32) {
-        let at = block % WINDOW_BLOCKS;
-        if let Some(word) = self.words.get_mut((at / 32) as usize) {
-            self.count += u16::from(*word & (1 << (at % 32)) == 0);
-            *word |= 1 << (at % 32);
+    /// The blocks `8 * at..8 * at + 8`, as their byte of the bitmap of the whole file has them.
+    fn byte(&mut self, at: u32) -> Option<&mut u8> {
+        self.bytes.get_mut(at as usize % WINDOW_BYTES)
+    }
+
+    /// Puts in the blocks of a byte, as [`byte`](Self::byte) has it.
+    fn insert(&mut self, at: u32, bits: u8) {
+        if let Some(byte) = self.byte(at) {
+            let new = bits & !*byte;
+            *byte |= bits;
+            self.count += new.count_ones() as u16;
         }
     }
 
     /// True when it was in.
+    #[inline]
     fn remove(&mut self, block: u32) -> bool {
-        let at = block % WINDOW_BLOCKS;
-        let Some(word) = self.words.get_mut((at / 32) as usize) else { return false };
-        let was = *word & (1 << (at % 32)) != 0;
-        *word &= !(1 << (at % 32));
+        let Some(byte) = self.byte(block / 8) else { return false };
+        let rest = *byte & !(1 << (block % 8));
+        let was = rest != *byte;
+        *byte = rest;
         self.count -= u16::from(was);
         was
     }
@@ -54,19 +63,27 @@ impl Ring {
 pub struct BlockRequest {
     /// File id in the stream.
     pub file_id: u8,
-    /// First block the bitmap speaks of.
+    /// First block the bitmap speaks of, a multiple of 8.
     pub offset: u32,
     /// How many blocks are wanted.
     pub count: u32,
     /// Bit k, least significant first: block `offset + k` is wanted.
-    pub bits: [u8; (WINDOW_BLOCKS / 8) as usize],
+    pub bits: [u8; WINDOW_BYTES],
+    /// Bytes of `bits` up to the last one that is not zero.
+    size: u8,
 }
 
 impl BlockRequest {
     /// The bitmap up to its last set bit.
     pub fn bitmap(&self) -> &[u8] {
-        let len = self.bits.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
-        self.bits.get(..len).unwrap_or(&[])
+        self.bits.get(..usize::from(self.size)).unwrap_or(&[])
+    }
+
+    /// One past the last block wanted; `offset` where there is none.
+    fn end(&self) -> u32 {
+        let bits = self.bitmap();
+        let beyond = bits.last().map_or(0, |last| last.leading_zeros());
+        self.offset + u8::BITS * bits.len() as u32 - beyond
     }
 }
 
@@ -85,8 +102,10 @@ pub(crate) enum Sector {
 pub(crate) struct Fetch<'a> {
     missing: &'a mut [u8],
     sectors: &'a mut [u8],
-    /// Identity (job digest) of the data the sets speak of; `None`: of nothing.
-    pub(crate) identity: Option<[u8; 32]>,
+    /// File bytes known to lie in one open sector: the last one looked up.
+    open: (u32, u32),
+    /// The sets speak of data of the held job.
+    pub(crate) begun: bool,
     pub(crate) file: u8,
     block_size: NonZeroU32,
     pub(crate) size: u32,
@@ -103,7 +122,7 @@ pub(crate) struct Fetch<'a> {
     asked: Ring,
     newer: Ring,
     newer_seen: u16,
-    /// One past the highest block ever asked for: what lies beyond was never ours.
+    /// One past the highest block ever asked for, all of the file: what lies beyond was never ours.
     asked_end: u32,
     /// Sectors of every block under way below this one are open.
     ahead: u32,
@@ -124,7 +143,8 @@ impl<'a> Fetch<'a> {
         Self {
             missing,
             sectors,
-            identity: None,
+            open: (0, 0),
+            begun: false,
             file: 0,
             // Checked with the configuration.
             block_size: NonZeroU32::new(block_size).unwrap_or(NonZeroU32::MIN),
@@ -149,14 +169,15 @@ impl<'a> Fetch<'a> {
     }
 
     /// Starts a file over: everything missing, every sector closed.
-    pub(crate) fn start(&mut self, identity: [u8; 32], file: u8, size: u32) {
-        self.identity = Some(identity);
+    pub(crate) fn start(&mut self, file: u8, size: u32) {
+        self.begun = true;
         self.file = file;
         self.size = size;
         self.block_count = self.blocks_of_bytes(0, size).end;
         // The memory was checked against the largest image when the agent was made.
         bitmap::fill(self.missing, self.block_count);
         self.sectors.fill(0);
+        self.open = (0, 0);
         self.missing_count = self.block_count;
         (self.front, self.hashed, self.unrecorded, self.useless) = (0, 0, 0, 0);
         self.asked_end = 0;
@@ -182,8 +203,12 @@ impl<'a> Fetch<'a> {
     }
 
     /// The blocks held beyond the front, for a journal record.
-    pub(crate) fn held_window(&self) -> [u8; 32] {
-        let mut held = [0; 32];
+    pub(crate) fn held_window(&self) -> [u8; WINDOW_BYTES] {
+        let mut held = [0; WINDOW_BYTES];
+        if self.front + self.missing_count == self.block_count {
+            // As many are missing as lie beyond the front.
+            return held;
+        }
         bitmap::window(self.missing, self.front, &mut held);
         for (byte, at) in held.iter_mut().zip((self.front..).step_by(8)) {
             // The file ends within this byte, or before it: what lies beyond is not missing, and not held either.
@@ -244,10 +269,12 @@ impl<'a> Fetch<'a> {
             self.missing_count -= 1;
             self.unrecorded = self.unrecorded.saturating_add(1);
         }
-        self.asked.remove(block);
-        self.newer.remove(block);
         if block == self.front {
-            self.advance_front();
+            self.front += 1;
+            // Where blocks come in order, this is all.
+            if self.missing_count != 0 && !self.is_missing(self.front) {
+                self.advance_front();
+            }
         }
     }
 
@@ -269,23 +296,31 @@ impl<'a> Fetch<'a> {
     }
 
     /// The next blocks to ask for: the lowest missing ones not under way, `wanted` at most.
-    pub(crate) fn next_request(&self, file_id: u8, wanted: u32) -> Option<BlockRequest> {
-        let end = self.front.saturating_add(WINDOW_BLOCKS).min(self.block_count);
-        let mut request = BlockRequest { file_id, offset: 0, count: 0, bits: [0; 32] };
-        for block in self.front..end {
-            if request.count == wanted {
-                break;
+    pub(crate) fn next_request(&mut self, file_id: u8, wanted: u32) -> Option<BlockRequest> {
+        let mut request = BlockRequest { file_id, offset: 0, count: 0, bits: [0; WINDOW_BYTES], size: 0 };
+        // The bytes of the window: what lies below the front in the first one is held.
+        let first = self.front / 8;
+        for (at, missing) in (first..).zip(self.missing.iter().skip(first as usize).take(WINDOW_BYTES)) {
+            let under_way = self.asked.byte(at).map_or(0, |byte| *byte);
+            let mut bits = missing & !under_way;
+            while bits.count_ones() > wanted - request.count {
+                // The highest one can wait.
+                bits &= !(0x80 >> bits.leading_zeros());
             }
-            if !bitmap::is_missing(self.missing, block) || self.asked.get(block) {
+            if bits == 0 {
                 continue;
             }
             if request.count == 0 {
-                request.offset = block;
+                request.offset = at * 8;
             }
-            let k = block - request.offset;
-            if let Some(byte) = request.bits.get_mut((k / 8) as usize) {
-                *byte |= 1 << (k % 8);
-                request.count += 1;
+            let place = at - request.offset / 8;
+            if let Some(byte) = request.bits.get_mut(place as usize) {
+                *byte = bits;
+                request.count += bits.count_ones();
+                request.size = place as u8 + 1;
+            }
+            if request.count == wanted {
+                break;
             }
         }
         (request.count > 0).then_some(request)
@@ -305,15 +340,14 @@ impl<'a> Fetch<'a> {
 
     /// The request went out: its blocks are under way.
     pub(crate) fn asked(&mut self) {
-        let request = self.request;
         self.newer = Ring::default();
         self.newer_seen = 0;
         self.alive = false;
-        for block in blocks_of(&request) {
-            self.asked.insert(block);
-            self.newer.insert(block);
-            self.asked_end = self.asked_end.max(block.saturating_add(1));
+        for (at, bits) in (self.request.offset / 8..).zip(self.request.bitmap()) {
+            self.asked.insert(at, *bits);
+            self.newer.insert(at, *bits);
         }
+        self.asked_end = self.asked_end.max(self.request.end());
         self.ahead = self.front;
     }
 
@@ -334,7 +368,26 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    /// Whether file bytes `from..to` lie in the open sector looked up last.
+    #[inline]
+    pub(crate) fn is_open(&self, from: u32, to: u32) -> bool {
+        self.open.0 <= from && to <= self.open.1
+    }
+
+    /// `sector` is open: what goes there needs no second look.
+    pub(crate) fn keep_open(&mut self, sector: u32, image: &ImageLayout) {
+        self.open = self.sector_bytes(sector, image);
+    }
+
+    /// The file bytes that `sector` holds.
+    pub(crate) fn sector_bytes(&self, sector: u32, image: &ImageLayout) -> (u32, u32) {
+        let range = image.secondary().sector_range(sector);
+        let within = |at: u32| at.saturating_sub(image.image_offset()).min(self.size);
+        (within(range.start), within(range.end))
+    }
+
     pub(crate) fn put_sector(&mut self, sector: u32, to: Sector) {
+        self.open = (0, 0);
         let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
         if let Some(byte) = self.sectors.get_mut(at) {
             let bits: u8 = match to {
@@ -349,10 +402,7 @@ impl<'a> Fetch<'a> {
     /// Gives a sector up: its blocks are missing again, and a neighbour that shares one of them holds a part of it.
     /// True when the digest had run over some of it and must start again.
     pub(crate) fn give_up(&mut self, sector: u32, image: &ImageLayout) -> bool {
-        let range = image.secondary().sector_range(sector);
-        let offset = image.image_offset();
-        let from = range.start.saturating_sub(offset).min(self.size);
-        let to = range.end.saturating_sub(offset).min(self.size);
+        let (from, to) = self.sector_bytes(sector, image);
         self.put_sector(sector, Sector::Closed);
         if from >= to {
             return false;
@@ -379,22 +429,27 @@ impl<'a> Fetch<'a> {
 
     /// The first sector a request would write to that is still closed.
     pub(crate) fn closed_sector(&self, request: &BlockRequest, image: &ImageLayout) -> Option<u32> {
-        blocks_of(request).find_map(|block| {
-            let (from, to) = self.block_range(block);
-            sectors_of(image, from, to).find(|sector| self.sector(*sector) == Sector::Closed)
-        })
+        let (from, _) = self.block_range(request.offset);
+        let (_, to) = self.block_range(request.end() - 1);
+        if self.is_open(from, to) {
+            return None;
+        }
+        blocks_of(request).find_map(|block| self.closed_sector_of(block, image))
+    }
+
+    /// The first closed sector `block` lies in.
+    fn closed_sector_of(&self, block: u32, image: &ImageLayout) -> Option<u32> {
+        let (from, to) = self.block_range(block);
+        sectors_of(image, from, to).find(|sector| self.sector(*sector) == Sector::Closed)
     }
 
     /// The first sector under way that is still closed. Looks at every block once a request.
     pub(crate) fn closed_ahead(&mut self, image: &ImageLayout) -> Option<u32> {
         while self.ahead < self.asked_end {
-            if self.asked.get(self.ahead) {
-                let (from, to) = self.block_range(self.ahead);
-                if let Some(closed) =
-                    sectors_of(image, from, to).find(|sector| self.sector(*sector) == Sector::Closed)
-                {
-                    return Some(closed);
-                }
+            if self.asked.get(self.ahead)
+                && let Some(closed) = self.closed_sector_of(self.ahead, image)
+            {
+                return Some(closed);
             }
             self.ahead += 1;
         }

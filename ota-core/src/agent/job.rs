@@ -1,8 +1,8 @@
 //! What is kept of a job execution: its identities, its files, its signatures.
 
-use sha2::{Digest as _, Sha256};
-
 use super::{Config, MAX_IMAGES, Plane};
+use crate::bytes::copy;
+use crate::sha256::Sha256;
 use crate::status::{Reason, reason_of_document};
 use crate::wire::base64;
 use crate::wire::{Execution, JobStatus, OtaDocument, Text};
@@ -37,9 +37,7 @@ impl<'a> Arena<'a> {
     pub(crate) fn push(&mut self, text: &[u8]) -> Option<Span> {
         let span = Span { start: self.used, len: u16::try_from(text.len()).ok()? };
         let end = self.used.checked_add(span.len)?;
-        // Split at the text's own length: so the compiler sees that both sides of the copy are as long.
-        let (place, _) = self.bytes.get_mut(usize::from(span.start)..)?.split_at_mut_checked(text.len())?;
-        place.copy_from_slice(text);
+        copy(self.bytes.get_mut(usize::from(span.start)..usize::from(end))?, text);
         self.used = end;
         Some(span)
     }
@@ -159,7 +157,7 @@ impl Job {
             let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
             self.stream = arena.push(stream.as_bytes()).ok_or(Reason::DocumentTooLarge)?;
         }
-        let mut identity = Sha256::new();
+        let mut identity = Sha256::default();
         self.file_count = 0;
         for index in 0..document.file_count {
             let file = document.file(index).map_err(reason_of_document)?;
@@ -183,8 +181,8 @@ impl Job {
                 return Err(Reason::FileTooLarge);
             }
             let signature = decode_signature(arena, file.signature.ok_or(Reason::Unsigned)?)?;
-            identity.update(file.size.to_le_bytes());
-            identity.update([image]);
+            identity.update(&file.size.to_le_bytes());
+            identity.update(&[image]);
             identity.update(arena.get(signature));
             let place = self.files.get_mut(usize::from(index)).ok_or(Reason::TooManyFiles)?;
             *place = File { id: file.id, image, size: file.size, signature, url: Span::default() };
@@ -197,7 +195,7 @@ impl Job {
         if let Some(files) = self.files.get_mut(..usize::from(self.file_count)) {
             files.sort_unstable_by_key(|file| core::cmp::Reverse(file.image));
         }
-        self.digest = identity.finalize().into();
+        self.digest = identity.finish();
         self.urls_at = arena.used;
         if self.http && config.planes.contains(&Plane::Http) {
             self.load_urls(arena, document)?;

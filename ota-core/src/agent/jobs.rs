@@ -1,5 +1,6 @@
 //! Answers of AWS IoT Jobs: judged by token and job id, then applied.
 
+use super::encode::TOKEN_SIZE;
 use super::{Agent, Call, Job, Link, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
 use crate::status::{Ended, Reason, reason_of_document};
@@ -37,7 +38,7 @@ impl Agent<'_> {
     /// Every call carries a token and the service echoes it: an answer without ours is to something else.
     fn take_call(&mut self, token: Token<'_>) -> Option<(Request, u8)> {
         let Call::Waiting { request, token: number, tries, .. } = self.call else { return None };
-        if !token.matches(self.token(number).as_str()) {
+        if !token.matches(self.token(number, &mut [0; TOKEN_SIZE])) {
             return None;
         }
         self.call = Call::None;
@@ -172,7 +173,7 @@ impl Agent<'_> {
             return self.orphaned_test();
         }
         self.job.updated_by = None;
-        match self.job.load(&mut self.arena, &self.config, document) {
+        match self.job.load(&mut self.arena, self.config, document) {
             Err(reason) => self.fail(reason, 0),
             Ok(()) => self.state = State::Offered { at: now, stage: Stage::New },
         }
@@ -221,7 +222,7 @@ impl Agent<'_> {
             Document::Ota(ota) => {
                 self.withheld = 0;
                 let digest = self.job.digest;
-                match self.job.load(&mut self.arena, &self.config, ota) {
+                match self.job.load(&mut self.arena, self.config, ota) {
                     Err(reason) => self.fail(reason, 0),
                     Ok(()) => {
                         let stage = if self.job.digest == digest { stage } else { Stage::New };
@@ -304,6 +305,7 @@ impl Agent<'_> {
             State::Confirming { .. } => {
                 self.arena.clear();
                 self.job = Job::default();
+                self.fetch.begun = false;
             }
             State::Booting { .. } | State::Idle | State::Resetting | State::Stopped => {}
         }

@@ -3,9 +3,9 @@
 //! Over HTTP there is no window. One range asks for the longest missing run from the front, its blocks arrive in order,
 //! and the server waits while flash is busy (TCP sees to that).
 
-use super::blocks::Arrived;
 use super::plan::Next;
 use super::{Action, Agent, Call, Link, Plane, RangeRequest, State};
+use crate::bytes::unit_count;
 use crate::policy::Drop;
 use crate::status::Reason;
 use crate::transport::RangeError;
@@ -181,7 +181,7 @@ impl Agent<'_> {
         if now < self.fetch.paced || self.planes.stale {
             return Next::Nothing;
         }
-        let blocks = self.config.range_size.div_ceil(self.config.block_size.max(1));
+        let blocks = unit_count(self.config.range_size, self.config.block_size);
         let run = self.fetch.missing_run(if blocks == 0 { u32::MAX } else { blocks });
         if run.is_empty() {
             return Next::Nothing;
@@ -201,7 +201,10 @@ impl Agent<'_> {
         let Range::Open { next, end } = self.planes.range else { return self.drop_message(Drop::Late) };
         self.planes.range = if next + 1 < end { Range::Open { next: next + 1, end } } else { Range::Closed };
         self.planes.refreshes = 0;
-        self.block(now, Arrived { stream: None, file_id: 0, block_id: next, data });
+        let received = self.statistics.blocks_received;
+        self.block(now, None, 0, next, data);
+        let accepted = self.statistics.blocks_received.saturating_sub(received);
+        self.statistics.range_blocks = self.statistics.range_blocks.saturating_add(accepted);
         self.fetch.due = now + u64::from(self.config.timing.request_ms);
     }
 
@@ -238,6 +241,7 @@ impl Agent<'_> {
             }
             RangeError::NotFound => return self.plane_lost(now, Reason::ObjectNotFound, 0),
             RangeError::Refused => return self.plane_lost(now, Reason::HttpFailed, 0),
+            RangeError::Untrusted => return self.plane_lost(now, Reason::ServerUntrusted, 0),
             RangeError::Changed => {
                 self.planes.restarts += 1;
                 if self.planes.restarts > MAX_RESTARTS {
@@ -256,7 +260,7 @@ impl Agent<'_> {
     /// The object is another one: nothing held of the file counts.
     fn start_over(&mut self, now: u64) {
         self.hand = None;
-        self.fetch.start(self.job.digest, self.fetch.file, self.fetch.size);
+        self.fetch.start(self.fetch.file, self.fetch.size);
         self.cleared = false;
         self.record_due = true;
         self.fetch.paced = now;

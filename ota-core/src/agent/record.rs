@@ -42,11 +42,11 @@ impl Agent<'_> {
                 record.job_digest = resume.identity;
             }
             if record.job_digest == resume.identity {
-                record.file_index = resume.file;
+                record.file_index = resume.file();
                 record.front = resume.front;
                 record.window = resume.window;
             }
-        } else if self.fetch.identity == Some(record.job_digest) {
+        } else if self.fetch.begun {
             record.file_index = self.fetch.file.max(self.complete);
             if self.fetch.file >= self.complete {
                 record.front = self.fetch.front;

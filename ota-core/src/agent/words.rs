@@ -155,7 +155,7 @@ impl Agent<'_> {
         let known = self.resume.filter(|resume| resume.identity == self.job.digest);
         self.complete = match (stage, known) {
             (Stage::Verified | Stage::Ready, _) => self.job.file_count,
-            (Stage::New, Some(resume)) => resume.file.min(self.job.file_count),
+            (Stage::New, Some(resume)) => resume.file().min(self.job.file_count),
             (Stage::New, None) => 0,
         };
         self.tokens = [const { None }; super::MAX_IMAGES];

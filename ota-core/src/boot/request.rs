@@ -18,6 +18,7 @@ use super::{
     single::{image_info, trailer_of},
 };
 use crate::{
+    bytes::unit_start,
     geometry::{BootMode, Reprogram},
     image::HEADER_MAGIC,
     slot::{Compared, FlashError, Slot},
@@ -81,7 +82,7 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
             self.secondary.patch(layout.image_ok(), &[FLAG_SET]).await
         } else {
             self.fresh = 0;
-            write_fields(&mut self.secondary, layout, mode, byte).await
+            write_fields(&mut self.secondary, layout, mode, &byte).await
         };
         if done.is_ok() {
             return Ok(());
@@ -89,7 +90,7 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         // Something old, torn or programmed before is in the way, or the driver refused a unit that only looked blank.
         self.clear_fields(layout, image_end).await?;
         self.fresh = 0;
-        write_fields(&mut self.secondary, layout, mode, byte).await
+        write_fields(&mut self.secondary, layout, mode, &byte).await
     }
 
     /// Erases a sector of the secondary and remembers it when it holds request fields.
@@ -120,7 +121,7 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         let geometry = *self.secondary.geometry();
         if geometry.rewrite() {
             let fields = fields_start(layout, geometry.write_size())..geometry.size();
-            return self.secondary.compose(fields, |_| geometry.erased()).await;
+            return self.secondary.compose(fields, &|_| geometry.erased()).await;
         }
         let first = self.first_field_sector(layout);
         if geometry.sector_range(first).start < image_end {
@@ -236,7 +237,7 @@ fn pieces(
     slot_size: u32,
 ) -> ([Option<Range<u32>>; 3], Range<u32>) {
     let unit = |at: u32| {
-        let start = at - at % write_size;
+        let start = unit_start(at, write_size);
         start..start.saturating_add(write_size)
     };
     let magic = unit(layout.magic()).start..slot_size;
@@ -256,23 +257,23 @@ async fn write_fields<F: NorFlash, const UNIT: usize>(
     slot: &mut Slot<F, UNIT>,
     layout: &TrailerLayout,
     mode: BootMode,
-    byte: impl Fn(u32) -> u8,
+    byte: &dyn Fn(u32) -> u8,
 ) -> Result<(), FlashError> {
     let geometry = *slot.geometry();
     let (others, magic) = pieces(layout, mode, geometry.write_size(), geometry.size());
     let all = || others.iter().flatten().chain([&magic]);
     if !geometry.rewrite() {
         for piece in all() {
-            match slot.compare_with(piece.clone(), &byte).await? {
+            match slot.compare_with(piece.clone(), byte).await? {
                 Compared::Equal | Compared::Blank => {}
                 Compared::Different => return Err(FlashError::NotErased),
             }
         }
     }
     for piece in all() {
-        match slot.compare_with(piece.clone(), &byte).await? {
+        match slot.compare_with(piece.clone(), byte).await? {
             Compared::Equal => {}
-            Compared::Blank | Compared::Different => slot.compose(piece.clone(), &byte).await?,
+            Compared::Blank | Compared::Different => slot.compose(piece.clone(), byte).await?,
         }
     }
     Ok(())
@@ -280,5 +281,5 @@ async fn write_fields<F: NorFlash, const UNIT: usize>(
 
 /// Start of the first write unit with a field.
 fn fields_start(layout: &TrailerLayout, write_size: u32) -> u32 {
-    layout.info_start() - layout.info_start() % write_size
+    unit_start(layout.info_start(), write_size)
 }

@@ -91,8 +91,8 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
     /// Performs the outstanding action, which needs no link. `held` is the message in hand.
     ///
     /// Dropping the future leaves flash as a power cut in that place would.
-    pub async fn perform(&mut self, agent: &mut Agent<'_>, action: Action, held: &Held<'_>) -> Completion {
-        match action {
+    pub async fn perform(&mut self, agent: &mut Agent<'_>, held: &Held<'_>) -> Completion {
+        match *agent.action() {
             Action::Write(part) => {
                 let bytes = held.part(part.from, part.to);
                 match self.images.write(part.image, part.at, bytes).await {

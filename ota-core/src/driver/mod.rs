@@ -66,15 +66,15 @@
 //!                         action = local.step(agent, now_ms(), Input::Message(&message));
 //!                         // The message stays in the client's buffer until flash holds what it brought.
 //!                         while Local::<I, J, P, O, S>::can_perform(&action) {
-//!                             let done = block_on(local.perform(agent, action, &held));
+//!                             let done = block_on(local.perform(agent, &held));
 //!                             action = local.step_with(agent, now_ms(), done);
 //!                         }
 //!                         continue;
 //!                     }
 //!                 },
 //!             },
-//!             flash_or_policy => {
-//!                 let done = block_on(local.perform(agent, flash_or_policy, &Held::NONE));
+//!             _flash_or_policy => {
+//!                 let done = block_on(local.perform(agent, &Held::NONE));
 //!                 action = local.step_with(agent, now_ms(), done);
 //!                 continue;
 //!             }
@@ -145,7 +145,7 @@
 //! # config.block_size = 1024;
 //! # let (mut strings, mut blocks, mut sectors) = ([0; Memory::STRINGS], [0; 64], [0; 64]);
 //! # let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
-//! # let mut agent = Agent::new(config, memory).unwrap();
+//! # let mut agent = Agent::new(&config, memory).unwrap();
 //! # let keys = [PublicKey::spki(key.public_spki()).unwrap()];
 //! # let rules = Rules { job: EcdsaP256::new(&keys).unwrap(), image_keys: &[], reset_vector: None };
 //! # let slots = Image::<_, _, 512>::with_unit(SharedFlash::new(&primary), SharedFlash::new(&secondary), images[0]).unwrap();
@@ -243,20 +243,26 @@ where
                 }
                 return outcome;
             }
-            Action::Connect => match connector.connect().await {
-                Ok(mut link) => {
-                    let first = desk.step(Input::Done);
-                    online(&mut desk, &mut link, ranges, block, first).await
+            Action::Connect => {
+                ranges.release();
+                match connector.connect().await {
+                    Ok(mut link) => {
+                        let first = desk.step(Input::Done);
+                        online(&mut desk, &mut link, ranges, block, first).await
+                    }
+                    Err(_) => desk.step(Input::Failed(Failure::Link)),
                 }
-                Err(_) => desk.step(Input::Failed(Failure::Link)),
-            },
+            }
             Action::Disconnect | Action::CloseRange => desk.step(Input::Done),
             // With memory for one session only, ranges are read while there is no link.
-            Action::OpenRange(request) => ranged(&mut desk, &mut NoLink, ranges, block, request).await,
+            Action::OpenRange(request) => {
+                connector.release();
+                ranged(&mut desk, &mut NoLink, ranges, block, request).await
+            }
             Action::Subscribe(_) | Action::Publish(_) | Action::Receive { .. } => {
                 desk.step(Input::Failed(Failure::Link))
             }
-            action => desk.work(action, &Held::NONE).await,
+            action => desk.work(action).await,
         };
     }
 }
@@ -348,9 +354,9 @@ where
             }
             at += len;
             let data = block.get(..len as usize).unwrap_or(&[]);
-            action = desk.step(Input::Message(&Message::RangeBlock { data }));
-            action = in_hand(desk.agent, desk.local, desk.timer, action, &Held { block: data, payload: &[] })
-                .await;
+            desk.step(Input::Message(&Message::RangeBlock { data }));
+            let held = Held { block: data, payload: &[] };
+            action = in_hand(desk.agent, desk.local, desk.timer, &held).await;
         }
         // Kept for the next range, should there be one.
         request = match desk.beside(link, action, pin!(pending::<Infallible>())).await {
@@ -406,14 +412,14 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
     }
 
     /// An action that needs no link.
-    async fn work(&mut self, action: Action, held: &Held<'_>) -> Action {
+    async fn work(&mut self, action: Action) -> Action {
         if let Action::Pause { until_ms } = action {
             return match select(self.commands.next(), self.timer.until(until_ms)).await {
                 Either::First(command) => self.step(Input::Command(command)),
                 Either::Second(()) => self.step(Input::Timeout),
             };
         }
-        let completion = self.local.perform(self.agent, action, held).await;
+        let completion = self.local.perform(self.agent, &Held::NONE).await;
         self.local.step_with(self.agent, self.timer.now_ms(), completion)
     }
 
@@ -422,7 +428,7 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
         let input = match action {
             Action::Subscribe(subscription) => subscribe(self.agent, link, subscription).await,
             Action::Publish(publication) => publish(self.agent, link, &publication, self.buffer).await,
-            action => return self.work(action, &Held::NONE).await,
+            action => return self.work(action).await,
         };
         self.step(input)
     }
@@ -469,8 +475,8 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
                 let message = decode(thing, &received, self.buffer);
                 let held = Held::new(&message, received.payload);
                 // `held` may borrow the desk's scratch, so the rest of the desk is named one by one.
-                let action = self.local.step(self.agent, self.timer.now_ms(), Input::Message(&message));
-                in_hand(self.agent, self.local, self.timer, action, &held).await
+                self.local.step(self.agent, self.timer.now_ms(), Input::Message(&message));
+                in_hand(self.agent, self.local, self.timer, &held).await
             }
             Err(error) => match error.kind() {
                 FailureKind::Lost => self.step(Input::Failed(Failure::Link)),
@@ -486,15 +492,13 @@ async fn in_hand<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Sch
     agent: &mut Agent<'_>,
     local: &mut Local<'_, I, J, P, O, S>,
     timer: &mut T,
-    first: Action,
     held: &Held<'_>,
 ) -> Action {
-    let mut action = first;
-    while Local::<I, J, P, O, S>::can_perform(&action) {
-        let completion = local.perform(agent, action, held).await;
-        action = local.step_with(agent, timer.now_ms(), completion);
+    while Local::<I, J, P, O, S>::can_perform(agent.action()) {
+        let completion = local.perform(agent, held).await;
+        local.step_with(agent, timer.now_ms(), completion);
     }
-    action
+    *agent.action()
 }
 
 async fn subscribe<L: Control>(

@@ -2,7 +2,7 @@
 //!
 //! [`Http`] is the plane as the driver uses it. Below it, with no agent and no flash in sight, a [`Session`] is one
 //! connection on which one range after the other is asked for, and whose bodies are read block by block into the caller's
-//! block buffer. Opening the stream (DNS, TCP, TLS) is the application's part ([`OpenTo`]). A session has no clock:
+//! block buffer. Streams are opened (DNS, TCP, TLS) by an [`Open`](crate::open::Open). A session has no clock:
 //! waiting for bytes may be given up and taken up again.
 //!
 //! ```text
@@ -45,7 +45,7 @@ mod url;
 
 pub use embedded_io_async;
 pub use error::{Advice, HttpError};
-pub use plane::{Http, HttpConfig, HttpSession, OpenTo};
+pub use plane::{Http, HttpConfig, HttpSession};
 pub use range::{Etag, RangeRequest, Reply};
 pub use session::{BUFFER_MIN, Config, Redirects, Session};
 pub use url::{Scheme, Schemes, URL_MAX, Url, UrlError};

@@ -5,29 +5,9 @@ use embedded_io_async::{Read, Write};
 use sha2::{Digest as _, Sha256};
 
 use super::url::HOST_MAX;
-use super::{Config, Etag, HttpError, RangeRequest, Scheme, Schemes, Session, Url};
+use super::{Config, Etag, HttpError, RangeRequest, Redirects, Scheme, Schemes, Session, Url};
+use crate::open::{Endpoint, Open, Refusal};
 use crate::transport::{RangeError, RangeSession, Ranges};
-
-/// Opens the stream HTTP runs over: DNS, TCP, and TLS on top where the scheme says so.
-pub trait OpenTo {
-    /// Why a stream could not be opened.
-    type Error;
-
-    /// The stream. It may borrow buffers from the opener, and it closes when dropped.
-    type Io<'s>: Read + Write
-    where
-        Self: 's;
-
-    /// Opens a new stream to `host` (a name, or an IP address without brackets). With [`Scheme::Https`] the server must
-    /// be authenticated for that name before this returns. Bounded from outside by [`HttpConfig::connect_timeout_ms`].
-    ///
-    /// Dropping the future must close what it has opened.
-    ///
-    /// # Errors
-    /// The network's or TLS' own.
-    #[allow(async_fn_in_trait)] // Single-threaded executors: no `Send` bound is wanted.
-    async fn open_to(&mut self, scheme: Scheme, host: &str, port: u16) -> Result<Self::Io<'_>, Self::Error>;
-}
 
 /// Settings of the plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +18,19 @@ pub struct HttpConfig {
     pub connect_timeout_ms: u32,
     /// Most bytes in front of a range that are thrown away when the server ignores ranges.
     pub skip_max: u32,
+    /// What to do about redirects. One that is followed costs a new connection, after the pause behind a lost one.
+    pub redirects: Redirects,
 }
 
 impl Default for HttpConfig {
-    /// `https` only, 30 s to connect, no limit on skipping.
+    /// `https` only, 30 s to connect, no limit on skipping, redirects refused.
     fn default() -> Self {
-        Self { schemes: Schemes::HttpsOnly, connect_timeout_ms: 30_000, skip_max: u32::MAX }
+        Self {
+            schemes: Schemes::HttpsOnly,
+            connect_timeout_ms: 30_000,
+            skip_max: u32::MAX,
+            redirects: Redirects::Refuse,
+        }
     }
 }
 
@@ -54,7 +41,15 @@ struct Known {
     etag: Option<Etag>,
 }
 
-/// The HTTP data plane: makes one connection at a time with `O`. Redirects are refused.
+/// A redirect that is followed. Where to stands in the plane's buffer.
+#[derive(Clone, Copy)]
+struct Moved {
+    /// SHA-256 of the URL that redirects: another signature is asked afresh.
+    from: [u8; 32],
+    url_size: usize,
+}
+
+/// The HTTP data plane: makes one connection at a time with `O`.
 pub struct Http<'a, O> {
     open: O,
     config: HttpConfig,
@@ -62,6 +57,7 @@ pub struct Http<'a, O> {
     url: &'a mut [u8],
     origin: Option<Origin>,
     known: Option<Known>,
+    moved: Option<Moved>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -77,11 +73,19 @@ impl Origin {
         host.make_ascii_lowercase();
         Ok(Self { scheme: url.scheme(), host, port: url.port() })
     }
+
+    fn endpoint(&self) -> Endpoint<'_> {
+        match self.scheme {
+            Scheme::Https => Endpoint::tls(&self.host, self.port),
+            Scheme::Http => Endpoint::plain(&self.host, self.port),
+        }
+    }
 }
 
-impl<'a, O: OpenTo> Http<'a, O> {
+impl<'a, O: Open> Http<'a, O> {
     /// A plane that takes the heads of responses into `head` (2048 bytes or more for object stores) and keeps the URL
-    /// under way in `url` (as long as the longest one, for presigned ones 2048 bytes or more).
+    /// under way in `url` (as long as the longest one, for presigned ones 2048 bytes or more; twice that where redirects
+    /// are followed).
     ///
     /// # Errors
     /// [`HttpError::Request`] if `head` is shorter than [`BUFFER_MIN`](super::BUFFER_MIN).
@@ -94,7 +98,7 @@ impl<'a, O: OpenTo> Http<'a, O> {
         if head.len() < super::BUFFER_MIN {
             return Err(HttpError::Request);
         }
-        Ok(Self { open, config, head, url, origin: None, known: None })
+        Ok(Self { open, config, head, url, origin: None, known: None, moved: None })
     }
 
     /// The opener.
@@ -103,7 +107,7 @@ impl<'a, O: OpenTo> Http<'a, O> {
     }
 }
 
-impl<O: OpenTo> Ranges for Http<'_, O> {
+impl<O: Open> Ranges for Http<'_, O> {
     type Session<'s>
         = HttpSession<'s, O::Io<'s>>
     where
@@ -111,22 +115,33 @@ impl<O: OpenTo> Ranges for Http<'_, O> {
 
     fn target(&mut self, url: &str) -> Result<(), RangeError> {
         self.origin = None;
-        let url = Url::parse(url, self.config.schemes).map_err(|_| RangeError::Refused)?;
-        self.origin = Some(Origin::of(&url)?);
+        let checked = Url::parse(url, self.config.schemes).map_err(|_| RangeError::Refused)?;
+        self.origin = Some(Origin::of(&checked)?);
+        self.moved = self.moved.filter(|moved| moved.from == <[u8; 32]>::from(Sha256::digest(url)));
+        if let Some(moved) = self.moved {
+            self.origin = Some(Origin::of(&stored(self.url, moved.url_size, self.config.schemes)?)?);
+        }
         Ok(())
     }
 
     async fn connect(&mut self) -> Result<HttpSession<'_, O::Io<'_>>, RangeError> {
-        let Self { open, config, head, url, origin, known } = self;
+        let Self { open, config, head, url, origin, known, moved } = self;
         let origin = origin.as_ref().ok_or(RangeError::Refused)?;
         let timeout = Duration::from_millis(config.connect_timeout_ms.into());
-        let stream = with_timeout(timeout, open.open_to(origin.scheme, &origin.host, origin.port))
-            .await
-            .map_err(|_| RangeError::Lost)?
-            .map_err(|_| RangeError::Lost)?;
-        let session = Config { skip_max: config.skip_max, ..Config::default() };
+        let stream =
+            with_timeout(timeout, open.open(origin.endpoint())).await.map_err(|_| RangeError::Lost)?;
+        let stream = stream.map_err(|error| match Refusal::of(&error) {
+            Refusal::Unreachable => RangeError::Lost,
+            Refusal::Untrusted => RangeError::Untrusted,
+            Refusal::Impossible => RangeError::Refused,
+        })?;
+        let session = Config { skip_max: config.skip_max, redirects: config.redirects };
         let session = Session::new(stream, head, session).map_err(|_| RangeError::Refused)?;
-        Ok(HttpSession { session, schemes: config.schemes, origin, url, known, wanted: None })
+        Ok(HttpSession { session, schemes: config.schemes, origin, url, known, moved, wanted: None })
+    }
+
+    fn release(&mut self) {
+        self.open.release();
     }
 }
 
@@ -137,6 +152,7 @@ pub struct HttpSession<'s, S> {
     origin: &'s Origin,
     url: &'s mut [u8],
     known: &'s mut Option<Known>,
+    moved: &'s mut Option<Moved>,
     wanted: Option<Wanted>,
 }
 
@@ -152,21 +168,31 @@ struct Wanted {
 }
 
 impl<S: Read + Write> RangeSession for HttpSession<'_, S> {
-    fn request(&mut self, url: &str, from: u32, to: u32, size: u32) -> Result<(), RangeError> {
+    fn request(&mut self, url: &str, at: u32, to: u32, size: u32) -> Result<(), RangeError> {
         self.wanted = None;
         let checked = Url::parse(url, self.schemes).map_err(|_| RangeError::Refused)?;
-        if Origin::of(&checked)? != *self.origin || !self.session.is_idle() {
+        let from: [u8; 32] = Sha256::digest(url).into();
+        let moved = self.moved.filter(|moved| moved.from == from);
+        let origin = match moved {
+            Some(moved) => Origin::of(&stored(self.url, moved.url_size, self.schemes)?)?,
+            None => Origin::of(&checked)?,
+        };
+        if origin != *self.origin || !self.session.is_idle() {
             return Err(RangeError::Lost);
         }
         let last = to.checked_sub(1).ok_or(RangeError::Refused)?;
-        RangeRequest::new(from, last, size).map_err(RangeError::from)?;
-        let place = self.url.get_mut(..url.len()).ok_or(RangeError::Refused)?;
-        place.copy_from_slice(url.as_bytes());
+        RangeRequest::new(at, last, size).map_err(RangeError::from)?;
+        if moved.is_none() {
+            *self.moved = None;
+            let place = self.url.get_mut(..url.len()).ok_or(RangeError::Refused)?;
+            place.copy_from_slice(url.as_bytes());
+        }
         let file = file_of(&checked);
         if self.known.as_ref().is_none_or(|known| known.file != file) {
             *self.known = Some(Known { file, etag: None });
         }
-        self.wanted = Some(Wanted { url_size: url.len(), at: from, to, size, is_open: false });
+        let url_size = moved.map_or(url.len(), |moved| moved.url_size);
+        self.wanted = Some(Wanted { url_size, at, to, size, is_open: false });
         Ok(())
     }
 
@@ -176,26 +202,52 @@ impl<S: Read + Write> RangeSession for HttpSession<'_, S> {
             // Starting over means taking the file as it is now.
             known.etag = None;
         }
-        if result.is_err() {
+        if let Err(error) = result {
             self.wanted = None;
+            // What is wrong there may be right where the URL says.
+            if !matches!(error, RangeError::Lost | RangeError::Busy { .. }) {
+                *self.moved = None;
+            }
         }
         result
     }
 }
 
 impl<S: Read + Write> HttpSession<'_, S> {
+    /// The server sent elsewhere: that is where the next connection goes.
+    fn follow(&mut self) -> RangeError {
+        let Some(wanted) = self.wanted else { return RangeError::Lost };
+        let Some((from, place)) = self.url.split_at_mut_checked(wanted.url_size) else {
+            return RangeError::Refused;
+        };
+        let moved = stored(from, from.len(), self.schemes)
+            .and_then(|url| self.session.redirect(&url, place).map_err(RangeError::from))
+            .map(|to| to.size());
+        match moved {
+            Ok(url_size) => {
+                *self.moved = Some(Moved { from: Sha256::digest(&*from).into(), url_size });
+                self.url.copy_within(wanted.url_size..wanted.url_size.saturating_add(url_size), 0);
+                RangeError::Lost
+            }
+            Err(error) => error,
+        }
+    }
+
     async fn fill(&mut self, buf: &mut [u8]) -> Result<(), RangeError> {
         let wanted = self.wanted.as_mut().ok_or(RangeError::Lost)?;
         let mut filled = 0_usize;
         while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             if !wanted.is_open {
-                let text = self.url.get(..wanted.url_size).and_then(|url| core::str::from_utf8(url).ok());
-                let url = text.and_then(|text| Url::parse(text, self.schemes).ok());
-                let url = url.ok_or(RangeError::Refused)?;
+                let url =
+                    stored(self.url, wanted.url_size, self.schemes)?.after_hops(self.moved.is_some().into());
                 let last = wanted.to.checked_sub(1).ok_or(RangeError::Refused)?;
                 let request = RangeRequest::new(wanted.at, last, wanted.size)?;
                 let etag = self.known.as_ref().and_then(|known| known.etag);
-                let reply = self.session.open(&url, &request.with_etag(etag)).await?;
+                let reply = match self.session.open(&url, &request.with_etag(etag)).await {
+                    Ok(reply) => reply,
+                    Err(HttpError::Redirect) => return Err(self.follow()),
+                    Err(error) => return Err(error.into()),
+                };
                 if let Some(known) = &mut *self.known {
                     known.etag = reply.etag;
                 }
@@ -216,6 +268,12 @@ impl<S: Read + Write> HttpSession<'_, S> {
         }
         Ok(())
     }
+}
+
+/// The URL in the first `size` bytes of `buffer`, where a checked one was put.
+fn stored(buffer: &[u8], size: usize, schemes: Schemes) -> Result<Url<'_>, RangeError> {
+    let text = buffer.get(..size).and_then(|url| core::str::from_utf8(url).ok());
+    text.and_then(|text| Url::parse(text, schemes).ok()).ok_or(RangeError::Refused)
 }
 
 /// The file a URL names, whatever its signature.

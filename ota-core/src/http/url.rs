@@ -170,6 +170,11 @@ impl<'a> Url<'a> {
         self.target
     }
 
+    /// Length of the whole in bytes: its parts lie behind each other.
+    pub(super) const fn size(&self) -> usize {
+        self.scheme.prefix().len() + self.authority.len() + self.target.len()
+    }
+
     pub(super) const fn hop_count(&self) -> u8 {
         self.hop_count
     }

@@ -1,5 +1,7 @@
 //! One journal record: what is remembered of an update, and its bytes on flash.
 
+use crate::{bytes::copy, wire::topic::is_id};
+
 /// Bytes of an encoded record, without the padding to whole write units.
 pub const RECORD_SIZE: u32 = 400;
 
@@ -18,36 +20,9 @@ pub const IMAGE_COUNT: usize = 3;
 /// Most blocks beyond the front that can be remembered as held.
 pub const WINDOW_BLOCKS: u32 = 256;
 
-/// Where everything lies in a record; integers are little-endian. See SPEC.md, "Journal record".
-mod field {
-    use core::ops::Range;
-
-    pub(super) const MAGIC: Range<usize> = 0..4;
-    pub(super) const FORMAT: usize = 4;
-    pub(super) const PHASE: usize = 5;
-    pub(super) const FLAGS: usize = 6;
-    pub(super) const FILE_INDEX: usize = 7;
-    pub(super) const SEQUENCE: Range<usize> = 8..12;
-    pub(super) const VERSION_NUMBER: Range<usize> = 12..16;
-    pub(super) const EXECUTION_NUMBER: Range<usize> = 16..24;
-    pub(super) const UPDATED_BY: Range<usize> = 24..28;
-    pub(super) const BLOCK_SIZE: Range<usize> = 28..32;
-    pub(super) const FRONT: Range<usize> = 32..36;
-    pub(super) const DETAIL: Range<usize> = 36..40;
-    pub(super) const STATUS: usize = 40;
-    pub(super) const REASON: usize = 41;
-    pub(super) const FIRST_BOOTS: usize = 42;
-    pub(super) const JOB_ID_LEN: usize = 43;
-    pub(super) const JOB_ID: Range<usize> = 44..172;
-    pub(super) const JOB_DIGEST: Range<usize> = 172..204;
-    pub(super) const WINDOW: Range<usize> = 204..236;
-    pub(super) const INTENDED: [Range<usize>; super::IMAGE_COUNT] = [236..268, 268..300, 300..332];
-    pub(super) const REVERTED: Range<usize> = 332..364;
-    pub(super) const REVERTED_JOB: Range<usize> = 364..396;
-    pub(super) const CRC: Range<usize> = 396..400;
-    /// What the CRC covers: everything before it.
-    pub(super) const COVERED: Range<usize> = 0..396;
-}
+/// Where the CRC lies; it covers everything before it. The other fields follow each other in the order in which
+/// [`Record::encode`] puts them, integers little-endian: SPEC.md, "Journal record".
+const CRC_AT: usize = RECORD_LEN - 4;
 
 /// Bits of the flags byte; the others are zero.
 mod flag {
@@ -117,7 +92,12 @@ impl JobId {
     /// The job id `id`; the empty string is [`NONE`](Self::NONE). `None` when it is too long or holds a character that
     /// AWS does not allow.
     pub fn new(id: &str) -> Option<Self> {
-        Self::from_bytes(id.as_bytes())
+        let mut bytes = [0; Self::MAX_LEN];
+        if !id.is_empty() && !is_id(id) {
+            return None;
+        }
+        copy(&mut bytes, id.as_bytes());
+        Some(Self { bytes, len: u8::try_from(id.len()).ok()? })
     }
 
     /// The id; empty when there is none.
@@ -128,14 +108,6 @@ impl JobId {
     /// Is there no job?
     pub const fn is_none(&self) -> bool {
         self.len == 0
-    }
-
-    fn from_bytes(id: &[u8]) -> Option<Self> {
-        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        let mut bytes = [0; Self::MAX_LEN];
-        bytes.get_mut(..id.len())?.copy_from_slice(id);
-        let len = u8::try_from(id.len()).ok()?;
-        id.iter().all(allowed).then_some(Self { bytes, len })
     }
 }
 
@@ -213,87 +185,119 @@ impl Record {
     /// The record's bytes with `sequence` as its number in the journal.
     pub fn encode(&self, sequence: u32) -> [u8; RECORD_SIZE as usize] {
         let mut bytes = [0; RECORD_LEN];
+        self.write(sequence, &mut bytes);
+        bytes
+    }
+
+    /// [`encode`](Self::encode) into the front of `bytes`.
+    pub(super) fn write(&self, sequence: u32, bytes: &mut [u8]) {
         let started = if self.started { flag::STARTED } else { 0 };
         let has_version = if self.version_number.is_some() { flag::HAS_VERSION_NUMBER } else { 0 };
-        bytes[field::MAGIC].copy_from_slice(&MAGIC);
-        bytes[field::FORMAT] = FORMAT;
-        bytes[field::PHASE] = self.phase.number();
-        bytes[field::FLAGS] = started | has_version;
-        bytes[field::FILE_INDEX] = self.file_index;
-        bytes[field::SEQUENCE].copy_from_slice(&sequence.to_le_bytes());
-        bytes[field::VERSION_NUMBER].copy_from_slice(&self.version_number.unwrap_or(0).to_le_bytes());
-        bytes[field::EXECUTION_NUMBER].copy_from_slice(&self.execution_number.to_le_bytes());
-        bytes[field::UPDATED_BY].copy_from_slice(&self.updated_by.to_le_bytes());
-        bytes[field::BLOCK_SIZE].copy_from_slice(&self.block_size.to_le_bytes());
-        bytes[field::FRONT].copy_from_slice(&self.front.to_le_bytes());
-        bytes[field::DETAIL].copy_from_slice(&self.detail.to_le_bytes());
-        bytes[field::STATUS] = self.status;
-        bytes[field::REASON] = self.reason;
-        bytes[field::FIRST_BOOTS] = self.first_boots;
-        bytes[field::JOB_ID_LEN] = self.job_id.len;
-        bytes[field::JOB_ID].copy_from_slice(&self.job_id.bytes);
-        bytes[field::JOB_DIGEST].copy_from_slice(&self.job_digest);
-        bytes[field::WINDOW].copy_from_slice(&self.window);
-        for (place, hash) in field::INTENDED.into_iter().zip(&self.intended) {
-            bytes[place].copy_from_slice(hash);
+        let mut out = Out(bytes);
+        out.put(&MAGIC);
+        out.put(&[FORMAT, self.phase.number(), started | has_version, self.file_index]);
+        out.word(sequence);
+        out.word(self.version_number.unwrap_or(0));
+        out.word(self.execution_number as u32);
+        out.word((self.execution_number >> 32) as u32);
+        out.word(self.updated_by);
+        out.word(self.block_size);
+        out.word(self.front);
+        out.word(self.detail);
+        out.put(&[self.status, self.reason, self.first_boots, self.job_id.len]);
+        out.put(&self.job_id.bytes);
+        out.put(&self.job_digest);
+        out.put(&self.window);
+        for hash in &self.intended {
+            out.put(hash);
         }
-        bytes[field::REVERTED].copy_from_slice(&self.reverted);
-        bytes[field::REVERTED_JOB].copy_from_slice(&self.reverted_job);
-        let crc = crc32c(&bytes[field::COVERED]);
-        bytes[field::CRC].copy_from_slice(&crc.to_le_bytes());
-        bytes
+        out.put(&self.reverted);
+        out.put(&self.reverted_job);
+        if let Some((covered, crc)) = bytes.split_at_mut_checked(CRC_AT) {
+            Out(crc).word(crc32c(covered));
+        }
     }
 
     /// The record in `bytes` and its sequence number; what follows the first [`RECORD_SIZE`] bytes is not looked at.
     ///
     /// `None` when it is torn, foreign, of another format version, or holds a value this version does not know.
     pub fn decode(bytes: &[u8]) -> Option<(Self, u32)> {
-        let bytes: &[u8; RECORD_LEN] = bytes.first_chunk()?;
-        let known = bytes[field::MAGIC] == MAGIC
-            && bytes[field::FORMAT] == FORMAT
-            && u32_at(bytes, field::CRC)? == crc32c(&bytes[field::COVERED]);
-        if !known {
-            return None;
-        }
-        let flags = bytes[field::FLAGS];
+        let sequence = sequence_of(bytes)?;
+        let mut fields = In(bytes.get(MAGIC.len() + 1..)?);
+        let [phase, flags, file_index] = fields.array();
+        fields.word();
+        let mut record = Self { phase: Phase::from_number(phase)?, file_index, ..Self::default() };
         if flags & !(flag::STARTED | flag::HAS_VERSION_NUMBER) != 0 {
             return None;
         }
-        let version_number = u32_at(bytes, field::VERSION_NUMBER)?;
-        let mut intended = [[0; 32]; IMAGE_COUNT];
-        for (hash, place) in intended.iter_mut().zip(field::INTENDED) {
-            *hash = hash_at(bytes, place)?;
+        let version_number = fields.word();
+        record.started = flags & flag::STARTED != 0;
+        record.version_number = (flags & flag::HAS_VERSION_NUMBER != 0).then_some(version_number);
+        record.execution_number = u64::from(fields.word()) | u64::from(fields.word()) << 32;
+        record.updated_by = fields.word();
+        record.block_size = fields.word();
+        record.front = fields.word();
+        record.detail = fields.word();
+        [record.status, record.reason, record.first_boots, record.job_id.len] = fields.array();
+        fields.take(&mut record.job_id.bytes);
+        fields.take(&mut record.job_digest);
+        fields.take(&mut record.window);
+        for hash in &mut record.intended {
+            fields.take(hash);
         }
-        let record = Self {
-            phase: Phase::from_number(bytes[field::PHASE])?,
-            job_id: JobId::from_bytes(bytes[field::JOB_ID].get(..usize::from(bytes[field::JOB_ID_LEN]))?)?,
-            execution_number: u64::from_le_bytes(*bytes[field::EXECUTION_NUMBER].first_chunk()?),
-            job_digest: hash_at(bytes, field::JOB_DIGEST)?,
-            version_number: (flags & flag::HAS_VERSION_NUMBER != 0).then_some(version_number),
-            started: flags & flag::STARTED != 0,
-            updated_by: u32_at(bytes, field::UPDATED_BY)?,
-            file_index: bytes[field::FILE_INDEX],
-            block_size: u32_at(bytes, field::BLOCK_SIZE)?,
-            front: u32_at(bytes, field::FRONT)?,
-            window: hash_at(bytes, field::WINDOW)?,
-            intended,
-            reverted: hash_at(bytes, field::REVERTED)?,
-            reverted_job: hash_at(bytes, field::REVERTED_JOB)?,
-            status: bytes[field::STATUS],
-            reason: bytes[field::REASON],
-            detail: u32_at(bytes, field::DETAIL)?,
-            first_boots: bytes[field::FIRST_BOOTS],
-        };
-        Some((record, u32_at(bytes, field::SEQUENCE)?))
+        fields.take(&mut record.reverted);
+        fields.take(&mut record.reverted_job);
+        let id = record.job_id.bytes.get(..usize::from(record.job_id.len))?;
+        (id.is_empty() || is_id(core::str::from_utf8(id).ok()?)).then_some((record, sequence))
     }
 }
 
-fn u32_at(bytes: &[u8; RECORD_LEN], place: core::ops::Range<usize>) -> Option<u32> {
-    Some(u32::from_le_bytes(*bytes[place].first_chunk()?))
+/// The sequence number of the record in `bytes`, when it is whole and of this format.
+pub(super) fn sequence_of(bytes: &[u8]) -> Option<u32> {
+    let bytes = bytes.get(..RECORD_LEN)?;
+    let (covered, mut crc) = bytes.split_at_checked(CRC_AT).map(|(covered, crc)| (covered, In(crc)))?;
+    let mut head = In(covered);
+    let known = head.array() == MAGIC && head.array() == [FORMAT] && crc.word() == crc32c(covered);
+    let _phase_flags_file: [u8; 3] = head.array();
+    known.then(|| head.word())
 }
 
-fn hash_at(bytes: &[u8; RECORD_LEN], place: core::ops::Range<usize>) -> Option<[u8; 32]> {
-    bytes[place].first_chunk().copied()
+/// Fields one after the other, as they are written; what does not fit is left out.
+struct Out<'b>(&'b mut [u8]);
+
+impl Out<'_> {
+    fn put(&mut self, field: &[u8]) {
+        if let Some((place, rest)) = core::mem::take(&mut self.0).split_at_mut_checked(field.len()) {
+            copy(place, field);
+            self.0 = rest;
+        }
+    }
+
+    fn word(&mut self, number: u32) {
+        self.put(&number.to_le_bytes());
+    }
+}
+
+/// Fields one after the other, as they are read; what is not there is zero.
+struct In<'b>(&'b [u8]);
+
+impl In<'_> {
+    fn take(&mut self, field: &mut [u8]) {
+        if let Some((place, rest)) = self.0.split_at_checked(field.len()) {
+            copy(field, place);
+            self.0 = rest;
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        let mut field = [0; N];
+        self.take(&mut field);
+        field
+    }
+
+    fn word(&mut self) -> u32 {
+        u32::from_le_bytes(self.array())
+    }
 }
 
 /// CRC-32C (Castagnoli, reflected, as in RFC 3720 appendix B.4) with a table of 16 words: 64 bytes of flash for half the
@@ -319,8 +323,9 @@ fn crc32c(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for &byte in bytes {
         crc ^= u32::from(byte);
-        crc = crc >> 4 ^ TABLE[(crc & 0xF) as usize];
-        crc = crc >> 4 ^ TABLE[(crc & 0xF) as usize];
+        for _ in 0..2 {
+            crc = crc >> 4 ^ TABLE[(crc & 0xF) as usize];
+        }
     }
     !crc
 }
@@ -403,19 +408,19 @@ mod tests {
     fn unknown_values_are_refused() {
         for (at, value) in [
             (0, b'o'),
-            (field::FORMAT, 0),
-            (field::FORMAT, FORMAT + 1),
-            (field::PHASE, 8),
-            (field::FLAGS, 0x04),
-            (field::FLAGS, 0x80),
-            (field::JOB_ID_LEN, 1), // a zero byte is no character of a job id
-            (field::JOB_ID_LEN, 129),
-            (field::JOB_ID_LEN, 255),
+            (4, 0),
+            (4, FORMAT + 1),
+            (5, 8),
+            (6, 0x04),
+            (6, 0x80),
+            (43, 1), // a zero byte is no character of a job id
+            (43, 129),
+            (43, 255),
         ] {
             let mut bytes = Record::default().encode(1);
             bytes[at] = value;
-            let crc = crc32c(&bytes[field::COVERED]);
-            bytes[field::CRC].copy_from_slice(&crc.to_le_bytes());
+            let crc = crc32c(&bytes[..CRC_AT]);
+            bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
             assert_eq!(Record::decode(&bytes), None, "byte {at} = {value}");
         }
     }

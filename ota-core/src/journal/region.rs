@@ -1,7 +1,7 @@
 //! Where the journal lies: one `const`-checked value.
 
 use super::record::RECORD_SIZE;
-use crate::geometry::Reprogram;
+use crate::{bytes::unit_start, geometry::Reprogram};
 
 /// The facts of a journal's place in a flash device; [`JournalRegion`] is the checked form. Sizes and offsets in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,15 +187,25 @@ impl JournalRegion {
         appends.div_ceil(self.places_per_sector).div_ceil(sector_count).saturating_add(restarts)
     }
 
+    /// Is place `place` the first of a sector?
+    pub(super) const fn starts_sector(&self, place: u32) -> bool {
+        place.is_multiple_of(self.places_per_sector)
+    }
+
     /// Does place `place` start a sector, which has to be erased before it is written?
     pub(super) const fn erases_before(&self, place: u32) -> bool {
-        !self.layout.rewrite && place.is_multiple_of(self.places_per_sector)
+        !self.layout.rewrite && self.starts_sector(place)
     }
 
     /// Offset of place `place` in the flash device. Places are numbered below [`record_count`](Self::record_count).
     pub(super) const fn offset(&self, place: u32) -> u32 {
-        let (sector, index) = (place / self.places_per_sector, place % self.places_per_sector);
-        self.layout.start + sector * self.stride + index * self.place_size
+        let first = unit_start(place, self.places_per_sector);
+        let sector = match first.checked_div(self.places_per_sector) {
+            Some(sector) => sector,
+            // A checked region has a place in each sector.
+            None => 0,
+        };
+        self.layout.start + sector * self.stride + (place - first) * self.place_size
     }
 
     /// The place after `place`, the first one after the last.
@@ -205,7 +215,7 @@ impl JournalRegion {
 
     /// The first place of the sector after the one that holds `place`.
     pub(super) const fn next_sector(&self, place: u32) -> u32 {
-        let first = (place / self.places_per_sector + 1) * self.places_per_sector;
+        let first = unit_start(place, self.places_per_sector) + self.places_per_sector;
         if first < self.place_count { first } else { 0 }
     }
 }

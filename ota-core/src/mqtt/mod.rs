@@ -1,6 +1,6 @@
 //! The control plane over minimq: MQTT 5, no heap, any byte stream.
 //!
-//! [`Mqtt`] owns what outlives a connection (session, packet buffers, the application's [`Open`]); each
+//! [`Mqtt`] owns what outlives a connection (session, packet buffers, the application's [`Open`](crate::open::Open)); each
 //! [`connect`](Connector::connect) opens a stream and lends out a [`MqttLink`], which lives until it is dropped.
 //!
 //! ```text
@@ -33,6 +33,7 @@ pub use error::{ConfigError, MqttError};
 pub use minimq::ReasonCode;
 pub use stream::{Bounded, BoundedError};
 
+use crate::open::{Endpoint, Open};
 use crate::transport::{Connector, Control, Qos, Received, Timer};
 
 /// Longest client id in bytes. minimq's limit; AWS IoT would take 128.
@@ -90,35 +91,13 @@ const fn connect_size(client_id_size: usize, credentials_size: usize) -> usize {
     credentials_size.saturating_add(CONNECT_OVERHEAD).saturating_add(client_id_size)
 }
 
-/// Opens the stream MQTT runs over: a TCP connection, TLS on top of one, a modem's socket.
-pub trait Open {
-    /// Why a stream could not be opened; only its kind is kept.
-    type Error: embedded_io_async::Error;
-
-    /// The stream. It may borrow buffers from the opener, and it closes when dropped.
-    ///
-    /// Its `read` must be cancel-safe: minimq drops it whenever a keep-alive is due, and the driver whenever a deadline
-    /// of the agent passes. Plain TCP sockets are. `write` must make progress without a `flush`, and waiting for data
-    /// must not end in an error.
-    type Io<'s>: Read + Write
-    where
-        Self: 's;
-
-    /// Opens a new stream to the broker. Bounded from outside by [`Config::connect_timeout_ms`].
-    ///
-    /// Dropping the future must close what it has opened.
-    ///
-    /// # Errors
-    /// The network's or TLS' own.
-    #[allow(async_fn_in_trait)] // Single-threaded executors: no `Send` bound is wanted.
-    async fn open(&mut self) -> Result<Self::Io<'_>, Self::Error>;
-}
-
 /// Settings of the connection. Start from [`Config::new`].
 #[derive(Clone, Copy, Debug)]
 pub struct Config<'a> {
     /// Thing name, 1 to 128 bytes.
     pub thing: &'a str,
+    /// Where the broker is.
+    pub broker: Endpoint<'a>,
     /// Client id, 1 to 64 bytes. Most AWS policies want the thing name, which is the default. A second connection with
     /// the same client id ends the first.
     pub client_id: &'a str,
@@ -129,7 +108,7 @@ pub struct Config<'a> {
     pub session_expiry_s: u32,
     /// User name and password, for brokers and custom authorizers that want them.
     pub credentials: Option<(&'a str, &'a [u8])>,
-    /// Most milliseconds for opening the stream and connecting.
+    /// Most milliseconds for opening the stream and connecting. The steps of an opener have limits of their own.
     pub connect_timeout_ms: u32,
     /// Most milliseconds a write may make no progress before the link counts as lost.
     pub write_timeout_ms: u32,
@@ -138,9 +117,10 @@ pub struct Config<'a> {
 impl<'a> Config<'a> {
     /// Defaults for a thing: client id = thing name, keep-alive 60 s, no session, no credentials, 30 s to connect, 10 s
     /// for a write.
-    pub const fn new(thing: &'a str) -> Self {
+    pub const fn new(thing: &'a str, broker: Endpoint<'a>) -> Self {
         Self {
             thing,
+            broker,
             client_id: thing,
             keep_alive_s: 60,
             session_expiry_s: 0,
@@ -190,6 +170,7 @@ pub struct Mqtt<'a, O> {
     session: Session<'a>,
     open: O,
     thing: &'a str,
+    broker: Endpoint<'a>,
     connect_timeout: Duration,
     write_timeout: Duration,
     others: Option<Others<'a>>,
@@ -215,6 +196,7 @@ impl<'a, O: Open> Mqtt<'a, O> {
             session: Session::new(builder),
             open,
             thing: config.thing,
+            broker: config.broker,
             connect_timeout: Duration::from_millis(config.connect_timeout_ms.into()),
             write_timeout: Duration::from_millis(config.write_timeout_ms.into()),
             others: None,
@@ -228,9 +210,14 @@ impl<'a, O: Open> Mqtt<'a, O> {
         self
     }
 
-    /// The opener, to change an endpoint between two connections.
+    /// The opener, to change its settings between two connections.
     pub fn opener(&mut self) -> &mut O {
         &mut self.open
+    }
+
+    /// Where the next connection goes.
+    pub fn broker(&mut self) -> &mut Endpoint<'a> {
+        &mut self.broker
     }
 }
 
@@ -242,10 +229,12 @@ impl<'a, O: Open> Connector for Mqtt<'a, O> {
         Self: 'c;
 
     async fn connect(&mut self) -> Result<Self::Link<'_>, MqttError> {
-        let Self { session, open, thing, connect_timeout, write_timeout, others } = self;
+        let Self { session, open, thing, broker, connect_timeout, write_timeout, others } = self;
         let attempt = async {
-            let io =
-                open.open().await.map_err(|error| MqttError::Open(embedded_io_async::Error::kind(&error)))?;
+            let io = open
+                .open(*broker)
+                .await
+                .map_err(|error| MqttError::Open(embedded_io_async::Error::kind(&error)))?;
             let io = Bounded::new(io, *write_timeout);
             session.connect(io).await.map_err(MqttError::of_connect)
         };
@@ -256,6 +245,10 @@ impl<'a, O: Open> Connector for Mqtt<'a, O> {
             link.subscribe(filters).await?;
         }
         Ok(link)
+    }
+
+    fn release(&mut self) {
+        self.open.release();
     }
 }
 

@@ -6,6 +6,8 @@ use embedded_io_async::{ErrorKind, ErrorType};
 use super::*;
 use crate::transport::{Failure, FailureKind};
 
+const BROKER: Endpoint<'_> = Endpoint::tls("localhost", 8883);
+
 /// Never asked for a stream here.
 struct Nowhere;
 
@@ -36,7 +38,7 @@ impl Open for Nowhere {
     type Error = ErrorKind;
     type Io<'s> = NoStream;
 
-    async fn open(&mut self) -> Result<NoStream, ErrorKind> {
+    async fn open(&mut self, _: Endpoint<'_>) -> Result<NoStream, ErrorKind> {
         Err(ErrorKind::Other)
     }
 }
@@ -51,7 +53,7 @@ const LONG: &str = "123456789_123456789_123456789_123456789_123456789_123456789_
 
 #[test]
 fn settings_are_checked_at_their_limits() {
-    let good = Config::new("dev-7");
+    let good = Config::new("dev-7", BROKER);
     let check = |config| new(config, 512, 1024);
     assert_eq!(check(good), Ok(()));
     for (thing, expected) in [
@@ -72,7 +74,7 @@ fn settings_are_checked_at_their_limits() {
         assert_eq!(check(Config { client_id, ..good }), expected, "client id {client_id}");
     }
     // A thing name that is fine for AWS but too long for a client id needs one of its own.
-    assert_eq!(check(Config::new(&LONG[..65])), Err(ConfigError::ClientId));
+    assert_eq!(check(Config::new(&LONG[..65], BROKER)), Err(ConfigError::ClientId));
     for (keep_alive_s, expected) in [
         (0, Err(ConfigError::KeepAlive)),
         (29, Err(ConfigError::KeepAlive)),
@@ -90,7 +92,7 @@ fn settings_are_checked_at_their_limits() {
 
 #[test]
 fn buffers_are_checked_at_their_limits() {
-    let config = Config { credentials: Some(("user", b"pw")), ..Config::new("dev-7") };
+    let config = Config { credentials: Some(("user", b"pw")), ..Config::new("dev-7", BROKER) };
     let tx_min = 35 + 5 + 6 + 13 + 256;
     assert_eq!(new(config, 256, tx_min), Ok(()));
     assert_eq!(new(config, 255, tx_min), Err(ConfigError::ReceiveBuffer));

@@ -89,6 +89,8 @@ pub struct Client<'a> {
 pub struct Config<'a> {
     /// Host name (1 to 253 bytes) or IP address the server's certificate must be valid for. A host name is also sent
     /// to the server (SNI), without which AWS IoT refuses clients.
+    ///
+    /// Empty for [`Tls`](super::Tls): whatever host is connected to.
     pub server_name: &'a str,
     /// Roots one of which the server's certificate must lead to, see [`roots`](super::roots).
     pub roots: &'a [TrustAnchor<'a>],

@@ -1,7 +1,7 @@
 //! TLS 1.3 to a server that has proven who it is: embedded-tls for the protocol, rustls-webpki for the certificates.
 //!
-//! [`connect`] runs the handshake over any byte stream and returns a [`TlsStream`]; feature `mqtt` adds [`Tls`], which
-//! makes streams for [`Mqtt`](crate::mqtt::Mqtt).
+//! [`connect`] runs the handshake over any byte stream and returns a [`TlsStream`]; [`Tls`] does so over another
+//! [opener](crate::open::Open), for MQTT and HTTP alike.
 //!
 //! ```text
 //! application  <->  TlsStream { embedded-tls }  <->  records in memory  <->  any Read + Write
@@ -33,7 +33,6 @@ mod algorithm;
 mod buffers;
 mod config;
 mod error;
-#[cfg(feature = "mqtt")]
 mod opener;
 mod provider;
 pub mod roots;
@@ -47,11 +46,10 @@ pub use buffers::{Buffers, RECORD_MAX, rx_size, tx_size};
 pub use config::{ALPN_AWS_MQTT, BUILT_AT_MIN_S, Client, Config, Sign, SignError, Time};
 pub use embedded_io_async;
 pub use error::{CertificateError, ConfigError, TlsError};
-#[cfg(feature = "mqtt")]
 pub use opener::{OpenError, Tls};
 pub use p256::ecdsa::{Signature, SigningKey};
 pub use p256::elliptic_curve::rand_core;
-pub use rustls_pki_types::TrustAnchor;
+pub use rustls_pki_types::{CertificateDer, TrustAnchor};
 pub use stream::TlsStream;
 /// [`anchor_from_trusted_cert`](webpki::anchor_from_trusted_cert) makes a [`TrustAnchor`] of a root's certificate.
 pub use webpki;

@@ -1,6 +1,6 @@
 //! SHA-256 along the contiguous front of a file: one pass, two hashes.
 
-use sha2::{Digest as _, Sha256};
+use crate::sha256::Sha256;
 
 /// SHA-256 of a file, fed in order from its first byte, that also yields MCUboot's image hash.
 ///
@@ -58,7 +58,7 @@ impl Digest {
     /// value replaces the first, under the same condition.
     pub fn set_image_end(&mut self, end: u32) {
         self.image_end = Some(end);
-        self.image = (self.position == end).then(|| self.sha.clone().finalize().into());
+        self.image = (self.position == end).then(|| self.sha.clone().finish());
     }
 
     /// Hashes the bytes at [`position`](Self::position) and moves on behind them.
@@ -70,7 +70,7 @@ impl Digest {
             && let Some((inside, outside)) = rest.split_at_checked(left as usize)
         {
             self.sha.update(inside);
-            self.image = Some(self.sha.clone().finalize().into());
+            self.image = Some(self.sha.clone().finish());
             rest = outside;
         }
         self.sha.update(rest);
@@ -91,7 +91,7 @@ impl Digest {
 
     /// Both hashes.
     pub fn finish(self) -> Hashes {
-        Hashes { file: self.sha.finalize().into(), image: self.image }
+        Hashes { file: self.sha.finish(), image: self.image }
     }
 }
 
@@ -100,7 +100,8 @@ mod tests {
     use super::*;
 
     fn sha(bytes: &[u8]) -> [u8; 32] {
-        Sha256::digest(bytes).into()
+        use sha2::Digest as _;
+        sha2::Sha256::digest(bytes).into()
     }
 
     /// Every place of the image end in every cut of the feed gives the same two hashes.

@@ -3,8 +3,6 @@
 //! `minicbor` without an allocator cannot skip an indefinite item inside a definite one, and unknown members may hold
 //! just that.
 
-use core::ops::Range;
-
 use super::{
     stream::StreamDecodeError::{self, Chunked, Malformed, NotAMap, TooDeep, Truncated, Type},
     writer::Writer,
@@ -96,38 +94,50 @@ impl Frame {
 }
 
 pub(crate) struct Decoder<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
 }
 
 impl<'a> Decoder<'a> {
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { rest: bytes }
     }
 
     /// Nothing may follow what was read.
+    #[inline]
     pub(crate) fn end(&self) -> Result<(), StreamDecodeError> {
-        if self.at == self.bytes.len() { Ok(()) } else { Err(StreamDecodeError::Trailing) }
+        if self.rest.is_empty() { Ok(()) } else { Err(StreamDecodeError::Trailing) }
     }
 
-    fn peek(&self) -> Result<u8, StreamDecodeError> {
-        self.bytes.get(self.at).copied().ok_or(Truncated)
+    /// Takes these bytes, if they come next.
+    #[inline]
+    pub(crate) fn take_exactly(&mut self, bytes: &[u8]) -> bool {
+        let rest = self.rest.strip_prefix(bytes);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
     }
 
+    /// The message ends with this byte.
+    #[inline]
+    pub(crate) fn is_last(&self, byte: u8) -> bool {
+        *self.rest == [byte]
+    }
+
+    #[inline]
     fn take_break(&mut self) -> Result<bool, StreamDecodeError> {
-        let found = self.peek()? == BREAK;
-        self.at = self.at.saturating_add(usize::from(found));
-        Ok(found)
+        let (first, rest) = self.rest.split_first().ok_or(Truncated)?;
+        if *first == BREAK {
+            self.rest = rest;
+        }
+        Ok(*first == BREAK)
     }
 
     #[inline]
     fn argument<const N: usize>(&mut self) -> Result<[u8; N], StreamDecodeError> {
-        let bytes = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<N>()).ok_or(Truncated)?;
-        self.at = self.at.saturating_add(N);
+        let (bytes, rest) = self.rest.split_first_chunk::<N>().ok_or(Truncated)?;
+        self.rest = rest;
         Ok(*bytes)
     }
 
-    #[inline]
     fn head(&mut self) -> Result<Head, StreamDecodeError> {
         let [first] = self.argument::<1>()?;
         let major = first >> info::BITS;
@@ -143,6 +153,23 @@ impl<'a> Decoder<'a> {
             _ => return Err(Malformed),
         };
         Ok(Head { major, argument: Some(argument) })
+    }
+
+    /// A head of this major type whose argument stands in up to two bytes behind it: all of a block but a number above 65,535.
+    #[inline]
+    pub(crate) fn short(&mut self, major: u8) -> Option<u32> {
+        let (&first, rest) = self.rest.split_first()?;
+        let small = first ^ (major << info::BITS);
+        let (argument, rest) = match small {
+            0..info::ONE_BYTE => (u32::from(small), rest),
+            info::ONE_BYTE => rest.split_first().map(|(byte, rest)| (u32::from(*byte), rest))?,
+            info::TWO_BYTES => {
+                rest.split_first_chunk().map(|(bytes, rest)| (u32::from(u16::from_be_bytes(*bytes)), rest))?
+            }
+            _ => return None,
+        };
+        self.rest = rest;
+        Some(argument)
     }
 
     /// The start of a map.
@@ -162,21 +189,20 @@ impl<'a> Decoder<'a> {
     #[inline]
     pub(crate) fn key(&mut self) -> Result<&'a [u8], StreamDecodeError> {
         // Names of blocks are one letter long: no head to take apart, and nothing to look for.
-        if let Some([ONE_LETTER, name]) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
-            self.at = self.at.saturating_add(2);
+        if let [ONE_LETTER, name, rest @ ..] = self.rest {
+            self.rest = rest;
             return Ok(core::slice::from_ref(name));
         }
         self.long_key()
     }
 
     fn long_key(&mut self) -> Result<&'a [u8], StreamDecodeError> {
-        let start = self.at;
+        let start = self.rest;
         let head = self.head()?;
         if let Head { major: major::TEXT, argument: Some(size) } = head {
-            let range = self.take(size)?;
-            return Ok(self.bytes.get(range).unwrap_or_default());
+            return self.take(size);
         }
-        self.at = start;
+        self.rest = start;
         self.skip()?;
         Ok(&[])
     }
@@ -184,6 +210,13 @@ impl<'a> Decoder<'a> {
     /// A number of at least 0, of any width.
     #[inline]
     pub(crate) fn number(&mut self) -> Result<u32, StreamDecodeError> {
+        match self.short(major::UNSIGNED) {
+            Some(number) => Ok(number),
+            None => self.any_number(),
+        }
+    }
+
+    fn any_number(&mut self) -> Result<u32, StreamDecodeError> {
         match self.head()? {
             Head { major: major::UNSIGNED, argument: Some(number) } => {
                 u32::try_from(number).map_err(|_| StreamDecodeError::Number)
@@ -193,9 +226,16 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Where the contents of a byte string lie. One of indefinite length is taken while they are in one piece.
+    /// The contents of a byte string. One of indefinite length is taken while they are in one piece.
     #[inline]
-    pub(crate) fn bytes(&mut self) -> Result<Range<usize>, StreamDecodeError> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], StreamDecodeError> {
+        match self.short(major::BYTES) {
+            Some(size) => self.take(size.into()),
+            None => self.any_bytes(),
+        }
+    }
+
+    fn any_bytes(&mut self) -> Result<&'a [u8], StreamDecodeError> {
         match self.head()? {
             Head { major: major::BYTES, argument: Some(size) } => self.take(size),
             Head { major: major::BYTES, argument: None } => self.only_chunk(),
@@ -203,8 +243,8 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn only_chunk(&mut self) -> Result<Range<usize>, StreamDecodeError> {
-        let mut found = self.at..self.at;
+    fn only_chunk(&mut self) -> Result<&'a [u8], StreamDecodeError> {
+        let (mut found, _) = self.rest.split_at(0);
         while !self.take_break()? {
             let chunk = self.chunk(major::BYTES)?;
             if !found.is_empty() && !chunk.is_empty() {
@@ -221,21 +261,15 @@ impl<'a> Decoder<'a> {
     pub(crate) fn text(&mut self) -> Result<&'a str, StreamDecodeError> {
         match self.head()? {
             Head { major: major::TEXT, argument: Some(size) } => {
-                let range = self.take(size)?;
-                core::str::from_utf8(self.bytes.get(range).unwrap_or_default()).map_err(|_| Malformed)
+                core::str::from_utf8(self.take(size)?).map_err(|_| Malformed)
             }
             Head { major: major::TEXT, argument: None } => Err(Chunked),
             _ => Err(Type),
         }
     }
 
-    /// Bytes of the message by a range this decoder gave.
-    pub(crate) fn slice(&self, range: Range<usize>) -> &'a [u8] {
-        self.bytes.get(range).unwrap_or_default()
-    }
-
     /// A chunk of a string of indefinite length: a string of the same type and of definite length (RFC 8949, 3.2.3).
-    fn chunk(&mut self, major: u8) -> Result<Range<usize>, StreamDecodeError> {
+    fn chunk(&mut self, major: u8) -> Result<&'a [u8], StreamDecodeError> {
         match self.head()? {
             Head { major: found, argument: Some(size) } if found == major => self.take(size),
             _ => Err(Malformed),
@@ -243,14 +277,11 @@ impl<'a> Decoder<'a> {
     }
 
     #[inline]
-    fn take(&mut self, size: u64) -> Result<Range<usize>, StreamDecodeError> {
-        let start = self.at;
-        let end = usize::try_from(size).ok().and_then(|size| start.checked_add(size)).ok_or(Truncated)?;
-        if end > self.bytes.len() {
-            return Err(Truncated);
-        }
-        self.at = end;
-        Ok(start..end)
+    fn take(&mut self, size: u64) -> Result<&'a [u8], StreamDecodeError> {
+        let size = usize::try_from(size).map_err(|_| Truncated)?;
+        let (taken, rest) = self.rest.split_at_checked(size).ok_or(Truncated)?;
+        self.rest = rest;
+        Ok(taken)
     }
 
     /// Steps over one item with all it holds. Every turn of the loops consumes a byte or closes a frame.

@@ -29,7 +29,7 @@ pub mod stream;
 mod text;
 pub mod topic;
 pub mod update;
-mod writer;
+pub(crate) mod writer;
 
 pub use base64::Base64Error;
 pub use describe::{StreamDescription, StreamFile, encode_describe_stream, parse_description};

@@ -152,7 +152,7 @@ pub fn parse_get_stream_cbor(message: &[u8]) -> Result<GetStream<'_>, StreamDeco
         file_id: file_id(file.ok_or(StreamDecodeError::Missing)?)?,
         block_size,
         offset: offset.unwrap_or(0),
-        bitmap: bitmap.map_or(&[], |range| decoder.slice(range)),
+        bitmap: bitmap.unwrap_or(&[]),
         count: count.unwrap_or_else(|| default_count(block_size)),
     })
 }

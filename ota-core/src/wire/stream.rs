@@ -7,7 +7,7 @@ use core::{fmt, ops::Range};
 
 use super::{
     base64::{self, Base64Error},
-    cbor::{self, Decoder},
+    cbor::{self, Decoder, major},
     json::{self, JsonError, Text, Value},
     writer::{EncodeError, Writer, checked_token},
 };
@@ -134,7 +134,37 @@ pub(crate) fn json_text(value: Option<Value<'_>>) -> Result<Option<Text<'_>>, St
 ///
 /// # Errors
 /// See [`StreamDecodeError`].
+#[inline(always)]
 pub fn decode_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
+    match block_as_sent(message) {
+        Some(block) => Ok(block),
+        None => any_block_cbor(message),
+    }
+}
+
+/// A block as the service writes it, with the shortest heads: `None` leaves it to [`any_block_cbor`], also where it is wrong.
+#[inline(always)]
+fn block_as_sent(message: &[u8]) -> Option<Block> {
+    let mut decoder = Decoder::new(message);
+    let mut number =
+        |name: &[u8]| if decoder.take_exactly(name) { decoder.short(major::UNSIGNED) } else { None };
+    let file_id = number(b"\xBFaf")?;
+    let block_id = number(b"ai")?;
+    let size = number(b"al")?;
+    let payload = if decoder.take_exactly(b"ap") { decoder.bytes().ok()? } else { return None };
+    let fits = size as usize == payload.len() && decoder.is_last(cbor::BREAK);
+    fits.then(|| Block { file_id, block_id, size, payload: place_of(payload, message) })
+}
+
+/// Where `payload`, a part of `message`, lies in it.
+#[inline]
+fn place_of(payload: &[u8], message: &[u8]) -> Range<usize> {
+    let start = payload.as_ptr().addr().saturating_sub(message.as_ptr().addr());
+    start..start.saturating_add(payload.len())
+}
+
+#[inline(never)]
+fn any_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
     let mut decoder = Decoder::new(message);
     let mut entries = decoder.map()?;
     let (mut file_id, mut block_id, mut size, mut payload) = (None, None, None, None);
@@ -152,7 +182,7 @@ pub fn decode_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
     else {
         return Err(StreamDecodeError::Missing);
     };
-    checked(Block { file_id, block_id, size, payload })
+    checked(Block { file_id, block_id, size, payload: place_of(payload, message) })
 }
 
 /// The C agents take `l` at its word and write what lies behind a short payload; here it must be true.
@@ -199,9 +229,9 @@ pub fn decode_block_json(message: &[u8], out: &mut [u8]) -> Result<Block, Stream
 /// See [`StreamDecodeError`]. The text of the payload may be overwritten then too, so the message cannot be read again.
 pub fn decode_block_json_in_place(message: &mut [u8]) -> Result<Block, StreamDecodeError> {
     let Parsed { file_id, block_id, size, payload } = parse_json(message)?;
-    let start = payload.raw().as_ptr().addr().saturating_sub(message.as_ptr().addr());
-    let end = start.saturating_add(payload.raw().len());
-    let text = message.get_mut(start..end).ok_or(StreamDecodeError::Truncated)?;
+    let place = place_of(payload.raw().as_bytes(), message);
+    let start = place.start;
+    let text = message.get_mut(place).ok_or(StreamDecodeError::Truncated)?;
     let end = start.saturating_add(base64::decode_in_place(text)?);
     checked(Block { file_id, block_id, size, payload: start..end })
 }

@@ -74,7 +74,9 @@ pub fn is_id(id: &str) -> bool {
     is_name(id, false)
 }
 
-fn is_name(name: &str, colon: bool) -> bool {
+/// 1 to 128 characters of `[a-zA-Z0-9_-]`, and `:` where it is allowed: thing names and names of status details (AWS IoT API
+/// reference, `DetailsMap`).
+pub(super) fn is_name(name: &str, colon: bool) -> bool {
     (1..=MAX_ID_SIZE).contains(&name.len())
         // Every byte is looked at, whatever the one before was: no branch, and a compiler may take several at once.
         && name.bytes().fold(true, |good, byte| {
@@ -171,8 +173,8 @@ impl Topic<'_> {
             EncodeError::BufferTooSmall => TopicError::BufferTooSmall,
             _ => TopicError::TooLong,
         })?;
-        // Ids hold no slash, so seven can only be exceeded by a change of this table.
-        if topic.len() > MAX_TOPIC_SIZE || topic.bytes().filter(|byte| *byte == b'/').count() > MAX_SLASHES {
+        // Names hold no slash, so that no topic of this table has more than `MAX_SLASHES`.
+        if topic.len() > MAX_TOPIC_SIZE {
             return Err(TopicError::TooLong);
         }
         Ok(topic)
@@ -206,7 +208,8 @@ pub enum Incoming<'a> {
     NotifyNext,
     /// The list of pending job executions changed.
     Notify,
-    /// A block of this stream.
+    /// A block of the stream with this id, as it stands in the topic: one that is compared with the expected id needs no
+    /// look at its characters.
     Data(&'a str, Format),
     /// A request to this stream was rejected.
     StreamRejected(&'a str, Format),
@@ -220,10 +223,11 @@ impl<'a> Incoming<'a> {
     /// Answers of Jobs arrive without a subscription, so whatever arrives is routed here and the thing name is compared.
     pub fn parse(topic: &'a str, thing: &str) -> Option<Self> {
         let rest = topic.strip_prefix(THINGS)?.strip_prefix(thing)?;
-        if let Some(rest) = rest.strip_prefix(JOBS) {
-            Self::parse_job(rest)
+        // Most messages are blocks.
+        if let Some(rest) = rest.strip_prefix(STREAMS) {
+            Self::parse_stream(rest)
         } else {
-            Self::parse_stream(rest.strip_prefix(STREAMS)?)
+            Self::parse_job(rest.strip_prefix(JOBS)?)
         }
     }
 
@@ -256,12 +260,16 @@ impl<'a> Incoming<'a> {
 
     /// From the end, which is what tells the messages apart: a block is recognised without a search for slashes.
     fn parse_stream(rest: &'a str) -> Option<Self> {
+        if let Some(stream) = rest.strip_suffix("/data/cbor").filter(|stream| !stream.is_empty()) {
+            return Some(Self::Data(stream, Format::Cbor));
+        }
         let formats = [Format::Cbor, Format::Json];
         let (rest, format) =
             formats.into_iter().find_map(|format| Some((rest.strip_suffix(format.as_str())?, format)))?;
-        let (stream, incoming) = if let Some(stream) = rest.strip_suffix("/data/") {
-            (stream, Self::Data(stream, format))
-        } else if let Some(stream) = rest.strip_suffix("/rejected/") {
+        if let Some(stream) = rest.strip_suffix("/data/") {
+            return (!stream.is_empty()).then_some(Self::Data(stream, format));
+        }
+        let (stream, incoming) = if let Some(stream) = rest.strip_suffix("/rejected/") {
             (stream, Self::StreamRejected(stream, format))
         } else {
             let stream = rest.strip_suffix("/description/")?;

@@ -5,6 +5,7 @@
 
 use super::{
     job::JobStatus,
+    topic::is_name,
     writer::{EncodeError, Writer, checked_token},
 };
 
@@ -13,9 +14,9 @@ pub const MAX_DETAILS: usize = 10;
 /// Longest value of a status detail, characters. A longer one is cut.
 pub const MAX_DETAIL_SIZE: usize = 128;
 /// Stands for a character AWS would refuse in a value.
-const REPLACEMENT: char = '?';
+const REPLACEMENT: u8 = b'?';
 /// Stands for an empty value, which AWS refuses.
-const EMPTY: &str = "-";
+const EMPTY: u8 = b'-';
 
 /// An update of a job execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,30 +73,43 @@ pub fn encode_describe(
 /// [`EncodeError::Status`], [`EncodeError::TooManyDetails`], [`EncodeError::DetailName`], [`EncodeError::Token`],
 /// [`EncodeError::BufferTooSmall`].
 pub fn encode_update(buf: &mut [u8], update: &Update<'_>) -> Result<usize, EncodeError> {
+    encode_update_with(buf, update, &[])
+}
+
+/// [`encode_update`] with more pairs behind `update.details`.
+pub(crate) fn encode_update_with(
+    buf: &mut [u8],
+    update: &Update<'_>,
+    more: &[(&str, &str)],
+) -> Result<usize, EncodeError> {
     match update.status {
         JobStatus::InProgress | JobStatus::Failed | JobStatus::Succeeded | JobStatus::Rejected => {}
         JobStatus::Queued | JobStatus::Canceled | JobStatus::TimedOut | JobStatus::Removed => {
             return Err(EncodeError::Status);
         }
     }
-    if update.details.len() > MAX_DETAILS {
+    if update.details.len().saturating_add(more.len()) > MAX_DETAILS {
         return Err(EncodeError::TooManyDetails);
     }
     let token = checked_token(update.token)?;
     let mut writer = Writer::new(buf);
     writer.json_name(b'{', "status");
     writer.json_string(update.status.as_str());
-    if !update.details.is_empty() {
-        writer.json_name(b',', "statusDetails");
-        let mut before = b'{';
-        for (name, value) in update.details {
-            if !is_detail_name(name) {
+    let mut before = b'{';
+    for details in [update.details, more] {
+        for (name, value) in details {
+            if !is_name(name, true) {
                 return Err(EncodeError::DetailName);
+            }
+            if before == b'{' {
+                writer.json_name(b',', "statusDetails");
             }
             writer.json_name(before, name);
             write_detail(&mut writer, value);
             before = b',';
         }
+    }
+    if before == b',' {
         writer.byte(b'}');
     }
     if let Some(version) = update.expected_version {
@@ -116,22 +130,17 @@ pub fn encode_update(buf: &mut [u8], update: &Update<'_>) -> Result<usize, Encod
     writer.finish()
 }
 
-/// AWS IoT API reference, `DetailsMap`: 1 to 128 characters of `[a-zA-Z0-9:_-]`.
-fn is_detail_name(name: &str) -> bool {
-    (1..=MAX_DETAIL_SIZE).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_' | b'-'))
-}
-
 fn write_detail(writer: &mut Writer<'_>, value: &str) {
-    let value = if value.is_empty() { EMPTY } else { value };
     writer.byte(b'"');
-    for character in value.chars().take(MAX_DETAIL_SIZE) {
-        match character {
-            '"' => writer.str("\\\""),
-            '\\' => writer.str("\\\\"),
-            ' '..='~' => writer.str(character.encode_utf8(&mut [0; 4])),
-            _ => writer.str(REPLACEMENT.encode_utf8(&mut [0; 4])),
+    if value.is_empty() {
+        writer.byte(EMPTY);
+    }
+    // The first byte of each character stands for it; those that follow are 0b10xx_xxxx.
+    for byte in value.bytes().filter(|byte| byte >> 6 != 0b10).take(MAX_DETAIL_SIZE) {
+        if matches!(byte, b'"' | b'\\') {
+            writer.byte(b'\\');
         }
+        writer.byte(if matches!(byte, b' '..=b'~') { byte } else { REPLACEMENT });
     }
     writer.byte(b'"');
 }

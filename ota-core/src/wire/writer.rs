@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::bytes::copy;
+
 /// Why a message could not be written. Nothing that was written into the buffer until then is of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,10 +76,9 @@ impl<'b> Writer<'b> {
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let end = self.at.saturating_add(bytes.len());
-        // Split at the bytes' own length: so the compiler sees that both sides of the copy are as long.
-        match self.buf.get_mut(self.at..).and_then(|rest| rest.split_at_mut_checked(bytes.len())) {
-            Some((place, _)) => {
-                place.copy_from_slice(bytes);
+        match self.buf.get_mut(self.at..end) {
+            Some(place) => {
+                copy(place, bytes);
                 self.at = end;
             }
             None => self.overflow = true,
@@ -106,9 +107,7 @@ impl<'b> Writer<'b> {
 
     /// Two hexadecimal digits.
     pub(crate) fn hex(&mut self, byte: u8) {
-        for nibble in [byte >> 4, byte & 0xF] {
-            self.byte(if nibble < 10 { b'0' + nibble } else { b'a' + (nibble - 10) });
-        }
+        self.hexadecimal(byte.into(), 2);
     }
 
     /// A JSON member with a whole number. `before` is what stands before the name: an opening bracket or a comma.
@@ -126,19 +125,36 @@ impl<'b> Writer<'b> {
 
     /// A number in decimal digits.
     pub(crate) fn decimal(&mut self, number: u64) {
+        // Divided by ten byte by byte: a division of 64 bits is a kilobyte of code where the processor has none.
+        let mut rest = number.to_be_bytes();
         // u64::MAX has 20 digits.
         let mut digits = [0u8; 20];
-        let mut rest = number;
-        let mut count = 0;
-        for place in digits.iter_mut().rev() {
-            *place = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            count += 1;
-            if rest == 0 {
+        let mut first = digits.len();
+        for (at, place) in digits.iter_mut().enumerate().rev() {
+            let mut left = 0;
+            for byte in &mut rest {
+                let part = left << 8 | u32::from(*byte);
+                (*byte, left) = ((part / 10) as u8, part % 10);
+            }
+            *place = b'0' + left as u8;
+            first = at;
+            if rest == [0; 8] {
                 break;
             }
         }
-        self.bytes(digits.get(digits.len() - count..).unwrap_or_default());
+        self.bytes(digits.get(first..).unwrap_or_default());
+    }
+
+    /// A number in hexadecimal digits, at least `min` of them.
+    pub(crate) fn hexadecimal(&mut self, number: u32, min: u32) {
+        let count = (u32::BITS - number.leading_zeros()).div_ceil(4).max(min);
+        for at in (0..count).rev() {
+            self.digit((number >> (4 * at)) as u8 & 0xF);
+        }
+    }
+
+    fn digit(&mut self, nibble: u8) {
+        self.byte(if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble });
     }
 
     /// What was written, as text.

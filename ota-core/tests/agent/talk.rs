@@ -110,7 +110,7 @@ impl Talk {
             blocks: vec![0; Memory::block_bytes(&layouts[0], config.block_size)].leak(),
             sectors: vec![0; Memory::sector_bytes(&layouts[0])].leak(),
         };
-        let agent = Agent::new(config, memory).expect("a good configuration");
+        let agent = Agent::new(Box::leak(Box::new(config)), memory).expect("a good configuration");
         Talk {
             agent,
             setup,

@@ -3,7 +3,8 @@
 use std::io;
 
 use embedded_io_adapters::tokio_1::FromTokio;
-use ota_core::http::{Http, HttpConfig, OpenTo, Scheme, Schemes};
+use ota_core::http::{Http, HttpConfig, Redirects, Schemes};
+use ota_core::open::{Endpoint, Open, Security};
 use ota_core::transport::{RangeError, RangeSession, Ranges};
 use ota_sim::https::{FileServer, FileServerConfig, HttpFault};
 use tokio::net::TcpStream;
@@ -16,21 +17,25 @@ const PATH: &str = "/fw/app.bin";
 /// Counts the connections it makes.
 struct Tcp(u32);
 
-impl OpenTo for Tcp {
+impl Open for Tcp {
     type Error = io::Error;
     type Io<'s> = FromTokio<TcpStream>;
 
-    async fn open_to(&mut self, scheme: Scheme, host: &str, port: u16) -> io::Result<FromTokio<TcpStream>> {
-        assert_eq!(scheme, Scheme::Http);
+    async fn open(&mut self, to: Endpoint<'_>) -> io::Result<FromTokio<TcpStream>> {
+        assert_eq!(to.security, Security::Plain);
         self.0 += 1;
-        let stream = TcpStream::connect((host, port)).await?;
+        let stream = TcpStream::connect((to.host, to.port)).await?;
         stream.set_nodelay(true)?;
         Ok(FromTokio::new(stream))
     }
 }
 
-const CONFIG: HttpConfig =
-    HttpConfig { schemes: Schemes::InsecureHttpForTests, connect_timeout_ms: 10_000, skip_max: u32::MAX };
+const CONFIG: HttpConfig = HttpConfig {
+    schemes: Schemes::InsecureHttpForTests,
+    connect_timeout_ms: 10_000,
+    skip_max: u32::MAX,
+    redirects: Redirects::Refuse,
+};
 
 async fn server(config: FileServerConfig) -> FileServer {
     let server = FileServer::start(config).await.unwrap();
@@ -149,4 +154,46 @@ async fn errors_say_what_helps() {
     let (mut head, mut place) = ([0; 1024], [0; 1024]);
     let mut http = Http::new(Tcp(0), HttpConfig::default(), &mut head, &mut place).unwrap();
     assert_eq!(http.target("http://localhost/fw"), Err(RangeError::Refused));
+}
+
+#[tokio::test]
+async fn one_redirect_is_followed_where_policy_says_so() {
+    let (first, second) =
+        (server(FileServerConfig::default()).await, server(FileServerConfig::default()).await);
+    let work = async {
+        for redirects in [Redirects::Refuse, Redirects::FollowOnce] {
+            let (mut head, mut place) = ([0; 1024], [0; 2048]);
+            let config = HttpConfig { redirects, ..CONFIG };
+            let mut http = Http::new(Tcp(0), config, &mut head, &mut place).unwrap();
+            let url = first.url(PATH);
+            let mut held = Vec::new();
+            first.fault(HttpFault::Redirect(second.url(PATH)));
+            let result = fetch(&mut http, &url, (0, 10_000), &mut held).await;
+            if redirects == Redirects::Refuse {
+                assert_eq!(result, Err(RangeError::Refused));
+                continue;
+            }
+            // The next connection goes there, and the ones after it.
+            assert_eq!(result, Err(RangeError::Lost));
+            fetch(&mut http, &url, (0, 10_000), &mut held).await.unwrap();
+            fetch(&mut http, &url, (10_000, SIZE), &mut held).await.unwrap();
+            assert!(held == file(SIZE));
+            assert_eq!((first.sent(PATH), second.sent(PATH)), (0, u64::from(SIZE)));
+            // No second one from there.
+            second.fault(HttpFault::Redirect(first.url(PATH)));
+            assert_eq!(fetch(&mut http, &url, (0, 10), &mut held).await, Err(RangeError::Refused));
+            // What failed there is asked where the URL says, and so is a URL with another signature.
+            fetch(&mut http, &url, (0, 10), &mut held).await.unwrap();
+            assert_eq!(first.sent(PATH), 10);
+            first.fault(HttpFault::Redirect(second.url(PATH)));
+            assert_eq!(fetch(&mut http, &url, (0, 10), &mut held).await, Err(RangeError::Lost));
+            first.advance_s(1);
+            fetch(&mut http, &first.url(PATH), (0, 20), &mut held).await.unwrap();
+            assert_eq!((first.sent(PATH), second.sent(PATH)), (30, u64::from(SIZE)));
+            // Nowhere to follow to.
+            first.fault(HttpFault::Redirect("ftp://bucket.example/fw".into()));
+            assert_eq!(fetch(&mut http, &url, (0, 10), &mut held).await, Err(RangeError::Refused));
+        }
+    };
+    timeout(PATIENCE, work).await.unwrap();
 }

@@ -11,7 +11,8 @@ use mqtt5::broker::config::{StorageBackend, StorageConfig};
 use mqtt5::broker::{BrokerConfig, MqttBroker};
 use mqtt5::{MqttClient, PublishOptions, QoS, SubscribeOptions};
 use ota_core::mqtt::embedded_io_async::ErrorKind;
-use ota_core::mqtt::{Config, Mqtt, MqttError, Open};
+use ota_core::mqtt::{Config, Mqtt, MqttError};
+use ota_core::open::{Endpoint, Open};
 use ota_core::transport::{Connector, Control, Failure, FailureKind, Qos, Received};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,11 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Plain TCP.
 struct Tcp(SocketAddr);
 
+/// The openers here know where to go.
+const NOWHERE: Endpoint<'_> = Endpoint::plain("", 0);
+
 impl Open for Tcp {
     type Error = io::Error;
     type Io<'s> = FromTokio<TcpStream>;
 
-    async fn open(&mut self) -> Result<FromTokio<TcpStream>, io::Error> {
+    async fn open(&mut self, _: Endpoint<'_>) -> Result<FromTokio<TcpStream>, io::Error> {
         let stream = TcpStream::connect(self.0).await?;
         stream.set_nodelay(true)?;
         Ok(FromTokio::new(stream))
@@ -231,7 +235,7 @@ macro_rules! device {
 
 async fn messages_go_both_ways(broker: SocketAddr) {
     let mut cloud = Cloud::new(broker).await;
-    device!(device, broker, Config::new("dev-7"));
+    device!(device, broker, Config::new("dev-7", NOWHERE));
     let mut link = device.connect().await.unwrap();
     link.subscribe(&[("to-device/one", Qos::AtLeastOnce), ("to-device/zero", Qos::AtMostOnce)])
         .await
@@ -253,7 +257,7 @@ async fn messages_go_both_ways(broker: SocketAddr) {
 async fn a_cut_link_is_made_again_and_subscribed_again(broker: SocketAddr) {
     let mut cloud = Cloud::new(broker).await;
     let front = Front::new(broker).await;
-    device!(device, front.address, Config { connect_timeout_ms: 2_000, ..Config::new("dev-7") });
+    device!(device, front.address, Config { connect_timeout_ms: 2_000, ..Config::new("dev-7", NOWHERE) });
     for round in 0..3u8 {
         let mut link = device.connect().await.unwrap();
         // A fresh session: the subscription of the round before is gone, so its message is not the first to arrive.
@@ -279,7 +283,7 @@ async fn a_cut_link_is_made_again_and_subscribed_again(broker: SocketAddr) {
 
 async fn a_message_larger_than_the_receive_buffer_is_withheld(broker: SocketAddr) {
     let mut cloud = Cloud::new(broker).await;
-    device!(device, broker, Config::new("dev-7"));
+    device!(device, broker, Config::new("dev-7", NOWHERE));
     let mut link = device.connect().await.unwrap();
     link.subscribe(&[("to-device/#", Qos::AtLeastOnce)]).await.unwrap();
     cloud.in_step(&mut link).await;
@@ -296,8 +300,8 @@ async fn a_message_larger_than_the_receive_buffer_is_withheld(broker: SocketAddr
 
 async fn a_second_client_of_the_same_name_ends_the_first(broker: SocketAddr) {
     let mut cloud = Cloud::new(broker).await;
-    device!(first, broker, Config::new("dev-7"));
-    device!(second, broker, Config { client_id: "dev-7", ..Config::new("another") });
+    device!(first, broker, Config::new("dev-7", NOWHERE));
+    device!(second, broker, Config { client_id: "dev-7", ..Config::new("another", NOWHERE) });
     let mut link = first.connect().await.unwrap();
     let mut usurper = second.connect().await.unwrap();
     let error = link.receive().await.unwrap_err();
@@ -308,7 +312,7 @@ async fn a_second_client_of_the_same_name_ends_the_first(broker: SocketAddr) {
 async fn what_was_not_acknowledged_is_sent_again_where_a_session_is_kept(broker: SocketAddr) {
     let mut cloud = Cloud::new(broker).await;
     let front = Front::new(broker).await;
-    device!(device, front.address, Config { session_expiry_s: 300, ..Config::new("dev-7") });
+    device!(device, front.address, Config { session_expiry_s: 300, ..Config::new("dev-7", NOWHERE) });
     let mut link = device.connect().await.unwrap();
     link.subscribe(&[("to-device/#", Qos::AtLeastOnce)]).await.unwrap();
     cloud.in_step(&mut link).await;
@@ -339,7 +343,7 @@ async fn what_was_not_acknowledged_is_sent_again_where_a_session_is_kept(broker:
 #[tokio::test]
 async fn nobody_listens() {
     let address = TcpListener::bind(LOOPBACK).await.unwrap().local_addr().unwrap();
-    device!(device, address, Config::new("dev-7"));
+    device!(device, address, Config::new("dev-7", NOWHERE));
     let error = device.connect().await.map(|_| ()).unwrap_err();
     assert_eq!(error, MqttError::Open(ErrorKind::ConnectionRefused));
 }

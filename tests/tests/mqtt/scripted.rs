@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use embedded_io_adapters::tokio_1::FromTokio;
 use ota_core::mqtt::embedded_io_async::ErrorKind;
-use ota_core::mqtt::{Config, EmbassyTimer, Mqtt, MqttError, Open, Others, ReasonCode, rx_size, tx_size};
+use ota_core::mqtt::{Config, EmbassyTimer, Mqtt, MqttError, Others, ReasonCode, rx_size, tx_size};
+use ota_core::open::{Endpoint, Open};
 use ota_core::transport::{Connector, Control, Failure, FailureKind, Qos, Received, Timer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -24,11 +25,14 @@ struct Streams {
     current: Option<DuplexStream>,
 }
 
+/// The openers here know where to go.
+const NOWHERE: Endpoint<'_> = Endpoint::plain("", 0);
+
 impl Open for Streams {
     type Error = io::Error;
     type Io<'s> = FromTokio<&'s mut DuplexStream>;
 
-    async fn open(&mut self) -> Result<Self::Io<'_>, io::Error> {
+    async fn open(&mut self, _: Endpoint<'_>) -> Result<Self::Io<'_>, io::Error> {
         let next = self.waiting.pop_front().ok_or(io::ErrorKind::ConnectionRefused)?;
         Ok(FromTokio::new(self.current.insert(next)))
     }
@@ -111,7 +115,7 @@ async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
 
 /// Short limits, for the tests that wait for one to pass.
 fn quick(thing: &str) -> Config<'_> {
-    Config { connect_timeout_ms: 100, write_timeout_ms: 100, ..Config::new(thing) }
+    Config { connect_timeout_ms: 100, write_timeout_ms: 100, ..Config::new(thing, NOWHERE) }
 }
 
 macro_rules! client {
@@ -131,7 +135,7 @@ macro_rules! connect {
 #[tokio::test]
 async fn what_goes_on_the_wire() {
     let (streams, [mut peer, mut second]) = streams(PIPE);
-    client!(client, streams, Config::new("dev-7"));
+    client!(client, streams, Config::new("dev-7", NOWHERE));
     let (link, ()) = tokio::join!(client.connect(), async {
         // MQTT 5, clean start, 60 s; Maximum Packet Size 512, session expiry 0, Receive Maximum 8; client id = thing.
         peer.expect(b"\x10\x1f\x00\x04MQTT\x05\x02\x00\x3c\x0d\x27\x00\x00\x02\x00\x11\x00\x00\x00\x00\x21\x00\x08\x00\x05dev-7")
@@ -170,7 +174,7 @@ async fn credentials_and_client_id_go_into_connect() {
         credentials: Some(("user", b"pw")),
         keep_alive_s: 1200,
         session_expiry_s: 300,
-        ..Config::new("dev-7")
+        ..Config::new("dev-7", NOWHERE)
     };
     client!(client, streams, config);
     let (link, ()) = tokio::join!(client.connect(), async {
@@ -184,7 +188,7 @@ async fn credentials_and_client_id_go_into_connect() {
 #[tokio::test]
 async fn nine_filters_make_two_subscribe_packets() {
     let (streams, [mut peer]) = streams(PIPE);
-    client!(client, streams, Config::new("dev-7"));
+    client!(client, streams, Config::new("dev-7", NOWHERE));
     let mut link = connect!(client, peer);
     link.subscribe(&[("f", Qos::AtLeastOnce); 9]).await.unwrap();
     assert_eq!(peer.packet().await, (0x82, [&[0, 1, 0][..], &b"\x00\x01f\x01".repeat(8)].concat()));
@@ -194,7 +198,7 @@ async fn nine_filters_make_two_subscribe_packets() {
 #[tokio::test]
 async fn a_refused_subscription_or_publication_leaves_the_link_up() {
     let (streams, [mut peer]) = streams(PIPE);
-    client!(client, streams, Config::new("dev-7"));
+    client!(client, streams, Config::new("dev-7", NOWHERE));
     let mut link = connect!(client, peer);
     link.subscribe(&[("a", Qos::AtLeastOnce)]).await.unwrap();
     link.publish("b", b"", Qos::AtLeastOnce).await.unwrap();
@@ -211,7 +215,7 @@ async fn a_refused_subscription_or_publication_leaves_the_link_up() {
 #[tokio::test]
 async fn a_refused_connection_tells_why_and_another_can_follow() {
     let (streams, [mut first, mut second, mut third]) = streams(PIPE);
-    client!(client, streams, Config::new("dev-7"));
+    client!(client, streams, Config::new("dev-7", NOWHERE));
     for (peer, code, reason, kind) in [
         (&mut first, 0x87, ReasonCode::NotAuthorized, FailureKind::Refused),
         (&mut second, 0x89, ReasonCode::ServerBusy, FailureKind::Lost),
@@ -240,7 +244,7 @@ async fn an_attempt_is_bounded_and_may_fail_in_opening() {
 #[tokio::test]
 async fn a_full_window_is_busy_until_an_acknowledgement() {
     let (streams, [mut peer]) = streams(PIPE);
-    client!(client, streams, Config::new("dev-7"));
+    client!(client, streams, Config::new("dev-7", NOWHERE));
     let mut link = connect!(client, peer);
     for _ in 0..8 {
         link.publish("t", b"x", Qos::AtLeastOnce).await.unwrap();
@@ -258,7 +262,7 @@ async fn a_full_window_is_busy_until_an_acknowledgement() {
 #[tokio::test]
 async fn a_message_that_can_never_fit_is_told_from_one_that_has_to_wait() {
     let (streams, [mut peer]) = streams(PIPE);
-    client!(client, streams, Config::new("dev-7"));
+    client!(client, streams, Config::new("dev-7", NOWHERE));
     let mut link = connect!(client, peer);
     // A message of QoS 1, whose acknowledgement is still owed, must not make the difference.
     peer.send(b"\x32\x06\x00\x01x\x00\x07\x00").await;
@@ -281,7 +285,7 @@ async fn a_message_that_can_never_fit_is_told_from_one_that_has_to_wait() {
 #[tokio::test]
 async fn the_brokers_maximum_packet_size_is_kept() {
     let (streams, [mut peer]) = streams(PIPE);
-    client!(client, streams, Config::new("dev-7"));
+    client!(client, streams, Config::new("dev-7", NOWHERE));
     peer.send(&[0x20, 8, 0, 0, 5, 0x27, 0, 0, 0, 64]).await;
     let mut link = client.connect().await.unwrap();
     assert_eq!(link.publish("t", &[0; 64], Qos::AtLeastOnce).await.unwrap_err(), MqttError::TooLarge);
@@ -291,7 +295,7 @@ async fn the_brokers_maximum_packet_size_is_kept() {
 #[tokio::test]
 async fn a_dropped_receive_loses_nothing() {
     let (streams, [mut peer]) = streams(PIPE);
-    client!(client, streams, Config::new("dev-7"));
+    client!(client, streams, Config::new("dev-7", NOWHERE));
     let mut link = connect!(client, peer);
     let message = publish("topic", b"in many parts");
     for byte in &message[..message.len() - 1] {
@@ -306,7 +310,7 @@ async fn a_dropped_receive_loses_nothing() {
 #[tokio::test]
 async fn a_dropped_publication_never_corrupts_the_stream() {
     let (streams, [mut peer, mut second]) = streams(64);
-    client!(client, streams, Config::new("dev-7"));
+    client!(client, streams, Config::new("dev-7", NOWHERE));
     let mut link = connect!(client, peer);
     // QoS 1 is retained: the next operation continues where the dropped one stopped.
     assert!(poll_once(link.publish("t", &[1; 100], Qos::AtLeastOnce)).await.is_none());
@@ -350,7 +354,7 @@ async fn a_peer_that_stops_reading_is_lost_in_time() {
 #[tokio::test]
 async fn a_slow_peer_is_not_a_lost_one() {
     let (streams, [mut peer]) = streams(64);
-    client!(client, streams, Config { write_timeout_ms: 400, ..Config::new("dev-7") });
+    client!(client, streams, Config { write_timeout_ms: 400, ..Config::new("dev-7", NOWHERE) });
     let mut link = connect!(client, peer);
     // The packet takes longer than the limit, but each part of it is well within.
     let payload = [7; 900];
@@ -378,7 +382,7 @@ async fn the_end_of_a_link_has_a_reason() {
         (&[], MqttError::Closed),
     ] {
         let (streams, [mut peer]) = streams(PIPE);
-        client!(client, streams, Config::new("dev-7"));
+        client!(client, streams, Config::new("dev-7", NOWHERE));
         let mut link = connect!(client, peer);
         peer.send(bytes).await;
         drop(peer);
@@ -391,7 +395,7 @@ async fn the_end_of_a_link_has_a_reason() {
 #[tokio::test]
 async fn receive_keeps_the_link_alive() {
     let (streams, [mut peer]) = streams(PIPE);
-    client!(client, streams, Config::new("dev-7"));
+    client!(client, streams, Config::new("dev-7", NOWHERE));
     // The broker imposes 1 s, so the request leaves after half of it.
     peer.send(&[0x20, 6, 0, 0, 3, 0x13, 0, 1]).await;
     let mut link = client.connect().await.unwrap();
@@ -412,7 +416,7 @@ async fn other_topics_go_to_the_application() {
     let mut heard = Vec::new();
     let mut handler = |topic: &str, payload: &[u8]| heard.push((topic.to_owned(), payload.to_vec()));
     let (mut rx, mut tx) = ([0; 512], [0; 1024]);
-    let mut client = Mqtt::new(streams, Config::new("dev-7"), &mut rx, &mut tx)
+    let mut client = Mqtt::new(streams, Config::new("dev-7", NOWHERE), &mut rx, &mut tx)
         .unwrap()
         .with_others(Others { filters: &[("my/#", Qos::AtLeastOnce)], handler: &mut handler });
     let mut link = connect!(client, peer);
@@ -440,7 +444,7 @@ async fn other_topics_go_to_the_application() {
 #[tokio::test]
 async fn without_a_handler_the_agent_sees_every_topic() {
     let (streams, [mut peer]) = streams(PIPE);
-    client!(client, streams, Config::new("dev-7"));
+    client!(client, streams, Config::new("dev-7", NOWHERE));
     let mut link = connect!(client, peer);
     peer.send(&publish("my/topic", b"")).await;
     assert_eq!(link.receive().await.unwrap().topic, "my/topic");
@@ -453,7 +457,8 @@ async fn buffers_of_the_advertised_size_hold_what_they_promise() {
     let (mut rx, mut tx) = ([0; rx_size(BLOCK, 0)], [0; tx_size(200, 8, 6)]);
     let topic = "t".repeat(256);
     let client_id = "c".repeat(64);
-    let config = Config { client_id: &client_id, credentials: Some(("user", b"pw")), ..Config::new("dev-7") };
+    let config =
+        Config { client_id: &client_id, credentials: Some(("user", b"pw")), ..Config::new("dev-7", NOWHERE) };
     let mut client = Mqtt::new(streams, config, &mut rx, &mut tx).unwrap();
     let mut link = connect!(client, peer);
     for _ in 0..8 {

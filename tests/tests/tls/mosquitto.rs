@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-use crate::mqtt::Tcp;
+use crate::mqtt::{NOWHERE, Tcp};
 use crate::support::{BUILT_AT_S, Numbers, bounded};
 
 /// `None`, with a notice, where mosquitto is not installed and need not be.
@@ -91,7 +91,7 @@ async fn messages_through_mutual_tls() {
         let buffers = Buffers::new(&mut record_rx, &mut record_tx).unwrap();
         let (mut rx, mut tx) = ([0; 8_192], [0; 16_384]);
         let tls = Tls::new(Tcp(address), tls, Numbers(7), buffers);
-        let mut device = Mqtt::new(tls, mqtt::Config::new("dev-7"), &mut rx, &mut tx).unwrap();
+        let mut device = Mqtt::new(tls, mqtt::Config::new("dev-7", NOWHERE), &mut rx, &mut tx).unwrap();
         bounded(async {
             let link = device.connect().await;
             if client.is_none() {

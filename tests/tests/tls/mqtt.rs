@@ -1,12 +1,15 @@
 //! MQTT over TLS: the adapter inside the adapter, against the stand-in's broker and on a link that drips.
 
+use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use embedded_io_adapters::tokio_1::FromTokio;
-use ota_core::mqtt::{self, Mqtt, MqttError, Open};
+use ota_core::mqtt::{self, Mqtt, MqttError};
+use ota_core::open::{Endpoint, Open};
+use ota_core::tls::embedded_io_async::ErrorKind;
 use ota_core::tls::webpki::anchor_from_trusted_cert;
-use ota_core::tls::{Buffers, Client, Config, RECORD_MAX, SigningKey, Tls, connect, rx_size, tx_size};
+use ota_core::tls::{Buffers, Client, Config, OpenError, RECORD_MAX, SigningKey, Tls, rx_size, tx_size};
 use ota_core::transport::{Connector, Control, Qos};
 use ota_sim::aws::OtaSpec;
 use ota_sim::net::{Broker, Certificates, Server, ServerConfig, Tls as TlsPort};
@@ -22,6 +25,8 @@ use crate::servers::{echo, serve, server_config};
 use crate::support::{BUILT_AT_S, Numbers, bounded, config};
 
 const THING: &str = "dev-7";
+/// The openers here know where to go.
+pub(crate) const NOWHERE: Endpoint<'_> = Endpoint::tls("", 0);
 
 pub(crate) struct Tcp(pub(crate) SocketAddr);
 
@@ -29,7 +34,7 @@ impl Open for Tcp {
     type Error = std::io::Error;
     type Io<'s> = FromTokio<TcpStream>;
 
-    async fn open(&mut self) -> std::io::Result<Self::Io<'_>> {
+    async fn open(&mut self, _: Endpoint<'_>) -> std::io::Result<Self::Io<'_>> {
         let stream = TcpStream::connect(self.0).await?;
         stream.set_nodelay(true)?;
         Ok(FromTokio::new(stream))
@@ -43,7 +48,7 @@ impl Open for Prepared {
     type Error = std::io::Error;
     type Io<'s> = FromTokio<DuplexStream>;
 
-    async fn open(&mut self) -> std::io::Result<Self::Io<'_>> {
+    async fn open(&mut self, _: Endpoint<'_>) -> std::io::Result<Self::Io<'_>> {
         self.0.take().map(FromTokio::new).ok_or_else(|| std::io::ErrorKind::NotConnected.into())
     }
 }
@@ -83,7 +88,7 @@ async fn a_job_through_mutual_tls() {
         let buffers = Buffers::new(&mut record_rx, &mut record_tx).unwrap();
         let (mut rx, mut tx) = ([0; 4_096], [0; 2_048]);
         let tls = Tls::new(Tcp(address), tls, Numbers(7), buffers);
-        let mut device = Mqtt::new(tls, mqtt::Config::new(THING), &mut rx, &mut tx).unwrap();
+        let mut device = Mqtt::new(tls, mqtt::Config::new(THING, NOWHERE), &mut rx, &mut tx).unwrap();
         for _ in 0..2 {
             let link = bounded(device.connect()).await.map_err(|error| match error {
                 MqttError::Open(kind) => format!("{kind:?}"),
@@ -121,20 +126,23 @@ async fn one_connection_at_a_time_with_the_same_buffers() {
     let roots = [root.anchor()];
     let broker = || serve(server_config(&root.server(), None), |stream| converse(stream.unwrap(), false));
     let (mut record_rx, mut record_tx) = (vec![0; rx_size(RECORD_MAX)], vec![0; tx_size(0)]);
-    let buffers = Buffers::new(&mut record_rx, &mut record_tx).unwrap();
+    let pool = RefCell::new(Buffers::new(&mut record_rx, &mut record_tx).unwrap());
     let (mut rx, mut tx) = ([0; 512], [0; 1_024]);
     let (io, _broker) = broker();
-    let tls = Tls::new(Prepared(Some(io)), config(&roots), Numbers(7), buffers);
-    let mut device = Mqtt::new(tls, mqtt::Config::new(THING), &mut rx, &mut tx).unwrap();
+    let tls = Tls::sharing(Prepared(Some(io)), config(&roots), Numbers(7), &pool);
+    let mut device = Mqtt::new(tls, mqtt::Config::new(THING, NOWHERE), &mut rx, &mut tx).unwrap();
+    let (io, _other) = serve(server_config(&root.server(), None), echo);
+    let mut other = Tls::sharing(Prepared(Some(io)), config(&roots), Numbers(8), &pool);
     bounded(async {
         let mut link = device.connect().await.unwrap();
         link.publish("question", b"?", Qos::AtMostOnce).await.unwrap();
         assert_eq!(link.receive().await.unwrap().payload, b"a good answer");
+        assert!(matches!(other.open(NOWHERE).await, Err(OpenError::InUse)));
         drop(link);
+        assert!(matches!(other.open(NOWHERE).await, Err(OpenError::InUse)), "not given back");
+        device.release();
 
-        let (io, _other) = serve(server_config(&root.server(), None), echo);
-        let (opener, rng, buffers) = device.opener().parts();
-        let mut stream = connect(FromTokio::new(io), &config(&roots), rng, buffers).await.unwrap();
+        let mut stream = other.open(NOWHERE).await.unwrap();
         {
             use ota_core::tls::embedded_io_async::{Read, Write};
             stream.write_all(b"other").await.unwrap();
@@ -144,9 +152,11 @@ async fn one_connection_at_a_time_with_the_same_buffers() {
             assert_eq!(&answer, b"other");
         }
         drop(stream);
+        assert_eq!(device.connect().await.err(), Some(MqttError::Open(ErrorKind::Other)), "not given back");
+        other.release();
 
         let (io, _broker) = broker();
-        opener.0 = Some(io);
+        device.opener().below().0 = Some(io);
         let mut link = device.connect().await.unwrap();
         link.publish("question", b"?", Qos::AtMostOnce).await.unwrap();
         assert_eq!(link.receive().await.unwrap().payload, b"a good answer");
@@ -219,7 +229,7 @@ async fn keep_alive_on_a_link_that_drips() {
     let buffers = Buffers::new(&mut record_rx, &mut record_tx).unwrap();
     let (mut rx, mut tx) = ([0; 512], [0; 1_024]);
     let tls = Tls::new(Prepared(Some(device_end)), config(&roots), Numbers(7), buffers);
-    let mut device = Mqtt::new(tls, mqtt::Config::new(THING), &mut rx, &mut tx).unwrap();
+    let mut device = Mqtt::new(tls, mqtt::Config::new(THING, NOWHERE), &mut rx, &mut tx).unwrap();
     bounded(async {
         let mut link = device.connect().await.unwrap();
         slow.send_replace(true);

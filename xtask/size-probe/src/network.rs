@@ -9,18 +9,19 @@ use crate::{stubs::net::Stream, unknown, unknown_str};
 pub(crate) async fn http() {
     use embedded_io_async::ErrorKind;
     use ota_core::{
-        http::{Http, HttpConfig, OpenTo, Scheme},
+        http::{Http, HttpConfig},
+        open::{Endpoint, Open},
         transport::{RangeSession, Ranges},
     };
 
     struct Opener;
 
-    impl OpenTo for Opener {
+    impl Open for Opener {
         type Error = ErrorKind;
         type Io<'s> = Stream;
 
-        async fn open_to(&mut self, scheme: Scheme, host: &str, port: u16) -> Result<Stream, ErrorKind> {
-            black_box((scheme, host, port));
+        async fn open(&mut self, to: Endpoint<'_>) -> Result<Stream, ErrorKind> {
+            black_box(to);
             black_box(Ok(Stream))
         }
     }

@@ -49,53 +49,48 @@ fn done(result: Result<(), FlashError>) -> Input<'static> {
 pub(crate) fn run() {
     let config = Config::new(unknown_str(), core::slice::from_ref(&layout::IMAGE));
     let memory = Memory { strings: unknown(), blocks: unknown(), sectors: unknown() };
-    let Ok(mut agent) = Agent::new(config, memory) else { return };
+    let Ok(mut agent) = Agent::new(&config, memory) else { return };
     let Ok(mut images) = Image::new(Flash, Flash, layout::IMAGE) else { return };
     let Ok(mut journal) = FlashJournal::<_>::new(Flash, layout::JOURNAL) else { return };
-    let (payload, scratch) = (unknown(), unknown());
+    let (payload, scratch): (&[u8], _) = (unknown(), unknown());
     let mut record: Option<Record>;
+    let mut message;
     let mut input = Input::Start;
     loop {
         let action = agent.step(black_box(0), input);
-        // The message in hand lies where the last one was received.
-        let held = Held { block: black_box(unknown()), payload: &[] };
+        // The block in hand lies where the last message was received.
+        let held = Held { block: black_box(payload), payload: &[] };
         input = match action {
             Action::Finish(outcome) => {
                 black_box(outcome);
                 return;
             }
-            Action::Connect | Action::Disconnect | Action::CloseRange | Action::Verify { .. } => {
-                match unknown_token() {
-                    Some(token) => Input::Verified(token),
-                    None => Input::Done,
-                }
-            }
+            Action::Connect | Action::Disconnect | Action::CloseRange => black_box(Input::Done),
+            Action::Verify { .. } => match unknown_token() {
+                Some(token) => Input::Verified(token),
+                None => Input::Failed(Failure::Refused),
+            },
             Action::OpenRange(request) => {
                 black_box((agent.url(request.file), request.from, request.to, request.size));
                 Input::Done
             }
             Action::Subscribe(subscription) => {
                 let mut filters: Filters = [(TopicBuffer::new(), Qos::AtMostOnce); 3];
-                let count = agent.filters(subscription, &mut filters).unwrap_or(0);
-                black_box((filters, count));
+                black_box(agent.filters(subscription, &mut filters).unwrap_or(0));
                 Input::Done
             }
             Action::Publish(publication) => {
                 let mut topic = TopicBuffer::new();
-                match agent.encode(&publication, &mut topic, payload) {
-                    Ok(sent) => {
-                        black_box((topic.as_str(), sent));
-                        Input::Done
-                    }
+                match black_box(agent.encode(&publication, &mut topic, scratch)) {
+                    Ok(_) => Input::Done,
                     Err(_) => Input::Failed(Failure::Refused),
                 }
             }
             Action::Receive { until_ms } | Action::Pause { until_ms } => {
                 black_box(until_ms);
-                let received = Received { topic: unknown_str(), payload: unknown() };
-                let (message, held) = decode(agent.config().thing_name, &received, scratch);
-                black_box(held.payload);
-                Input::Message(message)
+                let received = Received { topic: unknown_str(), payload };
+                message = decode(agent.config().thing_name, &received, scratch);
+                Input::Message(&message)
             }
             Action::Consult(question) => {
                 black_box(question);
@@ -124,7 +119,10 @@ pub(crate) fn run() {
                 Ok(state) => Input::Boot(state),
                 Err(error) => Input::Failed(Failure::Flash(error)),
             },
-            Action::SetPending(token, pending) => done(ready(images.set_pending(token, pending))),
+            Action::SetPending { pending, .. } => match agent.take_token() {
+                Some(token) => done(ready(images.set_pending(token, pending))),
+                None => Input::Failed(Failure::Refused),
+            },
             Action::Withdraw { image } => match ready(images.withdraw(image)) {
                 Ok(withdrawn) => Input::Withdrawn(withdrawn),
                 Err(error) => Input::Failed(Failure::Flash(error)),

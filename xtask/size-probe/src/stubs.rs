@@ -108,7 +108,7 @@ pub(crate) mod net {
 
     use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
     #[cfg(feature = "mqtt")]
-    use ota_core::mqtt::Open;
+    use ota_core::open::{Endpoint, Open};
 
     /// A socket.
     pub(crate) struct Stream;
@@ -138,7 +138,7 @@ pub(crate) mod net {
         type Error = ErrorKind;
         type Io<'s> = Stream;
 
-        async fn open(&mut self) -> Result<Stream, ErrorKind> {
+        async fn open(&mut self, _: Endpoint<'_>) -> Result<Stream, ErrorKind> {
             black_box(Ok(Stream))
         }
     }

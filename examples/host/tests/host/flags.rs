@@ -80,7 +80,7 @@ fn judged_before_the_slot_is_touched() {
 
 #[test]
 fn canceled_half_way() {
-    let end = run("--cancel-at 50 --rate 500 --expect canceled");
+    let end = run("--cancel-at 50 --blocks-per-second 500 --expect canceled");
     end.ends("canceled", "CANCELED", "", "0.9.0");
     assert!(end.ok);
     let received = end.number("blocks_received");

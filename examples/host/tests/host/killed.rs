@@ -21,7 +21,7 @@ fn killed_while_downloading_it_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let flash = folder.path().join("flash.bin");
     // 500 blocks a second: half a second is left when it is killed, so it cannot be over by then.
-    let arguments = "--rate 500";
+    let arguments = "--blocks-per-second 500";
     kill_at(&flash, arguments, "103 of 257");
     let end = run_on(&flash, arguments);
     end.is_updated();
@@ -37,7 +37,7 @@ fn killed_while_downloading_it_goes_on_where_it_was() {
 fn killed_twice() {
     let folder = tempfile::tempdir().unwrap();
     let flash = folder.path().join("flash.bin");
-    let arguments = "--rate 500 --seed 9 --boot-mode swap-offset";
+    let arguments = "--blocks-per-second 500 --seed 9 --boot-mode swap-offset";
     kill_at(&flash, arguments, "52 of 257");
     kill_at(&flash, arguments, "180 of 257");
     let end = run_on(&flash, arguments);

@@ -4,4 +4,5 @@ mod broker;
 mod flags;
 mod imgtool;
 mod killed;
+mod planes;
 mod process;

@@ -9,9 +9,10 @@ use std::string::String;
 use std::vec::Vec;
 
 use embassy_futures::block_on;
-use embedded_io_async::{ErrorType, Read, Write};
+use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 
-use crate::http::{Config, HttpError, OpenTo, RangeRequest, Reply, Scheme, Schemes, Session, Url};
+use crate::http::{Config, HttpError, RangeRequest, Reply, Schemes, Session, Url};
+use crate::open::{Endpoint, Open};
 
 pub(super) const SIZE: u32 = 20;
 /// The file of every test.
@@ -169,12 +170,12 @@ pub(super) fn partial(content_range: &str, more: &str, body: &[u8]) -> Vec<u8> {
 /// Connects to a script, once.
 pub(super) struct Host(pub(super) Option<Script>);
 
-impl OpenTo for Host {
-    type Error = ();
+impl Open for Host {
+    type Error = ErrorKind;
     type Io<'s> = Script;
 
-    async fn open_to(&mut self, scheme: Scheme, host: &str, port: u16) -> Result<Script, ()> {
-        assert_eq!((scheme, host, port), (Scheme::Https, "bucket.example", 443));
-        self.0.take().ok_or(())
+    async fn open(&mut self, to: Endpoint<'_>) -> Result<Script, ErrorKind> {
+        assert_eq!(to, Endpoint::tls("bucket.example", 443));
+        self.0.take().ok_or(ErrorKind::NotConnected)
     }
 }

@@ -1,0 +1,112 @@
+//! The kit with a PSoC 64. Watchdog, clocks and flash cache are the secure core's: they are reached through it.
+
+use embassy_time::{Delay, Instant};
+use log::error;
+use ota_core::journal::NoJournal;
+use ota_psoc6::bus::Mmio;
+use ota_psoc6::clock::{self, Divide};
+use ota_psoc6::flash::{DriverError, ExternalFlash, InternalFlash, Windows};
+use ota_psoc6::kit::Kit;
+use ota_psoc6::layout::{Device, FlashMap};
+use ota_psoc6::reset::reset;
+use ota_psoc6::smif::Smif;
+use ota_psoc6::syscall::{RamPlace, SystemCalls};
+use ota_psoc64::kit::CY8CKIT_064S0S2_4343W;
+use ota_psoc64::layout::TFM;
+use ota_psoc64::pra::{Cache, MessagePlace, Pra, Register, Watchdog};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use sha2::{Digest, Sha256};
+
+use crate::board::{Board, Clocks, Flash};
+use crate::config;
+
+/// What the secure firmware of this kit sets (its board support package): the frequency-locked loop at 100 MHz for everything.
+const HZ: u32 = 100_000_000;
+
+static MESSAGE: MessagePlace = MessagePlace::new();
+static MAIN: RamPlace = RamPlace::new();
+
+/// CY8CKIT-064S0S2-4343W, provisioned with the policy of Trusted Firmware-M. Make one of it: it stands for the chip.
+#[derive(Debug)]
+pub struct Psoc64 {
+    chip: Mmio,
+    pra: Pra<Mmio>,
+}
+
+impl Psoc64 {
+    /// The chip. Once.
+    pub fn new(chip: Mmio) -> Self {
+        let message = MESSAGE.take().expect("the board is made once");
+        Self { chip, pra: Pra::new(chip, message) }
+    }
+}
+
+impl Board for Psoc64 {
+    const KIT: Kit = CY8CKIT_064S0S2_4343W;
+    const MAP: FlashMap = TFM;
+    type Watchdog = Watchdog<Mmio>;
+    type Primary = InternalFlash<Mmio, Watchdog<Mmio>, Cache<Mmio>>;
+    type Secondary = ExternalFlash<Mmio, Delay, Watchdog<Mmio>>;
+    // There is no default place on this map; `FlashMap::with_journal` and `FlashJournal` make one.
+    type Journal = NoJournal;
+    type Rng = ChaCha20Rng;
+
+    fn chip(&self) -> Mmio {
+        self.chip
+    }
+
+    fn start(&mut self) -> Clocks {
+        // Where the secure core refuses, its own setting stays, and the drivers find out.
+        let _ = self.pra.write(Register::ClkRootSelect2, clock::root_value(Divide::By2));
+        let _ = self.pra.write(Register::ClkRootSelect4, clock::root_value(Divide::By1));
+        Clocks { core_hz: HZ, peripheral_hz: HZ, sdhc_hz: HZ }
+    }
+
+    fn watchdog(&self) -> Watchdog<Mmio> {
+        Watchdog::new(self.pra)
+    }
+
+    async fn flash(
+        &mut self,
+        clocks: Clocks,
+    ) -> Result<Flash<Self::Primary, Self::Secondary, Self::Journal>, DriverError> {
+        let dog = self.watchdog();
+        let ram = MAIN.take().expect("the flash is found once");
+        let calls = SystemCalls::new(self.chip, Cache::new(self.pra), ram, clocks.core_hz);
+        let primary = InternalFlash::new(self.chip, calls, Windows::new(&TFM, Device::Internal), dog);
+        Smif::connect(self.chip, &Self::KIT.qspi);
+        let smif = Smif::new(self.chip)?;
+        let external = Windows::new(&TFM, Device::External);
+        let secondary = ExternalFlash::new_async(smif, Delay, external, dog).await?;
+        Ok(Flash { primary, secondary, journal: NoJournal })
+    }
+
+    /// The chip's own source belongs to the secure core, which offers it by `psa_generate_random`, a C interface with its own
+    /// mailbox that is not part of this repository. In its place: a secret of the device, and the time as what differs.
+    /// That keeps what is said from others; it does not keep it from whoever reads the secret later.
+    fn rng(&mut self) -> Option<ChaCha20Rng> {
+        if config::SEED == [0; 32] {
+            error!("random numbers: no SEED in config.rs");
+            return None;
+        }
+        let mut hash = Sha256::new();
+        hash.update(config::SEED);
+        hash.update(Instant::now().as_ticks().to_le_bytes());
+        Some(ChaCha20Rng::from_seed(hash.finalize().into()))
+    }
+
+    fn seed(&mut self) -> u64 {
+        let mut hash = Sha256::new();
+        hash.update(config::THING.as_bytes());
+        hash.update(Instant::now().as_ticks().to_le_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(hash.finalize());
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    fn reset(&mut self) {
+        // The agent has waited for every flash operation it began, so the external part is idle.
+        let fault = reset(self.chip, &mut self.watchdog(), || Ok::<_, ()>(()));
+        error!("reset: {fault:?}");
+    }
+}

@@ -1,0 +1,94 @@
+//! What goes wrong, and when.
+
+/// Something that goes wrong with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    NoResponse,
+    ResponseCrc,
+    ResponseEnd,
+    ResponseIndex,
+    /// The card refuses with the flag "general error".
+    Refused,
+    /// The controller reports nothing at all.
+    Silent,
+    /// The lines stay busy until they are reset.
+    LinesBusy,
+    DataTimeout,
+    DataCrc,
+    DataEnd,
+}
+
+/// Those of a command without data.
+pub(crate) const OF_COMMANDS: [Fault; 5] =
+    [Fault::NoResponse, Fault::ResponseCrc, Fault::ResponseEnd, Fault::ResponseIndex, Fault::Silent];
+
+/// Those of a command with data.
+pub(crate) const OF_TRANSFERS: [Fault; 6] = [
+    Fault::NoResponse,
+    Fault::ResponseCrc,
+    Fault::Silent,
+    Fault::DataTimeout,
+    Fault::DataCrc,
+    Fault::DataEnd,
+];
+
+impl Fault {
+    /// The bit of the error register, for faults that have one.
+    pub(crate) fn error_bit(self) -> Option<u16> {
+        match self {
+            Fault::NoResponse => Some(1 << 0),
+            Fault::ResponseCrc => Some(1 << 1),
+            Fault::ResponseEnd => Some(1 << 2),
+            Fault::ResponseIndex => Some(1 << 3),
+            Fault::DataTimeout => Some(1 << 4),
+            Fault::DataCrc => Some(1 << 5),
+            Fault::DataEnd => Some(1 << 6),
+            Fault::Refused | Fault::Silent | Fault::LinesBusy => None,
+        }
+    }
+
+    pub(crate) fn is_of_data(self) -> bool {
+        matches!(self, Fault::DataTimeout | Fault::DataCrc | Fault::DataEnd)
+    }
+}
+
+/// A fault, from one command on, for some commands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub fault: Fault,
+    /// First command hit, counted from 0 over all commands.
+    pub from: usize,
+    /// How many are hit. Only commands of `index` count, if given.
+    pub count: usize,
+    pub index: Option<u8>,
+    /// Only transfers of this function count, if given.
+    pub function: Option<u8>,
+    /// Only transfers in this direction count, if given.
+    pub write: Option<bool>,
+}
+
+impl Plan {
+    /// One fault in command number `from`.
+    pub(crate) fn once(fault: Fault, from: usize) -> Self {
+        Self { fault, from, count: 1, index: None, function: None, write: None }
+    }
+
+    /// A fault in every command from number `from` on.
+    pub(crate) fn from(fault: Fault, from: usize) -> Self {
+        Self { count: usize::MAX, ..Self::once(fault, from) }
+    }
+
+    /// The fault for command number `at`, if it is one of those.
+    pub(crate) fn take(&mut self, at: usize, index: u8, argument: u32) -> Option<Fault> {
+        let function = (argument >> 28) as u8 & 7;
+        let hit = at >= self.from
+            && self.count > 0
+            && self.index.is_none_or(|wanted| wanted == index)
+            && self.function.is_none_or(|wanted| index == 53 && wanted == function)
+            && self.write.is_none_or(|wanted| wanted == (argument >> 31 != 0));
+        if hit {
+            self.count -= 1;
+        }
+        hit.then_some(self.fault)
+    }
+}

@@ -1,0 +1,61 @@
+//! Both images of a PSoC 64 in one update, with the power cut before, inside and after every step that changes flash.
+
+#[path = "../../ota-psoc6/tests/support/mod.rs"]
+mod support;
+
+use ota_psoc6::model::{Chip, Family, Model, When};
+use ota_psoc64::layout;
+use ota_psoc64::pra::{Cache, Message, Pra, Watchdog};
+use support::{Board, Rig, sweep};
+
+struct Psoc64;
+
+/// In the application's RAM, below where the model hands out blocks.
+fn pra(model: &Model) -> Pra<Chip<'_>> {
+    Pra::new(model.chip(), Message::in_model(0x0807_0000))
+}
+
+impl Board for Psoc64 {
+    type Dog<'m> = Watchdog<Chip<'m>>;
+    type Cache<'m> = Cache<Chip<'m>>;
+    const FAMILY: Family = Family::Psoc64;
+
+    fn dog(model: &Model) -> Self::Dog<'_> {
+        Watchdog::new(pra(model))
+    }
+
+    fn cache(model: &Model) -> Self::Cache<'_> {
+        Cache::new(pra(model))
+    }
+}
+
+const PAYLOAD: usize = 6000;
+
+/// The images need each other, and the bootloader keeps what it has installed of the secure firmware. A cut between the two
+/// requests leaves both old; one behind the swap, before the application is confirmed, leaves both new, since the bootloader
+/// drops a revert that the secure firmware does not agree with.
+#[test]
+fn swap() {
+    let (cuts, mixed) = sweep::<Psoc64>(layout::TFM, PAYLOAD, &When::ALL);
+    assert!(cuts >= 150 && mixed == 0, "{cuts} cuts, {mixed} mixtures");
+}
+
+#[test]
+fn overwrite() {
+    let (cuts, mixed) = sweep::<Psoc64>(layout::TFM_OVERWRITE, PAYLOAD, &[When::Before, When::Half]);
+    assert!(cuts >= 60 && mixed == 0, "{cuts} cuts, {mixed} mixtures");
+}
+
+#[test]
+fn overwrite_of_the_older_policy() {
+    let (cuts, mixed) = sweep::<Psoc64>(layout::OLDER, PAYLOAD, &[When::Blank]);
+    assert!(cuts >= 30 && mixed == 0, "{cuts} cuts, {mixed} mixtures");
+}
+
+/// An application of more than 0x1BC00 bytes crosses the first sector boundary of its slot in the middle of a block.
+#[test]
+fn an_image_over_the_first_sector_boundary() {
+    let rig = Rig::new::<Psoc64>(layout::TFM, 0x1_BC00 + 9000);
+    let ending = rig.live::<Psoc64>();
+    assert_eq!((ending.lives, ending.mixed, rig.model.violations()), (2, 0, vec![]));
+}

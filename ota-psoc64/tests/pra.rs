@@ -1,0 +1,118 @@
+//! The way to the secure core's registers, and what becomes of drivers without it.
+
+use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
+use ota_psoc6::flash::{DriverError, InternalFlash, Windows};
+use ota_psoc6::layout::{Area, Device};
+use ota_psoc6::model::{Chip, Family, Model, Violation};
+use ota_psoc6::syscall::{DirectCache, Status, SyscallError, SystemCalls};
+use ota_psoc6::watchdog::Feed;
+use ota_psoc64::layout::{RESERVED, TFM};
+use ota_psoc64::pra::{Cache, Message, Pra, PraError, Register, Watchdog};
+
+fn model() -> Model {
+    let model = Model::new(Family::Psoc64);
+    model.pra(|pra| pra.looks = 3);
+    model.mailbox(|mailbox| mailbox.looks = 3);
+    model
+}
+
+fn pra(model: &Model) -> Pra<Chip<'_>> {
+    Pra::new(model.chip(), Message::in_model(0x0807_0000))
+}
+
+type Flash<'m> = InternalFlash<Chip<'m>, Watchdog<Chip<'m>>, Cache<Chip<'m>>>;
+
+fn flash(model: &Model) -> Flash<'_> {
+    let calls = SystemCalls::new(model.chip(), Cache::new(pra(model)), model.ram(), 1_000_000);
+    InternalFlash::new(model.chip(), calls, Windows::new(&TFM, Device::Internal), Watchdog::new(pra(model)))
+}
+
+#[test]
+fn registers_are_read_and_written() {
+    let model = model();
+    let pra = pra(&model);
+    assert_eq!(pra.write(Register::SrssIntr, 1), Ok(()));
+    assert_eq!(pra.read(Register::FlashCmd), Ok(0));
+    assert!(matches!(pra.write(Register::ClkRootSelect2, 1), Err(PraError::Refused(_))));
+    model.pra(|pra| assert_eq!(pra.served, 3));
+    assert!(model.chip().interrupts_on());
+    assert_eq!(model.violations(), []);
+}
+
+#[test]
+fn the_watchdog_is_fed_through_the_secure_core() {
+    let model = model();
+    let mut watchdog = Watchdog::new(pra(&model));
+    for _ in 0..5 {
+        model.advance_us(3_900_000);
+        watchdog.feed();
+    }
+    assert_eq!(model.violations(), []);
+    // Directly it does not work.
+    ota_psoc6::watchdog::Watchdog::new(model.chip()).feed();
+    assert_eq!(model.violations(), [Violation::ProtectedRegister(0x4026_0700); 2]);
+}
+
+#[test]
+fn a_server_that_does_not_answer_or_refuses_is_told() {
+    let model = model();
+    let pra = pra(&model);
+    model.pra(|pra| pra.held_looks = 5);
+    assert_eq!(pra.write(Register::SrssIntr, 1), Ok(()), "held for a moment only");
+    model.pra(|pra| pra.denies = true);
+    assert_eq!(pra.write(Register::SrssIntr, 1), Err(PraError::Refused(0x011A_0FFF)));
+    model.pra(|pra| pra.held_looks = 1_000_000);
+    assert_eq!(pra.read(Register::SrssIntr), Err(PraError::Busy));
+    model.pra(|pra| (pra.denies, pra.is_stuck, pra.held_looks) = (false, true, 0));
+    assert_eq!(pra.read(Register::SrssIntr), Err(PraError::Stuck));
+    assert_eq!(pra.read(Register::SrssIntr), Err(PraError::Busy), "the lock is still held");
+    assert!(model.chip().interrupts_on());
+    assert_eq!(model.violations(), []);
+}
+
+#[test]
+fn flash_is_written_and_the_cache_forgets_through_the_secure_core() {
+    let model = model();
+    let mut flash = flash(&model);
+    for value in 1..4 {
+        flash.write(0x16_C000, &[value; 4096]).unwrap();
+        let mut row = [0; 4096];
+        flash.read(0x16_C000, &mut row).unwrap();
+        assert_eq!(row, [value; 4096]);
+    }
+    assert_eq!(model.violations(), []);
+    // A secure core that does not make it forget: what is read cannot be believed.
+    model.pra(|pra| pra.denies = true);
+    assert_eq!(flash.write(0x16_C000, &[9; 512]), Err(DriverError::System(SyscallError::Cache)));
+}
+
+/// The drivers of a PSoC 62 do not reach the cache of a PSoC 64, and the model says so.
+#[test]
+fn the_plain_cache_command_faults() {
+    let model = model();
+    let mut calls = SystemCalls::new(model.chip(), DirectCache, model.ram(), 1_000_000);
+    let _ = calls.erase_row(0x1016_C000);
+    assert!(model.violations().contains(&Violation::ProtectedRegister(0x4024_0008)));
+}
+
+/// Secure firmware's storage, counters, status partition and bootloader: refused here, nothing sent.
+#[test]
+fn what_the_secure_core_owns_is_refused() {
+    let model = model();
+    let mut flash = flash(&model);
+    for area in TFM.spec().reserved.iter().map(|reserved| reserved.area).chain([RESERVED]) {
+        for at in [area.offset(), area.offset() + area.size() - 512] {
+            assert_eq!(flash.write(at, &[1; 512]), Err(DriverError::Protected), "{at:#x}");
+            assert_eq!(flash.erase(at, at + 512), Err(DriverError::Protected), "{at:#x}");
+        }
+    }
+    // Its program cannot be written either, not even to confirm it; the application's last row can.
+    assert_eq!(flash.write(0x4_FE00, &[1; 512]), Err(DriverError::Protected));
+    assert_eq!(flash.write(0x16_BC00, &[1; 512]), Err(DriverError::Protected));
+    assert_eq!(model.steps(), 0);
+    flash.write(0x16_BE00, &[1; 512]).unwrap();
+    // A policy that protects more than is known here.
+    model.mailbox(|mailbox| mailbox.protected.push(Area::new(0x1016_C000, 0x5_0000)));
+    let refused = DriverError::System(SyscallError::Refused(Status::WriteProtected));
+    assert_eq!(flash.write(0x16_C000, &[1; 512]), Err(refused));
+}
