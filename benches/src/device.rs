@@ -60,6 +60,7 @@ pub enum Way {
 
 /// The memory a device borrows: made before the device, and outlives it.
 pub struct Memory {
+    config: Option<Config<'static>>,
     flash: RefCell<RamFlash>,
     primary: RefCell<RamFlash>,
     strings: Vec<u8>,
@@ -71,6 +72,7 @@ impl Memory {
     /// For one device at a time, with blocks of any size.
     pub fn new() -> Self {
         Self {
+            config: None,
             flash: RefCell::new(RamFlash::new(SLOT_SIZE)),
             primary: RefCell::new(RamFlash::new(SLOT_SIZE)),
             strings: vec![0; agent::Memory::STRINGS],
@@ -114,13 +116,14 @@ pub struct Device<'m> {
 
 /// A device that took a job for a file of `size` bytes and waits for its first block.
 pub fn device(memory: &mut Memory, size: u32, block_size: u32) -> Device<'_> {
-    let config = Config {
+    memory.config = Some(Config {
         block_size,
         // The broker's limit would make the device wait.
         blocks_per_second: 0,
         ..Config::new(THING, core::slice::from_ref(&LAYOUT))
-    };
-    let Memory { flash, primary, strings, blocks, sectors } = memory;
+    });
+    let Memory { config, flash, primary, strings, blocks, sectors } = memory;
+    let config = config.as_ref().expect("just put there");
     let secondary = SharedFlash::new(flash);
     let agent = Agent::new(config, agent::Memory { strings, blocks, sectors }).expect("a good configuration");
     let images = Image::new(SharedFlash::new(primary), secondary, LAYOUT).expect("a good image");
@@ -140,14 +143,14 @@ impl Device<'_> {
     /// Takes a job and asks for the first block.
     async fn start(&mut self, size: u32) {
         self.local.step(&mut self.agent, NOW_MS, Input::Start);
-        self.work(Way::Full, &Held::NONE).await;
+        self.work(&Held::NONE).await;
         // Every request carries a counter and the seed as its token: this is the first one.
         let job = format!(
             r#"{{"clientToken":"0:0","timestamp":1,"execution":{{"jobId":"bench-job","status":"QUEUED","versionNumber":1,
             "executionNumber":1,"jobDocument":{{"afr_ota":{{"protocols":["MQTT"],"streamname":"bench-stream","files":[
             {{"filepath":"/","filesize":{size},"fileid":0,"certfile":"/","sig-sha256-ecdsa":"MAYCAQECAQE="}}]}}}}}}}}"#
         );
-        self.receive(Way::Full, &Received { topic: JOB_TOPIC, payload: job.as_bytes() }).await;
+        self.receive(&Received { topic: JOB_TOPIC, payload: job.as_bytes() }).await;
         assert_eq!(self.agent.state().kind(), StateKind::Judging, "the job is taken");
     }
 
@@ -157,7 +160,11 @@ impl Device<'_> {
         embassy_futures::block_on(async {
             for message in messages {
                 let payload = black_box(&*message.bytes);
-                self.receive(way, &Received { topic: BLOCK_TOPIC, payload }).await;
+                let received = Received { topic: BLOCK_TOPIC, payload };
+                match way {
+                    Way::Ingest => self.ingest(&received).await,
+                    Way::Full | Way::Duplicate => self.receive(&received).await,
+                }
             }
         });
     }
@@ -170,36 +177,61 @@ impl Device<'_> {
     }
 
     /// The outstanding receive brings `received`; works until the device receives again, or is to verify the file.
-    async fn receive(&mut self, way: Way, received: &Received<'_>) {
+    async fn receive(&mut self, received: &Received<'_>) {
         let mut scratch = [];
         let message = decode(THING, received, &mut scratch);
         let held = Held::new(&message, received.payload);
         self.local.step(&mut self.agent, NOW_MS, Input::Message(&message));
-        self.work(way, &held).await;
+        self.work(&held).await;
     }
 
-    async fn work(&mut self, way: Way, held: &Held<'_>) {
-        loop {
-            match (way, self.agent.action()) {
-                (_, Action::Receive { .. } | Action::Verify { .. }) => return,
-                (Way::Ingest, Action::Write(part)) => {
+    async fn work(&mut self, held: &Held<'_>) {
+        while !self.is_waiting() {
+            self.act(held).await;
+        }
+    }
+
+    /// [`receive`](Self::receive) with two differences: blocks are written without read-back and hash, and erases are done,
+    /// since how long a chip takes for one is not the library's, and a new array is blank.
+    async fn ingest(&mut self, received: &Received<'_>) {
+        let mut scratch = [];
+        let message = decode(THING, received, &mut scratch);
+        let held = Held::new(&message, received.payload);
+        self.local.step(&mut self.agent, NOW_MS, Input::Message(&message));
+        while !self.is_waiting() {
+            match self.agent.action() {
+                Action::Write(part) => {
                     let written = self.slot.program(part.at, held.part(part.from, part.to)).await;
                     written.expect("flash takes what is written");
                     self.local.step(&mut self.agent, NOW_MS, Input::Done);
                 }
-                // How long a chip takes to erase is not the library's, and a new array is blank.
-                (Way::Ingest, Action::Erase { .. }) | (_, Action::Connect | Action::Subscribe(_)) => {
+                Action::Erase { .. } => {
                     self.local.step(&mut self.agent, NOW_MS, Input::Done);
                 }
-                (_, &Action::Publish(publication)) => {
-                    self.publish(&publication);
-                    self.local.step(&mut self.agent, NOW_MS, Input::Done);
-                }
-                (_, _) => {
-                    let completion = self.local.perform(&mut self.agent, held).await;
-                    assert!(!matches!(completion, Completion::Failed(_)), "everything succeeds");
-                    self.local.step_with(&mut self.agent, NOW_MS, completion);
-                }
+                _ => self.act(&held).await,
+            }
+        }
+    }
+
+    /// The device receives, or is to verify the file.
+    fn is_waiting(&self) -> bool {
+        matches!(self.agent.action(), Action::Receive { .. } | Action::Verify { .. })
+    }
+
+    /// The outstanding action, as the driver does it.
+    async fn act(&mut self, held: &Held<'_>) {
+        match *self.agent.action() {
+            Action::Connect | Action::Subscribe(_) => {
+                self.local.step(&mut self.agent, NOW_MS, Input::Done);
+            }
+            Action::Publish(publication) => {
+                self.publish(&publication);
+                self.local.step(&mut self.agent, NOW_MS, Input::Done);
+            }
+            _ => {
+                let completion = self.local.perform(&mut self.agent, held).await;
+                assert!(!matches!(completion, Completion::Failed(_)), "everything succeeds");
+                self.local.step_with(&mut self.agent, NOW_MS, completion);
             }
         }
     }

@@ -72,7 +72,8 @@
 //!         blocks: &mut [0; Memory::block_bytes(&LAYOUTS[0], 4096)],
 //!         sectors: &mut [0; Memory::sector_bytes(&LAYOUTS[0])],
 //!     };
-//!     let mut agent = Agent::new(Config::new("my-thing", &LAYOUTS), memory).expect("a good configuration");
+//!     let config = Config::new("my-thing", &LAYOUTS);
+//!     let mut agent = Agent::new(&config, memory).expect("a good configuration");
 //!     let local = Local::new(images, journal, rules, DefaultPolicy, NoObserver);
 //!     let (commands, buffer) = (&COMMANDS, &mut [0; MAX_PAYLOAD_SIZE]);
 //!     let (ranges, block) = (NoRanges, &mut []); // no HTTP

@@ -172,24 +172,25 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
 
     /// [`write`](Self::write) without reading back: for a caller who compares what flash holds himself, and for benches.
     pub async fn program(&mut self, at: u32, data: &[u8]) -> Result<(), FlashError> {
-        let unit_size = self.geometry.write_size() as usize;
         let from = self.place(at, data.len())?;
-        if !at.is_multiple_of(self.geometry.write_size()) {
+        let unit_size = self.geometry.write_size();
+        if !at.is_multiple_of(unit_size) {
             return Err(FlashError::NotAligned);
         }
-        let whole = unit_start(data.len() as u32, self.geometry.write_size());
-        let (whole, rest) = data.split_at_checked(whole as usize).ok_or(FlashError::OutOfBounds)?;
+        // The length fits, since the place does.
+        let whole_size = unit_start(data.len() as u32, unit_size);
+        let (whole, rest) = data.split_at_checked(whole_size as usize).ok_or(FlashError::OutOfBounds)?;
         self.generation = self.generation.wrapping_add(1);
         if !whole.is_empty() {
             self.flash.write(from, whole).await.map_err(fault)?;
         }
         if !rest.is_empty() {
-            let unit = self.unit.get_mut(..unit_size).ok_or(FlashError::OutOfBounds)?;
+            let unit = self.unit.get_mut(..unit_size as usize).ok_or(FlashError::OutOfBounds)?;
             let (head, pad) = unit.split_at_mut_checked(rest.len()).ok_or(FlashError::OutOfBounds)?;
             copy(head, rest);
             pad.fill(self.geometry.erased());
             // The slot's size is a multiple of the write size, so the padding stays inside it.
-            self.flash.write(from.saturating_add(whole.len() as u32), unit).await.map_err(fault)?;
+            self.flash.write(from.saturating_add(whole_size), unit).await.map_err(fault)?;
         }
         Ok(())
     }

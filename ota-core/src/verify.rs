@@ -9,6 +9,7 @@
 //! [`verify`] is the only maker of a [`Verified`], and a [`Verified`] is what
 //! [`Images::set_pending`] asks for.
 
+mod bundle;
 mod digest;
 mod key;
 mod pem;
@@ -20,6 +21,7 @@ use crate::image::{HEADER_SIZE, Header, ImageError, ImageInfo, Tlv, TlvWalk, tlv
 use crate::slot::FlashError;
 use crate::version::Version;
 
+pub use bundle::{SignedBundle, verify_bundle, verify_member};
 pub use digest::{Digest, Hashes};
 #[cfg(feature = "tls")]
 pub(crate) use key::certificate_spki;
@@ -209,7 +211,8 @@ impl Verified {
         self.image
     }
 
-    /// SHA-256 over the whole file: what the job's signature signs. MCUboot's hash is in [`info`](Self::info).
+    /// SHA-256 over the whole file: what the job's signature signs (of a member of a bundle: over the member); MCUboot's hash is
+    /// in [`info`](Self::info). Zeros in a token that comes from an [`Agent`](crate::agent::Agent), which does not keep this one.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
@@ -235,9 +238,77 @@ impl Verified {
         Self { image, ..self }
     }
 
+    /// The token without MCUboot's hash, for an owner that keeps the hash elsewhere.
+    pub(crate) fn keep(self) -> Kept {
+        let Self { image, info, dependencies, generation, .. } = self;
+        let lowest = |n: usize| dependencies.get(other(image, n)).copied().flatten();
+        Kept {
+            image,
+            version: info.version,
+            size: info.size,
+            security_counter: info.security_counter.unwrap_or(0),
+            counted: info.security_counter.is_some(),
+            depends: [lowest(0).is_some(), lowest(1).is_some()],
+            lowest: [lowest(0), lowest(1)].map(Option::unwrap_or_default),
+            generation,
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn for_tests(image: u8, info: ImageInfo, generation: u32) -> Self {
         Self { image, digest: [0; 32], info, dependencies: [None; IMAGE_COUNT], generation }
+    }
+}
+
+/// Image number `n` of those that are not `image`.
+fn other(image: u8, n: usize) -> usize {
+    n + usize::from(n >= usize::from(image))
+}
+
+/// A [`Verified`] without its hashes, and packed: the agent keeps one for each image. What an image says of itself as a
+/// dependency is forgotten as well.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    image: u8,
+    version: Version,
+    size: u32,
+    security_counter: u32,
+    /// There is a security counter.
+    counted: bool,
+    /// The other images it depends on, and their lowest versions.
+    depends: [bool; IMAGE_COUNT - 1],
+    lowest: [Version; IMAGE_COUNT - 1],
+    generation: u32,
+}
+
+impl Kept {
+    /// [`Verified::image`].
+    pub(crate) fn image(&self) -> u8 {
+        self.image
+    }
+
+    /// The image's version.
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// [`Verified::dependency`].
+    pub(crate) fn dependency(&self, image: u8) -> Option<Version> {
+        let mut pairs = (0..).zip(self.depends.into_iter().zip(self.lowest));
+        let (_, (depends, lowest)) = pairs.find(|(n, _)| other(self.image, *n) == usize::from(image))?;
+        depends.then_some(lowest)
+    }
+
+    /// The token again, with the hash that was taken from it.
+    pub(crate) fn token(self, hash: [u8; 32]) -> Verified {
+        let mut dependencies = [None; IMAGE_COUNT];
+        for (number, place) in (0..).zip(&mut dependencies) {
+            *place = self.dependency(number);
+        }
+        let Self { image, version, size, generation, .. } = self;
+        let security_counter = self.counted.then_some(self.security_counter);
+        let info = ImageInfo { version, size, hash, security_counter };
+        Verified { image, digest: [0; 32], info, dependencies, generation }
     }
 }
 
@@ -269,18 +340,34 @@ pub async fn verify<I: Images, S: Scheme>(
     signature: &[u8],
     rules: &Rules<'_, S>,
 ) -> Result<Verified, VerifyError> {
-    let generation = images.generation(image);
+    let image_end = digest.image_end();
+    let hashes = covered(images, image, size, digest)?;
+    rules.job.check(&hashes.file, signature)?;
+    inspect(images, image, size, hashes, image_end, rules).await
+}
+
+/// Both hashes of a digest that covers the file, which fits the slot.
+fn covered<I: Images>(images: &I, image: u8, size: u32, digest: Digest) -> Result<Hashes, VerifyError> {
     let max_image_size = images.layout(image).ok_or(FlashError::NoImage)?.max_image_size();
     if size > max_image_size {
         return Err(VerifyError::TooLarge);
     }
-    let (position, image_end) = (digest.position(), digest.image_end());
-    if position != size {
+    if digest.position() != size {
         return Err(VerifyError::DigestIncomplete);
     }
-    let hashes = digest.finish();
-    rules.job.check(&hashes.file, signature)?;
+    Ok(digest.finish())
+}
 
+/// Steps 3 to 6 of [`verify`]: the image in the secondary slot, of whose bytes `hashes` are.
+async fn inspect<I: Images, S>(
+    images: &mut I,
+    image: u8,
+    size: u32,
+    hashes: Hashes,
+    image_end: Option<u32>,
+    rules: &Rules<'_, S>,
+) -> Result<Verified, VerifyError> {
+    let generation = images.generation(image);
     let header = read_header(images, image, size).await?;
     if image_end != header.hashed_size() {
         return Err(VerifyError::DigestIncomplete);

@@ -4,11 +4,9 @@
 //! its console; its flash is a file that outlives QEMU, so killing QEMU is a power cut, and the host can look into the flash
 //! afterwards with the bootloader's own rules.
 
-use std::{env, process::Command};
-
 use anyhow::{Context, bail, ensure};
 
-use crate::stage;
+use crate::qemu;
 
 mod bad;
 mod board;
@@ -20,12 +18,13 @@ mod options;
 mod report;
 mod update;
 
+pub(crate) use build::clippy;
 use build::{Firmware, Program};
 use options::{Options, Protocol, Task};
 use update::{Setting, Update};
 
-/// The emulator, a program of its own.
-pub(crate) const QEMU: &str = "qemu-system-arm";
+/// The workspace of the firmware, seen from the root.
+pub(crate) const MANIFEST: &str = "examples/qemu/Cargo.toml";
 
 /// Does what the words ask for.
 pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
@@ -34,7 +33,7 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
         println!("{}", options::HELP);
         return Ok(());
     }
-    ensure!(have_qemu(), "{QEMU} is missing; Debian and Ubuntu have it in the package qemu-system-arm");
+    ensure!(qemu::is_there("nothing can be emulated")?, "there is no emulator");
     let firmware = Firmware::build()?;
     match options.task {
         Task::Update => one(&firmware, &options),
@@ -45,10 +44,7 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
 
 /// CI: each protocol, each flash part, the revert, power cuts, bad input.
 pub(crate) fn stage() -> anyhow::Result<()> {
-    if !have_qemu() {
-        let required = env::var_os("CI").is_some() || env::var_os("OTA_REQUIRE_ALL").is_some();
-        ensure!(!required, "{QEMU} is missing, and CI or OTA_REQUIRE_ALL is set");
-        println!("note: {QEMU} is missing, so nothing is emulated");
+    if !qemu::is_there("no update is emulated")? {
         return Ok(());
     }
     let firmware = Firmware::build()?;
@@ -84,16 +80,6 @@ fn one(firmware: &Firmware, options: &Options) -> anyhow::Result<()> {
         end.outcome()
     );
     Ok(())
-}
-
-fn have_qemu() -> bool {
-    let asked = Command::new(QEMU).arg("--version").output();
-    asked.is_ok_and(|answer| answer.status.success())
-}
-
-/// Runs a command that builds something; the output is shown if it fails.
-fn quietly(command: &mut Command) -> anyhow::Result<()> {
-    stage::run(command)
 }
 
 /// A whole number after an option.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-const QEMU: &str = "qemu-system-arm";
+pub(crate) const QEMU: &str = "qemu-system-arm";
 /// The machine of ARM's application note AN386, a Cortex-M4; one virtual nanosecond an instruction.
 const MACHINE: &[&str] = &[
     "-machine",
@@ -26,17 +26,24 @@ const MACHINE: &[&str] = &[
 /// Virtual or not, a program that hangs ends some time.
 const LIMIT: &str = "120";
 
-/// Runs `program`, which prints a name and a number on each line and exits. `None`: there is no QEMU here, and that is no
-/// error outside continuous integration.
-pub(crate) fn run(program: &Path) -> anyhow::Result<Option<BTreeMap<String, u64>>> {
+/// Whether there is a QEMU here; that there is none is an error in continuous integration only, elsewhere a notice says
+/// what is `missed`.
+pub(crate) fn is_there(missed: &str) -> anyhow::Result<bool> {
     if Command::new(QEMU).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         let required = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if required("CI") || required("OTA_REQUIRE_ALL") {
             bail!("{QEMU} is not installed: apt-get install {QEMU}");
         }
-        eprintln!(
-            "notice: no {QEMU} here, so stack and instructions are not measured; apt-get install {QEMU}"
-        );
+        eprintln!("notice: no {QEMU} here, so {missed}; apt-get install {QEMU}");
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Runs `program`, which prints a name and a number on each line and exits. `None`: there is no QEMU here, and that is no
+/// error outside continuous integration.
+pub(crate) fn run(program: &Path) -> anyhow::Result<Option<BTreeMap<String, u64>>> {
+    if !is_there("stack and instructions are not measured")? {
         return Ok(None);
     }
     let mut command = Command::new("timeout");

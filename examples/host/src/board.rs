@@ -1,4 +1,4 @@
-//! The simulated board: one flash with both slots, a bootloader, and a power supply that can fail.
+//! The simulated board: its flashes, a bootloader, and a power supply that can fail.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -8,34 +8,21 @@ use std::rc::Rc;
 
 use anyhow::{Context, bail, ensure};
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
-use ota_core::boot::SharedFlash;
-use ota_core::geometry::{Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout};
-use ota_core::journal::{FlashJournal, Journal, JournalLayout, JournalRegion, Record};
+use ota_core::boot::{Image, SharedFlash};
+use ota_core::journal::{FlashJournal, Journal, Record};
 use ota_core::slot::FlashError;
 use ota_sim::flash::file::FileMemory;
 use ota_sim::flash::{
-    Actor, Counters, Cut, Device, FlashConfig, FlashDouble, FlashFault, Kind, Memory, Supply, Tear,
-    VecLedger, When,
+    Actor, Counters, Cut, Device, FlashConfig, FlashDouble, FlashFault, Memory, Supply, Tear, VecLedger, When,
 };
 use ota_sim::mcuboot::{
-    Area, Bootloader, Config, ImageBoot, ImageSlots as BootSlots, Mode as BootMode, PublicKey, StatusVersion,
-    Validation,
+    Bootloader, Config, ImageBoot, Mode as BootMode, PublicKey, Validation, trailer_magic,
 };
 use tokio::sync::Notify;
 
-use crate::options::{Mode, Options};
+use crate::options::Options;
+use crate::plan::{PartTiming, Plan};
 use crate::update::Update;
-
-/// Sectors of the journal: two are the least, more wear less.
-const JOURNAL_SECTORS: u32 = 4;
-/// Sectors of the scratch area.
-const SCRATCH_SECTORS: u32 = 4;
-/// Row of the part that holds the status partition of swap-status.
-const ROW_SIZE: u32 = 512;
-/// Room of that part: three records of up to 84 rows, each twice.
-const STATUS_SIZE: u32 = 1 << 18;
-/// A write unit above this is a row that is rewritten whole.
-const WRITE_ONCE_MAX: u32 = 32;
 
 /// Zones whose counters are kept apart.
 mod zone {
@@ -46,23 +33,20 @@ mod zone {
 
 type Double = FlashDouble<Bytes, 1, 1, VecLedger, Rc<Supply>>;
 
-/// The board. `flash`, `layout` and `journal` are what a firmware knows of its own.
+/// The board.
 pub(crate) struct Board {
-    /// The flash device with slots and journal.
-    pub(crate) flash: RefCell<BoardFlash>,
-    /// Where the two slots lie in it.
-    pub(crate) layout: ImageLayout,
-    /// Where the journal lies in it; `None`: the firmware is to have none.
-    pub(crate) journal: Option<JournalRegion>,
-    status: RefCell<Double>,
+    /// What lies where; a firmware knows this of its own.
+    pub(crate) plan: Plan,
+    flashes: Vec<RefCell<BoardFlash>>,
+    has_journal: bool,
     supply: Rc<Supply>,
     outage: Rc<Outage>,
-    mode: BootMode,
-    slots: [BootSlots; 1],
-    scratch: Area,
     keys: Vec<PublicKey>,
     before_pending: Cell<Option<Download>>,
 }
+
+/// One of the board's images, as the firmware holds it.
+pub(crate) type BoardImage<'b> = Image<SharedFlash<'b, BoardFlash>, SharedFlash<'b, BoardFlash>>;
 
 /// What was done to the secondary slot for the download.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,124 +56,116 @@ pub(crate) struct Download {
 }
 
 impl Board {
-    /// Builds the board the options describe, with the factory image in its primary slot, or finds it as it was left.
-    pub(crate) fn new(options: &Options, update: &Update) -> anyhow::Result<Self> {
-        let &Options { slot_size, sector_size, write_size, erased, .. } = options;
-        let kind = if write_size > WRITE_ONCE_MAX { Kind::RowRewrite } else { Kind::NorReprogram };
-        let span = |sectors: u32| sectors.checked_mul(sector_size);
-        let journal_start =
-            slot_size.checked_mul(2).zip(span(SCRATCH_SECTORS)).and_then(|(a, b)| a.checked_add(b));
-        let size = journal_start.zip(span(JOURNAL_SECTORS)).and_then(|(a, b)| a.checked_add(b));
-        let (Some(journal_start), Some(size)) = (journal_start, size.filter(|size| *size <= 1 << 30)) else {
-            bail!("two slots of this size make a flash of more than 1 GiB");
-        };
-        let config = FlashConfig { size, sector_size, write_size, erased, kind };
-        config.check().context("--slot-size, --sector-size, --write-size")?;
-
-        let slot = SlotLayout {
-            start: 0,
-            size: slot_size,
-            sector_size,
-            write_size,
-            erased,
-            reprogram: Reprogram::Allowed,
-            rewrite: kind == Kind::RowRewrite,
-            erase_ms: 0,
-        };
-        // A unit of 16 or 32 bytes needs a bootloader built for it; below, and with whole rows, MCUboot's default serves.
-        let max_align = match (write_size, options.boot_mode) {
-            (_, Mode::SwapStatus) => MaxAlign::M8,
-            (16, _) => MaxAlign::M16,
-            (32, _) => MaxAlign::M32,
-            (_, _) => MaxAlign::M8,
-        };
-        let layout = ImageLayout::new(ImageSlots {
-            primary: Geometry::new(slot)?,
-            secondary: Geometry::new(SlotLayout { start: slot_size, ..slot })?,
-            mode: options.boot_mode.into(),
-            max_align,
-            boot_write_size: max_align.bytes(),
-            max_sectors: slot_size.div_ceil(sector_size).max(128),
-        })?;
-        ensure!(
-            update.factory.len() <= layout.max_image_size() as usize,
-            "--slot-size: no room for version 0.9.0"
-        );
-        let journal = JournalRegion::new(JournalLayout {
-            start: journal_start,
-            sector_count: JOURNAL_SECTORS,
-            sector_size,
-            write_size,
-            erased,
-            reprogram: Reprogram::Allowed,
-            rewrite: kind == Kind::RowRewrite,
-        })?;
-
+    /// Builds the board of a plan, with the factory images in its primary slots, or finds it as it was left.
+    pub(crate) fn new(options: &Options, plan: Plan, update: &Update) -> anyhow::Result<Self> {
+        for (image, factory) in plan.images.iter().zip(&update.factory) {
+            let room = image.layout.max_image_size() as usize;
+            ensure!(factory.len() <= room, "--slot-size: no room for version 0.9.0");
+        }
         let supply = Rc::new(Supply::new());
-        let bytes = Bytes::open(options.flash.as_deref(), &config, &update.factory)?;
-        let mut double = with_ledger(bytes, Rc::clone(&supply), config)?;
-        double.watch(zone::SECONDARY, slot_size..2 * slot_size);
-        double.watch(zone::JOURNAL, journal_start..size);
-        double.watch(zone::PRIMARY, 0..slot_size);
-        // Only swap-status has a status partition; in the others nobody looks at this part.
-        let status_file = options
-            .flash
-            .as_deref()
-            .filter(|_| options.boot_mode == Mode::SwapStatus)
-            .map(|p| beside(p, "status"));
-        let status_config = FlashConfig::row_rewrite(STATUS_SIZE, ROW_SIZE);
-        let status = Bytes::open(status_file.as_deref(), &status_config, &[])?;
-        let status = with_ledger(status, Rc::clone(&supply), status_config)?;
+        let outage = Rc::new(Outage::default());
+        let mut flashes = Vec::new();
+        for (number, part) in plan.parts.iter().enumerate() {
+            let file = options.flash.as_deref().filter(|_| part.is_kept);
+            let file =
+                file.map(|path| if part.name.is_empty() { path.into() } else { beside(path, part.name) });
+            let content =
+                plan.images.iter().zip(&update.factory).filter(|(image, _)| image.primary == number);
+            let content: Vec<_> =
+                content.map(|(image, factory)| (image.layout.primary().start(), &factory[..])).collect();
+            let bytes = Bytes::open(file.as_deref(), &part.config, &content)?;
+            let mut double = with_ledger(bytes, Rc::clone(&supply), part.config)?;
+            if let Some(image) = plan.images.first() {
+                let span = |geometry: &ota_core::geometry::Geometry| {
+                    geometry.start()..geometry.start() + geometry.size()
+                };
+                if image.secondary == number {
+                    double.watch(zone::SECONDARY, span(image.layout.secondary()));
+                }
+                if image.primary == number {
+                    double.watch(zone::PRIMARY, span(image.layout.primary()));
+                }
+            }
+            if let Some((_, region)) = plan.journal.as_ref().filter(|(part, _)| *part == number) {
+                let layout = region.layout();
+                double.watch(
+                    zone::JOURNAL,
+                    layout.start..layout.start + layout.sector_count * layout.sector_size,
+                );
+            }
+            let busy = Busy { timing: part.timing, sum_us: Cell::new(0), longest_us: Cell::new(0) };
+            flashes.push(RefCell::new(BoardFlash { double, outage: Rc::clone(&outage), busy }));
+        }
         if let Some(operation) = options.cut {
             supply.arm_for(Actor::Application, Cut { operation, when: When::Inside(Tear::Half) });
         }
-        let outage = Rc::new(Outage::default());
-        let area = |start, size| Area { device: 0, start, size };
         let keys = update
             .image_keys
             .iter()
             .map(|der| PublicKey::from_spki(der).context("--image-key: not a P-256 key"));
-        let board = Self {
-            flash: RefCell::new(BoardFlash { double, outage: Rc::clone(&outage) }),
-            layout,
-            journal: (!options.no_journal).then_some(journal),
-            status: RefCell::new(status),
+        Ok(Self {
+            flashes,
+            has_journal: !options.no_journal,
             supply,
             outage,
-            mode: match options.boot_mode {
-                Mode::Overwrite => BootMode::Overwrite,
-                Mode::SwapScratch => BootMode::SwapScratch,
-                Mode::SwapMove => BootMode::SwapMove,
-                Mode::SwapOffset => BootMode::SwapOffset,
-                Mode::SwapStatus => BootMode::SwapStatus(StatusVersion::V1_8),
-            },
-            slots: [BootSlots { primary: area(0, slot_size), secondary: area(slot_size, slot_size) }],
-            scratch: area(2 * slot_size, SCRATCH_SECTORS * sector_size),
             keys: keys.collect::<anyhow::Result<_>>()?,
             before_pending: Cell::new(None),
-        };
-        Ok(board)
+            plan,
+        })
     }
 
-    /// Power on: MCUboot finishes or begins what the trailers ask for and starts the image in the primary slot.
-    pub(crate) fn boot(&self) -> anyhow::Result<ImageBoot> {
+    /// Power on: MCUboot finishes or begins what the trailers ask for and starts the images in the primary slots.
+    pub(crate) fn boot(&self) -> anyhow::Result<Vec<ImageBoot>> {
         self.supply.power_on();
-        let (mut flash, mut status) = (self.flash.borrow_mut(), self.status.borrow_mut());
-        let mut config = Config::new(self.mode, &self.slots);
-        config.scratch = Some(self.scratch);
-        config.status = Some(Area { device: 1, start: 0, size: STATUS_SIZE });
-        config.max_align = self.layout.max_align().bytes();
-        config.write_size = self.layout.boot_write_size();
-        config.max_sectors = self.layout.max_sectors();
+        let slots = self.plan.slots();
+        let layout = &self.plan.images[0].layout;
+        let mut config = Config::new(self.plan.mode, &slots);
+        config.scratch = self.plan.scratch;
+        config.status = self.plan.status;
+        config.max_align = layout.max_align().bytes();
+        config.write_size = layout.boot_write_size();
+        config.max_sectors = layout.max_sectors();
         if !self.keys.is_empty() {
             config.validation = Validation::Keys(&self.keys);
         }
-        let bootloader = Bootloader::new(config, &[flash.double.config(), status.config()])?;
-        let boot = bootloader.boot(&mut [&mut flash.double, &mut *status], &mut [])?;
-        match boot.image(0) {
-            Some(image) if image.running.is_some() => Ok(*image),
-            Some(_) | None => bail!("the device does not boot: {boot:?}"),
+        let mut flashes: Vec<_> = self.flashes.iter().map(|flash| flash.borrow_mut()).collect();
+        let configs: Vec<_> = flashes.iter().map(|flash| flash.double.config()).collect();
+        let bootloader = Bootloader::new(config, &configs)?;
+        let mut devices: Vec<&mut dyn Device> =
+            flashes.iter_mut().map(|flash| &mut flash.double as &mut dyn Device).collect();
+        let boot = bootloader.boot(&mut devices, &mut [])?;
+        drop(flashes);
+        let images: Vec<_> = (0..slots.len()).filter_map(|index| boot.image(index).copied()).collect();
+        if images.len() != slots.len() || images.iter().any(|image| image.running.is_none()) {
+            bail!("the device does not boot: {boot:?}");
         }
+        self.keep_installed()?;
+        Ok(images)
+    }
+
+    /// The bootloader's part in images which the application cannot confirm: what was swapped in stays.
+    fn keep_installed(&self) -> anyhow::Result<()> {
+        for image in self.plan.images.iter().filter(|image| image.bootloader_confirms) {
+            let BootMode::SwapStatus(_) = self.plan.mode else { continue };
+            let mut flash = self.flashes[image.primary].borrow_mut();
+            let end = image.layout.primary().start() + image.layout.primary().size();
+            let mut magic = [0; 16];
+            flash.double.peek(end - 16, &mut magic)?;
+            if Some(&magic) == trailer_magic(8).as_ref() {
+                flash.double.poke(end - 24, &[1])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The firmware's images.
+    pub(crate) fn images(&self) -> anyhow::Result<Vec<BoardImage<'_>>> {
+        let image = |(number, image): (usize, &crate::plan::ImagePlan)| {
+            let primary = SharedFlash::new(&self.flashes[image.primary]);
+            let secondary = SharedFlash::new(&self.flashes[image.secondary]);
+            Ok(Image::new(primary, secondary, image.layout)?.with_number(number as u8))
+        };
+        self.plan.images.iter().enumerate().map(image).collect()
     }
 
     /// Waits until the power fails; says in which operation.
@@ -199,12 +175,12 @@ impl Board {
         self.outage.operation.take()
     }
 
-    /// The firmware's journal, if it is to have one.
-    pub(crate) fn journal<'b>(
-        &self,
-        flash: SharedFlash<'b, BoardFlash>,
-    ) -> anyhow::Result<MaybeJournal<SharedFlash<'b, BoardFlash>>> {
-        Ok(MaybeJournal(self.journal.map(|region| FlashJournal::new(flash, region)).transpose()?))
+    /// The firmware's journal, if it is to have one and the board has a place for it.
+    pub(crate) fn journal(&self) -> anyhow::Result<MaybeJournal<SharedFlash<'_, BoardFlash>>> {
+        let place = self.plan.journal.as_ref().filter(|_| self.has_journal);
+        let journal =
+            place.map(|(part, region)| FlashJournal::new(SharedFlash::new(&self.flashes[*part]), *region));
+        Ok(MaybeJournal(journal.transpose()?))
     }
 
     /// The download ends here: what is done to the secondary slot from now on belongs to the request for the swap.
@@ -218,32 +194,49 @@ impl Board {
     }
 
     fn secondary(&self) -> Download {
-        let flash = self.flash.borrow();
+        let image = &self.plan.images[0];
+        let flash = self.flashes[image.secondary].borrow();
         let counters = flash.double.watched(zone::SECONDARY);
         // The ledger counts the bootloader's erases too; where there was no download these are the only ones.
-        let worst = flash.double.max_erases_per_sector(self.layout.secondary().covered());
+        let worst = flash.double.max_erases_per_sector(image.layout.secondary().covered());
         Download { counters, max_erases_per_sector: worst.min(counters.erases) }
     }
 
     /// What the firmware did to the journal, and to the primary slot (the confirm).
     pub(crate) fn journal_and_confirm(&self) -> (Counters, Counters) {
-        let flash = self.flash.borrow();
-        (flash.double.watched(zone::JOURNAL), flash.double.watched(zone::PRIMARY))
+        let watched = |part: usize, zone| self.flashes[part].borrow().double.watched(zone);
+        let journal = self.plan.journal.as_ref().map(|(part, _)| watched(*part, zone::JOURNAL));
+        (journal.unwrap_or_default(), watched(self.plan.images[0].primary, zone::PRIMARY))
     }
 
-    /// What the bootloader did to the slots.
+    /// What the bootloader did to the flashes.
     pub(crate) fn bootloader(&self) -> Counters {
-        self.flash.borrow().double.counters_of(Actor::Bootloader)
+        let mut sum = Counters::default();
+        for flash in &self.flashes {
+            let counters = flash.borrow().double.counters_of(Actor::Bootloader);
+            sum.erases += counters.erases;
+            sum.bytes_written += counters.bytes_written;
+        }
+        sum
     }
 
     /// Writes and sector erases of the firmware: what `--cut` counts.
     pub(crate) fn operations(&self) -> u32 {
-        self.flash.borrow().double.counters().operations
+        self.flashes.iter().map(|flash| flash.borrow().double.counters().operations).sum()
     }
 
     /// Flash operations no chip would have taken; a fault of the library.
     pub(crate) fn violations(&self) -> u32 {
-        self.flash.borrow().double.strict_violations()
+        self.flashes.iter().map(|flash| flash.borrow().double.strict_violations()).sum()
+    }
+
+    /// Virtual milliseconds in which the firmware's operations kept a flash busy, and the longest of them.
+    pub(crate) fn busy_ms(&self) -> (u64, u64) {
+        let busy = |flash: &RefCell<BoardFlash>| {
+            let flash = flash.borrow();
+            (flash.busy.sum_us.get() / 1000, flash.busy.longest_us.get() / 1000)
+        };
+        self.flashes.iter().map(busy).fold((0, 0), |(sum, longest), (a, b)| (sum + a, longest.max(b)))
     }
 }
 
@@ -263,6 +256,45 @@ fn with_ledger(bytes: Bytes, supply: Rc<Supply>, config: FlashConfig) -> anyhow:
 pub(crate) struct BoardFlash {
     double: Double,
     outage: Rc<Outage>,
+    busy: Busy,
+}
+
+/// How long a flash was busy, in virtual time.
+struct Busy {
+    timing: PartTiming,
+    sum_us: Cell<u64>,
+    longest_us: Cell<u64>,
+}
+
+impl Busy {
+    fn spend(&self, us: u64) {
+        self.sum_us.set(self.sum_us.get() + us);
+        self.longest_us.set(self.longest_us.get().max(us));
+    }
+
+    fn erase(&self, sectors: u32) {
+        // Where eight units are written together they are erased together too.
+        let at_once = if self.timing.eight_us.is_some() { 8 } else { 1 };
+        (0..sectors.div_ceil(at_once)).for_each(|_| self.spend(self.timing.erase_us));
+    }
+
+    fn write(&self, offset: u32, len: usize, unit: u32) {
+        let PartTiming { write_us, eight_us, .. } = self.timing;
+        let (mut at, end) = (offset, offset + len as u32);
+        while at < end {
+            let eight = 8 * unit;
+            match eight_us.filter(|_| at.is_multiple_of(eight) && end - at >= eight) {
+                Some(us) => {
+                    self.spend(us);
+                    at += eight;
+                }
+                None => {
+                    self.spend(write_us);
+                    at += unit;
+                }
+            }
+        }
+    }
 }
 
 /// That the power failed, and in which operation.
@@ -311,11 +343,13 @@ impl NorFlash for BoardFlash {
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashFault> {
         let result = NorFlash::erase(&mut self.double, from, to).await;
+        self.busy.erase((to - from) / self.double.config().sector_size);
         self.survive(result, || format!("erase at {from:#x}")).await
     }
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashFault> {
         let result = NorFlash::write(&mut self.double, offset, bytes).await;
+        self.busy.write(offset, bytes.len(), self.double.config().write_size);
         self.survive(result, || format!("write of {} bytes at {offset:#x}", bytes.len())).await
     }
 }
@@ -346,11 +380,13 @@ enum Bytes {
 }
 
 impl Bytes {
-    /// A flash that starts with `content` and is blank behind it, or the file as it was left.
-    fn open(path: Option<&Path>, config: &FlashConfig, content: &[u8]) -> anyhow::Result<Self> {
+    /// A flash with these contents at these places, blank elsewhere, or the file as it was left.
+    fn open(path: Option<&Path>, config: &FlashConfig, content: &[(u32, &[u8])]) -> anyhow::Result<Self> {
         let fresh = || {
-            let mut bytes = content.to_vec();
-            bytes.resize(config.size as usize, config.erased);
+            let mut bytes = vec![config.erased; config.size as usize];
+            for &(start, part) in content {
+                bytes[start as usize..][..part.len()].copy_from_slice(part);
+            }
             bytes
         };
         let Some(path) = path else { return Ok(Self::Heap(fresh())) };

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use ota_sim::aws::{Execution, OtaSpec, ServiceConfig};
+use ota_sim::aws::{Execution, OtaFile, OtaSpec, ServiceConfig};
 use ota_sim::https::{FileServer, FileServerConfig};
 use ota_sim::net::{Broker, Certificates, Server, ServerConfig, Tls};
 use serde_json::{Value, json};
@@ -20,8 +20,8 @@ use crate::update::Update;
 /// The thing the device is.
 pub(crate) const THING: &str = "laptop";
 
-/// Where the file lies on the file server.
-const PATH: &str = "/fw/app.bin";
+/// Where the files lie on the file server.
+const PATHS: [&str; 2] = ["/fw/app.bin", "/fw/secure.bin"];
 
 /// The cloud with its broker, its file server and the job.
 pub(crate) struct Cloud {
@@ -74,14 +74,20 @@ impl Cloud {
 
         let mut service = ServiceConfig { seed: options.seed, ..ServiceConfig::default() };
         service.streams_die_at_percent = options.mqtt_fault.die_at_percent;
-        let signature = update.job_key.sign_job_base64(&update.file);
-        let mut spec = OtaSpec::mqtt(update.file.clone(), &signature);
+        let file = |(number, file): (usize, &Vec<u8>)| OtaFile {
+            id: number as u8,
+            ..OtaFile::firmware(file.clone(), &update.job_key.sign_job_base64(file))
+        };
+        let mut spec =
+            OtaSpec { protocols: Vec::new(), files: update.files.iter().enumerate().map(file).collect() };
         let mut files = None;
         if options.protocol != Protocol::Mqtt {
             let server = Arc::new(file_server(options, certificates.clone()).await?);
-            server.put(PATH, update.file.clone());
             service.presign = server.presign();
-            spec.files.iter_mut().for_each(|file| file.url = Some(FileServer::placeholder(PATH)));
+            for (file, path) in spec.files.iter_mut().zip(PATHS) {
+                server.put(path, file.content.clone());
+                file.url = Some(FileServer::placeholder(path));
+            }
             files = Some(server);
         }
         spec.protocols = match options.protocol {
@@ -148,7 +154,7 @@ impl Cloud {
 
     /// Bytes of the file that left the file server, those of answers that were cut off included.
     pub(crate) fn http_bytes(&self) -> u64 {
-        self.files.as_ref().map_or(0, |files| files.sent(PATH))
+        self.files.as_ref().map_or(0, |files| PATHS.iter().map(|path| files.sent(path)).sum())
     }
 
     fn job(&self) -> Option<Execution> {

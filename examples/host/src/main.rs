@@ -1,10 +1,12 @@
-//! How is this library wired? Read [`power_on`] and [`firmware`]: they are what a device's `main` does. The rest stands in for the world: a
-//! board, the cloud, the application, and in [`update()`] somebody who presses reset.
+//! How is this library wired? Read [`network()`] and [`firmware`]: they are what a device's `main` does. The rest stands in
+//! for the world: a board, the cloud, the application, and in [`update()`] somebody who presses reset.
 
 mod board;
 mod cloud;
+mod kit;
 mod network;
 mod options;
+mod plan;
 mod report;
 mod screen;
 mod update;
@@ -17,12 +19,13 @@ use anyhow::Context;
 use board::Board;
 use clap::Parser;
 use cloud::{Cloud, THING};
-use network::{Records, Tcp, secure, sharing};
+use network::{Records, Tcp, Wifi, secure, sharing};
 use options::Options;
-use ota_core::agent::{Agent, Config, MAX_PAYLOAD_SIZE, Memory, Outcome};
-use ota_core::boot::{Image, SharedFlash};
+use ota_core::agent::{Agent, Config, Destination, MAX_PAYLOAD_SIZE, Memory, Outcome};
+use ota_core::boot::Images;
 use ota_core::command::Commands;
 use ota_core::driver::{Device, Local, run};
+use ota_core::geometry::ImageLayout;
 use ota_core::http::{Http, HttpConfig, Schemes};
 use ota_core::mqtt::{self, EmbassyTimer, Mqtt};
 use ota_core::open::{Endpoint, Open};
@@ -39,36 +42,47 @@ struct World<'a> {
     update: &'a Update,
     board: &'a Board,
     cloud: &'a Cloud,
+    wifi: &'a Wifi,
 }
 
 /// 1. The network: how to open a stream to the broker, and to wherever the job's URL points. TLS needs the device's
 /// identity, memory for records, and random numbers. With memory for one connection only, both take turns with it.
-async fn power_on(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Option<Outcome>> {
-    let Some(identity) = &world.cloud.identity else { return firmware(world, Tcp, Tcp, totals).await };
+async fn network(
+    world: &World<'_>,
+    images: impl Images,
+    totals: &mut Totals,
+) -> anyhow::Result<Option<Outcome>> {
+    let tcp = Tcp(world.wifi);
+    let Some(identity) = &world.cloud.identity else {
+        return firmware(world, images, tcp, tcp, totals).await;
+    };
     let roots = [identity.root()?];
     let (with_broker, with_files) = (identity.with_broker(&roots), identity.with_files(&roots));
     let (mut one, mut two) = (Records::new(), Records::new());
     if world.options.one_session.is_some() {
         let pool = RefCell::new(one.buffers()?);
-        firmware(world, sharing(with_broker, &pool), sharing(with_files, &pool), totals).await
+        let (to_broker, to_files) = (sharing(tcp, with_broker, &pool), sharing(tcp, with_files, &pool));
+        firmware(world, images, to_broker, to_files, totals).await
     } else {
-        firmware(world, secure(with_broker, one.buffers()?), secure(with_files, two.buffers()?), totals).await
+        let (one, two) = (one.buffers()?, two.buffers()?);
+        firmware(world, images, secure(tcp, with_broker, one), secure(tcp, with_files, two), totals).await
     }
 }
 
 /// One life of the device, from reset to reset (`None`: to a power cut). Its memory is vectors; a device has arrays.
 async fn firmware(
     world: &World<'_>,
+    images: impl Images,
     to_broker: impl Open,
     to_files: impl Open,
     totals: &mut Totals,
 ) -> anyhow::Result<Option<Outcome>> {
-    let &World { options, update, board, cloud } = world;
+    let &World { options, update, board, cloud, .. } = world;
 
-    // 2. The flash: one device here, with both slots and the journal in it. Only the layout knows the boot mode.
-    let flash = SharedFlash::new(&board.flash);
-    let images = Image::new(flash, flash, board.layout)?;
-    let journal = board.journal(flash)?;
+    // 2. The journal, and where the images lie. Only the layouts know the boot mode.
+    let journal = board.journal()?;
+    let layouts = board.plan.layouts();
+    let destinations = destinations(board);
 
     // 3. The keys: whose jobs are believed, and (where given) whose images.
     let certificate = update.job_key.certificate_der("Laptop Inc.");
@@ -86,14 +100,16 @@ async fn firmware(
         Some(_) => (Endpoint::tls(&host, port), Schemes::HttpsOnly),
         None => (Endpoint::plain(&host, port), Schemes::InsecureHttpForTests),
     };
-    let connector = Mqtt::new(to_broker, mqtt::Config::new(THING, broker), &mut rx, &mut tx)?;
+    let config =
+        mqtt::Config { write_timeout_ms: options.write_timeout_ms(), ..mqtt::Config::new(THING, broker) };
+    let connector = Mqtt::new(to_broker, config, &mut rx, &mut tx)?;
     let (mut head, mut url) = ([0; 2048], [0; 2048]);
     let http = HttpConfig { schemes, ..HttpConfig::default() };
     let ranges = Http::new(to_files, http, &mut head, &mut url)?;
 
     // 5. The agent and its memory.
-    let layouts = [board.layout];
     let mut config = Config::new(THING, &layouts);
+    config.destinations = &destinations;
     config.block_size = options.block_size;
     config.blocks_per_second = options.blocks_per_second;
     config.planes = options.planes();
@@ -102,10 +118,11 @@ async fn firmware(
     config.useless_max = options.useless_max();
     config.seed = totals.boots;
     let mut strings = [0; Memory::STRINGS_WITH_URL];
-    let mut blocks = vec![0; Memory::block_bytes(&board.layout, options.block_size)];
-    let mut sectors = vec![0; Memory::sector_bytes(&board.layout)];
+    let most = |bytes: &dyn Fn(&ImageLayout) -> usize| layouts.iter().map(bytes).max().unwrap_or(0);
+    let mut blocks = vec![0; most(&|layout| Memory::block_bytes(layout, options.block_size))];
+    let mut sectors = vec![0; most(&|layout| Memory::sector_bytes(layout))];
     let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
-    let mut agent = Agent::new(config, memory)?;
+    let mut agent = Agent::new(&config, memory)?;
 
     // 6. The application: may we (policy), what happens (observer), and its own words (commands).
     let commands = &Commands::new();
@@ -128,16 +145,39 @@ async fn firmware(
     Ok(outcome)
 }
 
+/// Flash, network, firmware: a board has one image or two. A firmware knows which, and writes one of these lines.
+async fn power_on(world: &World<'_>, totals: &mut Totals) -> anyhow::Result<Option<Outcome>> {
+    let mut images = world.board.images()?.into_iter();
+    match (images.next(), images.next()) {
+        (Some(application), None) => network(world, application, totals).await,
+        (Some(application), Some(secure)) => network(world, (application, secure), totals).await,
+        (None, _) => anyhow::bail!("a board without images"),
+    }
+}
+
+/// Which file goes where: the number of a file is the number of its image, and its program must be linked for that slot.
+fn destinations(board: &Board) -> Vec<Destination> {
+    let destination = |(number, image): (usize, &plan::ImagePlan)| Destination {
+        file_type: None,
+        file_id: Some(number as u8),
+        image: number as u8,
+        reset_vector: image.reset_vector,
+    };
+    board.plan.images.iter().enumerate().map(destination).collect()
+}
+
 /// A whole update: power on, boot, run, reset, until the job is over. An error too when it did not end as asked for.
 async fn update(options: &Options) -> anyhow::Result<()> {
     let started = Instant::now();
-    let update = &Update::new(options)?;
-    let board = &Board::new(options, update)?;
+    let plan = plan::Plan::new(options)?;
+    let update = &Update::new(options, &plan)?;
+    let board = &Board::new(options, plan, update)?;
     let mut totals = Totals::default();
     let mut end = Cloud::remembered(options, update);
     if end.is_none() {
         let cloud = &Cloud::start(options, update).await?;
-        let world = World { options, update, board, cloud };
+        let wifi = &Wifi::default();
+        let world = World { options, update, board, cloud, wifi };
         loop {
             board.boot()?;
             totals.boots += 1;
@@ -152,7 +192,7 @@ async fn update(options: &Options) -> anyhow::Result<()> {
     }
     let end = &end.context("the device stopped before its job was over")?;
     // What runs is what runs after yet another power cycle.
-    let running = board.boot()?.running.unwrap_or_default();
+    let running = board.boot()?.iter().filter_map(|image| image.running).collect();
     let report = Report { options, update, board, totals: &totals, end, running, time: started.elapsed() };
     report.tell()
 }

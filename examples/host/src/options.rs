@@ -12,6 +12,8 @@ use ota_core::version::Version;
 use ota_sim::aws::FaultRates;
 use ota_sim::https::{HttpFaults, StreamFaults};
 
+use crate::kit::{BootloaderSize, Kit, PolicyName, SecondaryPlace};
+
 /// A whole over-the-air update on this computer: cloud, broker, flash and bootloader included.
 ///
 /// A device that runs version 0.9.0 is offered an update by an AWS IoT stand-in, downloads it over MQTT or HTTPS, verifies it, has
@@ -25,9 +27,9 @@ pub(crate) struct Options {
     /// The key --image is signed with, P-256, private or public half. Without it the bootloader checks hashes only
     #[arg(long, value_name = "PEM", requires = "image")]
     pub(crate) image_key: Option<PathBuf>,
-    /// Bytes of program in the made-up update
-    #[arg(long, value_name = "BYTES", default_value = "1048576", value_parser = number)]
-    pub(crate) size: u32,
+    /// Bytes of program in the made-up update. Default: 1048576, or what the slot has room for
+    #[arg(long, value_name = "BYTES", value_parser = number)]
+    pub(crate) size: Option<u32>,
     /// Version of the made-up update
     #[arg(long, default_value = "1.0.0", value_parser = version)]
     pub(crate) version: Version,
@@ -66,9 +68,21 @@ pub(crate) struct Options {
     /// etag, expired
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
     pub(crate) http_fault: HttpFaults,
-    /// How the bootloader installs an update
-    #[arg(long, value_enum, default_value_t = Mode::SwapMove)]
-    pub(crate) boot_mode: Mode,
+    /// A kit instead of a flash of --slot-size and so on: its flashes, its map, its bootloader
+    #[arg(long, value_enum, ignore_case = true, conflicts_with_all = ["slot_size", "sector_size", "write_size", "erased"])]
+    pub(crate) kit: Option<Kit>,
+    /// Where the secondary slot of a PSoC 62 lies; a PSoC 64 has its policy
+    #[arg(long, value_enum, default_value_t = SecondaryPlace::External)]
+    pub(crate) secondary: SecondaryPlace,
+    /// Bytes the bootloader of a PSoC 62 takes
+    #[arg(long, value_enum, default_value_t = BootloaderSize::Small)]
+    pub(crate) bootloader: BootloaderSize,
+    /// The policy a PSoC 64 was provisioned with
+    #[arg(long, value_enum, default_value_t = PolicyName::Tfm)]
+    pub(crate) policy: PolicyName,
+    /// How the bootloader installs an update. Default: swap-move; on a kit overwrite, or what its policy says
+    #[arg(long, value_enum)]
+    pub(crate) boot_mode: Option<Mode>,
     /// What comes of the new image's self test; a test that hangs is given up after 2 s
     #[arg(long, value_enum, default_value_t = SelfTest::Pass)]
     pub(crate) self_test: SelfTest,
@@ -79,6 +93,9 @@ pub(crate) struct Options {
     /// --json tells how many there are without a cut
     #[arg(long, value_name = "OPERATION")]
     pub(crate) cut: Option<u32>,
+    /// The Wi-Fi is gone for a second once the device holds this much of the file; nothing tells the device
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) wifi_loss: Option<u32>,
     /// Cancel the job in the cloud once the device holds this much of the file
     #[arg(long, value_name = "PERCENT")]
     pub(crate) cancel_at: Option<u32>,
@@ -141,6 +158,11 @@ impl Options {
     /// Requests in a row without a block before a plane is given up.
     pub(crate) fn useless_max(&self) -> u8 {
         if self.broker.is_none() { 8 } else { 16 }
+    }
+
+    /// How long a write may make no progress.
+    pub(crate) fn write_timeout_ms(&self) -> u32 {
+        if self.broker.is_none() { 1_000 } else { 10_000 }
     }
 
     /// Whether the device speaks TLS.

@@ -56,8 +56,8 @@ pub(crate) struct Report<'a> {
     pub(crate) board: &'a Board,
     pub(crate) totals: &'a Totals,
     pub(crate) end: &'a JobEnd,
-    /// What runs after one more power cycle.
-    pub(crate) running: ImageRecord,
+    /// What runs after one more power cycle, image by image.
+    pub(crate) running: Vec<ImageRecord>,
     pub(crate) time: Duration,
 }
 
@@ -75,7 +75,10 @@ impl Report<'_> {
 
     /// The job's status and what boots agree, and the outcome is the one asked for.
     fn check(&self) -> anyhow::Result<()> {
-        let new_runs = self.update.hash == Some(self.running.hash);
+        let new = self.running.iter().zip(&self.update.hashes).map(|(image, hash)| *hash == Some(image.hash));
+        let new: Vec<bool> = new.collect();
+        ensure!(new.iter().all(|it| *it == new[0]), "some images are new and some old: {}", self.versions());
+        let new_runs = new[0];
         let (outcome, expected) = (self.end.outcome(), self.options.expect);
         let agree = match outcome {
             Outcome::Updated => new_runs,
@@ -83,14 +86,20 @@ impl Report<'_> {
             // A test that fails with no way back leaves the new image running, and says so.
             Outcome::Failed => new_runs == (self.end.cause() == "self_test_failed_no_revert"),
         };
-        ensure!(agree, "the job says {}, but version {} runs", self.end.status, self.running.version);
+        ensure!(agree, "the job says {}, but version {} runs", self.end.status, self.versions());
         let (is, asked) = (outcome.name(), expected.name());
         ensure!(outcome == expected, "the outcome is {is}, asked for was {asked}");
         Ok(())
     }
 
     fn blocks(&self) -> usize {
-        self.update.file.len().div_ceil(self.options.block_size.max(1) as usize)
+        let size = self.options.block_size.max(1) as usize;
+        self.update.files.iter().map(|file| file.len().div_ceil(size)).sum()
+    }
+
+    fn versions(&self) -> String {
+        let versions: Vec<_> = self.running.iter().map(|image| image.version.to_string()).collect();
+        versions.join(", ")
     }
 
     /// For people.
@@ -98,16 +107,18 @@ impl Report<'_> {
         let (totals, download) = (self.totals, self.board.download());
         let (journal, confirm) = self.board.journal_and_confirm();
         let bootloader = self.board.bootloader();
+        let (busy, longest) = self.board.busy_ms();
         let seconds = self.time.as_secs_f64();
         let cut = totals.power_cut.as_ref().map_or_else(String::new, |cut| format!(", power cut in a {cut}"));
         let rows = [
             ("job", format!("{}: {} ({})", self.update.job_id, self.end.status, self.end.reason)),
-            ("runs now", format!("version {}", self.running.version)),
+            ("board", self.board.plan.name.to_owned()),
+            ("runs now", format!("version {}", self.versions())),
             (
                 "file",
                 format!(
                     "{} bytes, {} blocks of {}",
-                    self.update.file.len(),
+                    self.update.size(),
                     self.blocks(),
                     self.options.block_size
                 ),
@@ -140,6 +151,7 @@ impl Report<'_> {
                 "bootloader",
                 format!("{} erases, {} bytes written", bootloader.erases, bootloader.bytes_written),
             ),
+            ("flash busy", format!("{busy} ms by the parts' typical times, {longest} ms at once")),
             ("reboots", format!("{}{cut}", totals.reboots)),
             ("time", format!("{seconds:.2} s")),
         ];
@@ -152,14 +164,19 @@ impl Report<'_> {
         let (totals, download) = (self.totals, self.board.download());
         let (journal, confirm) = self.board.journal_and_confirm();
         let bootloader = self.board.bootloader();
+        let (busy, longest) = self.board.busy_ms();
         json!({
             "outcome": self.end.outcome().name(),
             "job_status": self.end.status,
             "reason": self.end.cause(),
             "reason_detail": self.end.reason,
-            "running_version": self.running.version.to_string(),
+            "running_version": self.running[0].version.to_string(),
+            "running_versions": self.running.iter().map(|image| image.version.to_string()).collect::<Vec<_>>(),
+            "board": self.board.plan.name,
+            "flash_busy_ms": busy,
+            "flash_busy_at_once_ms": longest,
             "job_id": self.update.job_id,
-            "file_size": self.update.file.len(),
+            "file_size": self.update.size(),
             "block_size": self.options.block_size,
             "blocks": self.blocks(),
             "requests": totals.requests,

@@ -5,28 +5,37 @@ use std::fs;
 
 use anyhow::{Context, bail};
 use ota_core::image::Header;
-use ota_core::verify::{Digest, parse_pem};
+use ota_core::verify::{Digest, Hashes, parse_pem};
 use ota_sim::image::{ImageBuilder, Key, Version as ImageVersion};
 
 use crate::options::Options;
+use crate::plan::Plan;
 
 /// The version the device comes with.
 pub(crate) const FACTORY_VERSION: ImageVersion = ImageVersion::new(0, 9, 0, 0);
 /// Header with its padding, as on the kits.
 const HEADER_SIZE: u16 = 0x400;
+/// Bytes of program in the update, where there is room.
+const DEFAULT_SIZE: u32 = 1 << 20;
+/// Header, TLVs of a signed image with dependencies, and something to spare.
+const OVERHEAD: u32 = HEADER_SIZE as u32 + 0x200;
+/// Initial stack pointer of a made-up program; nothing runs it.
+const STACK: u32 = 0x080E_0000;
+/// Where its reset handler lies, behind the vectors; bit 0 says Thumb.
+const RESET_HANDLER: u32 = 0x401;
 /// Bytes of program in the factory image.
 const FACTORY_SIZE: usize = 40_000;
 
 /// The offered update and all that was made for it.
 pub(crate) struct Update {
-    /// The file the device downloads.
-    pub(crate) file: Vec<u8>,
+    /// The file of each image that the device downloads: of all of a board's images, or of the first.
+    pub(crate) files: Vec<Vec<u8>>,
     /// Its job; another update is another job.
     pub(crate) job_id: String,
-    /// MCUboot's hash of the image, where the file holds one.
-    pub(crate) hash: Option<[u8; 32]>,
-    /// The image the device comes with.
-    pub(crate) factory: Vec<u8>,
+    /// MCUboot's hash of each image, where its file holds one.
+    pub(crate) hashes: Vec<Option<[u8; 32]>>,
+    /// The images the device comes with.
+    pub(crate) factory: Vec<Vec<u8>>,
     /// Public keys (DER) that images are signed with; empty: hashes only.
     pub(crate) image_keys: Vec<Vec<u8>>,
     /// Signs jobs.
@@ -34,15 +43,25 @@ pub(crate) struct Update {
 }
 
 impl Update {
-    pub(crate) fn new(options: &Options) -> anyhow::Result<Self> {
+    pub(crate) fn new(options: &Options, plan: &Plan) -> anyhow::Result<Self> {
         let vendor_key = Key::from_seed(options.seed);
         let job_key = Key::from_seed(!options.seed);
-        let factory = ImageBuilder::with_random_payload(FACTORY_VERSION, FACTORY_SIZE, options.seed)
-            .header_size(HEADER_SIZE)
-            .erased(options.erased)
-            .signed(&vendor_key);
+        let build = |index: usize, version, size: usize| {
+            let image = &plan.images[index];
+            let builder =
+                ImageBuilder::with_random_payload(version, size, options.seed + 1000 * index as u64)
+                    .header_size(HEADER_SIZE)
+                    .erased(image.layout.secondary().erased());
+            match image.reset_vector {
+                Some((first, _)) => builder.reset_vector(STACK, first + RESET_HANDLER),
+                None => builder,
+            }
+        };
+        let count = plan.images.len();
+        let factory: Vec<Vec<u8>> =
+            (0..count).map(|index| build(index, FACTORY_VERSION, FACTORY_SIZE).signed(&vendor_key)).collect();
         let mut image_keys = vec![vendor_key.public_spki().to_vec()];
-        let file = match &options.image {
+        let files = match &options.image {
             Some(path) => {
                 match &options.image_key {
                     Some(pem) => image_keys.push(public_key(
@@ -55,28 +74,44 @@ impl Update {
                         image_keys.clear();
                     }
                 }
-                fs::read(path).with_context(|| path.display().to_string())?
+                vec![fs::read(path).with_context(|| path.display().to_string())?]
             }
             None => {
                 let version = options.version;
                 let version =
                     ImageVersion::new(version.major, version.minor, version.revision, version.build);
-                ImageBuilder::with_random_payload(version, options.size as usize, options.seed)
-                    .header_size(HEADER_SIZE)
-                    .erased(options.erased)
-                    .signed(&vendor_key)
+                // Images that come together need each other, so that no half of an update can run.
+                let file = |index: usize| {
+                    let room = plan.images[index].layout.max_image_size().saturating_sub(OVERHEAD);
+                    let size = options.size.unwrap_or(DEFAULT_SIZE.min(room));
+                    let size = if index == 0 { size } else { size.min(room) };
+                    let others = (0..count).filter(|other| *other != index);
+                    let builder = build(index, version, size as usize);
+                    others.fold(builder, |it, other| it.dependency(other as u8, version)).signed(&vendor_key)
+                };
+                (0..count).map(file).collect()
             }
         };
-        let mut digest = Digest::new();
-        if let Some(end) = Header::parse(&file).ok().and_then(|header| header.hashed_size()) {
-            digest.set_image_end(end);
-        }
-        digest.update(&file);
-        let hashes = digest.finish();
-        let [a, b, c, d, ..] = hashes.file;
+        let hashes: Vec<_> = files.iter().map(|file| hashes_of(file)).collect();
+        let [a, b, c, d, ..] = hashes[0].file;
         let job_id = format!("AFR_OTA-host-{:08x}-{}", u32::from_be_bytes([a, b, c, d]), options.seed);
-        Ok(Self { file, job_id, hash: hashes.image, factory, image_keys, job_key })
+        let hashes = hashes.iter().map(|hashes| hashes.image).collect();
+        Ok(Self { files, job_id, hashes, factory, image_keys, job_key })
     }
+
+    /// Bytes of all files.
+    pub(crate) fn size(&self) -> usize {
+        self.files.iter().map(Vec::len).sum()
+    }
+}
+
+fn hashes_of(file: &[u8]) -> Hashes {
+    let mut digest = Digest::new();
+    if let Some(end) = Header::parse(file).ok().and_then(|header| header.hashed_size()) {
+        digest.set_image_end(end);
+    }
+    digest.update(file);
+    digest.finish()
 }
 
 /// The DER public key in a PEM file that holds either half.

@@ -2,13 +2,13 @@
 
 use super::fetch::Sector;
 use super::{
-    Action, Agent, Call, Failure, Input, Link, Message, Outcome, Publication, Report, Request, State,
-    Subscription,
+    Action, Agent, Call, Failure, Input, Link, Message, Publication, Report, Request, State, Subscription,
 };
 use crate::policy::Drop;
 use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
 impl Agent<'_> {
+    #[inline(never)]
     pub(super) fn absorb(&mut self, now: u64, input: Input<'_>) {
         match (&self.doing, input) {
             (_, Input::Start) => self.started(now),
@@ -18,7 +18,6 @@ impl Agent<'_> {
             (Some(Action::Receive { .. } | Action::Pause { .. }), Input::Command(command)) => {
                 self.command(now, command)
             }
-            (Some(Action::Write(part)), Input::Done) => self.part_held(part.to, part.hash),
             (Some(Action::Write(_)), Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
             (Some(Action::Compare(part)), Input::Compared(compared)) => {
                 self.part_compared(part.to, part.hash, compared);
@@ -27,7 +26,10 @@ impl Agent<'_> {
                 self.flash_failed(error)
             }
             (&Some(Action::Erase { sector, .. }), Input::Done) => self.fetch.put_sector(sector, Sector::Open),
-            (Some(Action::Hash { to, .. }), Input::Done) => self.fetch.hashed = *to,
+            (Some(Action::HashHeld(part)), Input::Done) => self.part_held(part.to, part.hash),
+            (&Some(Action::Hash { image, to, .. }), Input::Done) => {
+                self.fetch.hashed = to.saturating_add(self.digest_offset(image));
+            }
             (Some(Action::Hash { .. }), Input::Failed(Failure::Flash(error))) => {
                 self.fail(Reason::FlashFailed, error as u32)
             }
@@ -66,6 +68,7 @@ impl Agent<'_> {
             ) => self.link_lost(now),
             (&Some(Action::Consult(question)), Input::Answer(answer)) => self.answer(now, question, answer),
             (Some(Action::Verify { .. }), Input::Verified(token)) => self.verified(now, token),
+            (Some(Action::Verify { .. }), Input::Signed(proof)) => self.bundle_signed(now, proof),
             (Some(Action::Verify { .. }), Input::Failed(Failure::Verify(error))) => {
                 // What does not verify now never will: the next try starts from an erased slot.
                 self.forget_data();
@@ -84,8 +87,6 @@ impl Agent<'_> {
             (Some(Action::Withdraw { .. }), Input::Failed(_)) => self.withdrawn(now, None),
             (Some(Action::Confirm { .. }), Input::Done) => self.confirmed_one(),
             (Some(Action::Confirm { .. }), Input::Failed(_)) => self.confirm_failed(),
-            // It stays the outstanding one.
-            (Some(Action::Finish(_)), _) => {}
             // Not legal for the outstanding action: counted, and the action is planned again.
             (_, _unexpected) => self.statistics.unexpected += 1,
         }
@@ -100,7 +101,7 @@ impl Agent<'_> {
         self.hand = None;
         self.record_due = false;
         self.tokens = [const { None }; super::MAX_IMAGES];
-        self.fetch.identity = None;
+        self.fetch.begun = false;
         self.resume = None;
     }
 
@@ -129,6 +130,7 @@ impl Agent<'_> {
                 | Action::Consult(_)
                 | Action::Erase { .. }
                 | Action::Compare(_)
+                | Action::HashHeld(_)
                 | Action::Hash { .. }
                 | Action::Verify { .. }
                 | Action::Withdraw { .. }
@@ -143,15 +145,14 @@ impl Agent<'_> {
             // Its document went with the message: ask for it again.
             self.leave_alone(now);
         }
-        self.fetch.hashed = 0;
+        self.rehash();
         self.link_lost(now);
     }
 
     fn message(&mut self, now: u64, message: &Message<'_>) {
         match *message {
-            Message::Block { stream, file_id, block_id, data } => {
-                self.block(now, Some((stream, file_id)), block_id, data);
-            }
+            // The step itself has taken it in.
+            Message::Block { .. } => {}
             Message::Described { job_id, token, ref answer } => self.described(now, job_id, token, answer),
             Message::DescribeRejected { job_id, ref rejected } => {
                 self.describe_rejected(now, job_id, rejected)
@@ -288,16 +289,6 @@ impl Agent<'_> {
             | State::Confirming { .. }
             | State::Resetting
             | State::Stopped => None,
-        }
-    }
-
-    /// What the agent finishes with, if it has.
-    pub(super) fn outcome(&self) -> Option<Outcome> {
-        match (&self.doing, &self.state) {
-            (Some(Action::Finish(outcome)), _) => Some(*outcome),
-            (_, State::Stopped) => Some(Outcome::Stopped),
-            (_, State::Resetting) => Some(Outcome::Reset),
-            (_, _) => None,
         }
     }
 }

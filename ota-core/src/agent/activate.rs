@@ -5,7 +5,7 @@ use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
 use crate::policy::Question;
 use crate::slot::FlashError;
 use crate::status::{Ended, Reason};
-use crate::verify::Verified;
+use crate::verify::{Kept, Verified};
 
 /// Attempts at set pending, withdraw or confirm.
 const MAX_BOOT_FAILURES: u8 = 3;
@@ -13,22 +13,15 @@ const MAX_BOOT_FAILURES: u8 = 3;
 impl Agent<'_> {
     pub(super) fn verified(&mut self, now: u64, token: Verified) {
         let State::Verifying { file, stage, .. } = self.state else { return };
-        let image = token.image();
-        let info = *token.info();
-        let counter = |info: &crate::image::ImageInfo| info.security_counter;
-        let running = self.images.get(usize::from(image)).and_then(|i| i.state).and_then(|s| s.running);
-        if running
-            .as_ref()
-            .and_then(counter)
-            .is_some_and(|least| info.security_counter.is_none_or(|c| c < least))
-        {
+        let (image, info) = (usize::from(token.image()), *token.info());
+        let Some(place) = self.images.get_mut(image) else { return };
+        let least = place.state.and_then(|slots| slots.security_counter);
+        if least.is_some_and(|least| info.security_counter.is_none_or(|counter| counter < least)) {
             return self.fail(Reason::SecurityCounter, 0);
         }
-        if let Some(place) = self.images.get_mut(usize::from(image)) {
-            place.intended = info.hash;
-        }
+        place.intended = info.hash;
         if let Some(place) = self.tokens.get_mut(usize::from(file)) {
-            *place = Some(token);
+            *place = Some(token.keep());
         }
         self.complete = self.complete.max(file + 1);
         if info.hash == self.bad_image {
@@ -44,7 +37,7 @@ impl Agent<'_> {
     pub(super) fn ask_version(&mut self, now: u64) {
         let State::Verifying { file, stage, .. } = self.state else { return };
         let token = self.tokens.get(usize::from(file)).and_then(Option::as_ref);
-        match token.and_then(|token| self.version_question(token.image(), token.info().version)) {
+        match token.and_then(|token| self.version_question(token.image(), token.version())) {
             // Agreed to before the download; what flash holds now is asked about once more.
             Some(question) => self.state = State::Verifying { file, stage, question: Some(question) },
             None => self.next_file(now, stage),
@@ -52,7 +45,7 @@ impl Agent<'_> {
     }
 
     /// Where the token lies of the image that is set pending now.
-    pub(super) fn token_in_turn(&mut self) -> Option<&mut Option<Verified>> {
+    pub(super) fn token_in_turn(&mut self) -> Option<&mut Option<Kept>> {
         let State::Activating { file } = self.state else { return None };
         self.tokens.get_mut(usize::from(file))
     }
@@ -72,7 +65,7 @@ impl Agent<'_> {
 
     /// What flash holds is not to be gone on from.
     pub(super) fn forget_data(&mut self) {
-        self.fetch.identity = None;
+        self.fetch.begun = false;
         self.resume = None;
         self.complete = 0;
     }
@@ -100,9 +93,13 @@ impl Agent<'_> {
         }
         let held = self.job.file(file);
         let Some(layout) = self.layout(held.image) else { return };
+        let lost = if error == FlashError::Trailer { layout.trailer_sectors() } else { 0..0 };
+        if self.reopen_bundle(held.image, lost) {
+            return;
+        }
         if error == FlashError::Trailer {
             // The trailer's sector is given up; what it holds of the image is fetched again.
-            self.fetch.start(self.job.digest, file, held.size);
+            self.fetch.start(file, held.size);
             self.fetch.restore(u32::MAX, &[0; 32], layout);
             for sector in layout.trailer_sectors() {
                 self.fetch.give_up(sector, layout);

@@ -17,7 +17,8 @@ const RESET_VECTOR: usize = 4;
 impl<'a> Agent<'a> {
     /// A block arrived, of this file of a stream or from the open range. Order of checks: stream and file, within what was
     /// asked, length, still missing.
-    pub(super) fn block(&mut self, now: u64, source: Option<(&str, u32)>, block: u32, data: &[u8]) {
+    #[inline]
+    pub(super) fn block(&mut self, now: u64, stream: Option<&str>, file_id: u32, block: u32, data: &[u8]) {
         let (file, judging) = match self.state {
             State::Judging { file, .. } => (file, true),
             State::Downloading { file } => (file, false),
@@ -38,7 +39,7 @@ impl<'a> Agent<'a> {
             | State::Resetting
             | State::Stopped => return self.drop_message(Drop::Late),
         };
-        if let Some((stream, file_id)) = source {
+        if let Some(stream) = stream {
             if stream.as_bytes() != self.arena.get(self.job.stream) {
                 return self.drop_message(Drop::Unknown);
             }
@@ -48,7 +49,7 @@ impl<'a> Agent<'a> {
         }
         // What an earlier life asked for may still arrive: only the file's first block is judged.
         let judged = !judging || block == 0;
-        if block >= self.fetch.block_count || !self.fetch.was_asked(block) || !judged {
+        if !self.fetch.was_asked(block) || !judged {
             return self.drop_message(Drop::OutOfWindow);
         }
         let (from, to) = self.fetch.block_range(block);
@@ -64,6 +65,9 @@ impl<'a> Agent<'a> {
         }
         self.fetch.due = now + u64::from(self.config.timing.block_ms);
         self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
+        if !judging && !self.takes_bundle_block(block, data) {
+            return;
+        }
         self.hand = Some(Hand { block, at: from, len: to - from, done: 0, blank: false });
         if judging {
             self.judge(file, data);
@@ -71,8 +75,15 @@ impl<'a> Agent<'a> {
     }
 
     /// The first block is in hand: is this an image we want? Nothing is touched yet.
+    #[inline(never)]
     fn judge(&mut self, file: u8, data: &[u8]) {
+        if self.judge_bundle(data) {
+            return;
+        }
         let held = self.job.file(file);
+        if self.layout(held.image).is_none_or(|layout| held.size > layout.max_image_size()) {
+            return self.fail(Reason::FileTooLarge, 0);
+        }
         match judge_header(data, held.size, self.config.reset_vector(held.image)) {
             Err(reason) => self.fail(reason, 0),
             Ok(header) => {
@@ -108,12 +119,13 @@ impl<'a> Agent<'a> {
         };
         let index = index as u8;
         let file = self.job.file(index);
-        self.fetch.start(self.job.digest, index, file.size);
+        self.fetch.start(index, file.size);
         self.cleared = false;
         let Some(layout) = self.layout(file.image) else { return self.fail(Reason::NoDestination, 0) };
         if index < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
-        } else if let Some(resume) = self.resume.take_if(|r| r.identity == self.job.digest && r.file == index)
+        } else if let Some(resume) =
+            self.resume.take_if(|r| r.identity == self.job.digest && r.file() == index && !r.bundle)
         {
             self.fetch.restore(resume.front, &resume.window, layout);
             if layout.secondary().reprogram() == Reprogram::Forbidden && !layout.secondary().rewrite() {
@@ -158,17 +170,17 @@ impl<'a> Agent<'a> {
         tokens().all(|one| {
             tokens().all(|other| {
                 let needed = one.dependency(other.image());
-                one.image() == other.image() || needed.is_some_and(|version| version <= other.info().version)
+                one.image() == other.image() || needed.is_some_and(|version| version <= other.version())
             })
         })
     }
 
     /// The next part of the block in hand: within one sector.
     pub(super) fn part(&self, hand: &Hand, image: u8, layout: &ImageLayout) -> (u32, Part) {
-        let at = hand.at.saturating_add(hand.done);
-        let offset = layout.image_offset();
-        let sector = layout.secondary().sector_of(at.saturating_add(offset));
-        let sector_end = layout.secondary().sector_range(sector).end.saturating_sub(offset);
+        let place = &self.fetch.place;
+        let at = hand.at.saturating_add(hand.done).saturating_sub(place.start);
+        let sector = layout.secondary().sector_of(at.saturating_add(layout.image_offset()));
+        let (_, sector_end) = self.fetch.sector_bytes(sector, layout);
         let to = hand.len.min(sector_end.saturating_sub(hand.at));
         (sector, self.part_to(hand, image, to))
     }
@@ -177,10 +189,12 @@ impl<'a> Agent<'a> {
     #[inline]
     pub(super) fn part_to(&self, hand: &Hand, image: u8, to: u32) -> Part {
         let at = hand.at.saturating_add(hand.done);
-        Part { image, at, from: hand.done, to, hash: self.fetch.hashed == at }
+        let in_image = at.saturating_sub(self.fetch.place.start);
+        Part { image, at: in_image, from: hand.done, to, hash: self.fetch.hashed == at }
     }
 
     /// Flash holds the block in hand up to `to`; `hash`: and the digest ran over that.
+    #[inline]
     pub(super) fn part_held(&mut self, to: u32, hash: bool) {
         let Some(hand) = &mut self.hand else { return };
         if hash {
@@ -244,7 +258,8 @@ impl<'a> Agent<'a> {
     /// What a sector holds cannot be trusted: its blocks are fetched again.
     pub(super) fn give_up(&mut self, sector: u32) {
         let Some(layout) = self.layout_in_hand() else { return };
-        self.fetch.give_up(sector, layout);
+        let lost = self.fetch.give_up(sector, layout);
+        self.bundle_given_up(sector, layout, lost);
         self.statistics.sectors_given_up += 1;
         // The journal must not claim those blocks when the sector is erased.
         self.record_due = true;
@@ -268,6 +283,10 @@ impl<'a> Agent<'a> {
     /// The block in hand is lost: the sectors that hold a part of it are compared before they are written again.
     /// `writing`: one more part may have been written.
     pub(super) fn distrust_hand(&mut self, writing: bool) {
+        if self.job.bundle.is_open() {
+            // Rehashing distrusts the whole block.
+            return;
+        }
         if let (Some((sector, hand)), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) {
             let first = layout.secondary().sector_of(hand.at.saturating_add(layout.image_offset()));
             for sector in first..sector.saturating_add(u32::from(writing)) {
@@ -288,7 +307,7 @@ impl<'a> Agent<'a> {
 
 impl Fetch<'_> {
     /// Where a torn unit must not be programmed again, an untrusted sector with a missing place is given up at once.
-    fn give_up_torn(&mut self, layout: &ImageLayout) {
+    pub(super) fn give_up_torn(&mut self, layout: &ImageLayout) {
         for sector in 0..layout.secondary().sector_count() {
             let (from, to) = self.sector_bytes(sector, layout);
             if self.sector(sector) == Sector::Untrusted
@@ -301,7 +320,11 @@ impl Fetch<'_> {
 }
 
 /// What the first block says about the image.
-fn judge_header(data: &[u8], file_size: u32, reset_vector: Option<(u32, u32)>) -> Result<Header, Reason> {
+pub(super) fn judge_header(
+    data: &[u8],
+    file_size: u32,
+    reset_vector: Option<(u32, u32)>,
+) -> Result<Header, Reason> {
     let header = Header::parse(data).map_err(|error| match error {
         ImageError::TooLarge => Reason::ImageTruncated,
         ImageError::Truncated

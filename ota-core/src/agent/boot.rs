@@ -1,6 +1,6 @@
 //! What happened while nobody looked: the job's state is derived from the journal and from what boots, never assumed.
 
-use super::{Agent, Image, Job, Resume, Stage, State};
+use super::{Agent, Job, Resume, Slots, Stage, State};
 use crate::boot::{ImageState, Revert};
 use crate::journal::{Phase, Record};
 use crate::policy::Question;
@@ -22,7 +22,16 @@ enum Running {
 impl Agent<'_> {
     pub(super) fn inspected(&mut self, image: u8, state: Option<ImageState>) {
         if let Some(place) = self.images.get_mut(usize::from(image)) {
-            place.state = state;
+            let running = state.and_then(|state| state.running);
+            place.intended = running.map_or(NONE, |running| running.hash);
+            place.state = state.map(|state| Slots {
+                version: running.map_or(Version::new(0, 0, 0, 0), |running| running.version),
+                security_counter: running.and_then(|running| running.security_counter),
+                request: state.request,
+                revert: state.revert,
+                confirmed: state.confirmed,
+                reverted: state.reverted,
+            });
         }
         self.state = State::Booting { inspected: image.saturating_add(1) };
     }
@@ -33,12 +42,12 @@ impl Agent<'_> {
         self.remembers = record.is_some();
         let none = Record::default();
         let record = record.unwrap_or(&none);
+        let running = self.running(record);
         self.restore(record);
-        self.state = self.derive(record);
+        self.state = self.derive(record, running);
     }
 
-    fn derive(&mut self, record: &Record) -> State {
-        let running = self.running();
+    fn derive(&mut self, record: &Record, running: Running) -> State {
         match (record.phase, running) {
             // Confirmed, and yet another image runs: somebody else changed it. SUCCEEDED would not be true any more.
             (Phase::Confirmed, Running::Other | Running::Mixed)
@@ -129,14 +138,17 @@ impl Agent<'_> {
         self.state
     }
 
-    fn running(&self) -> Running {
-        let meant = || self.images.iter().filter(|image| image.intended != NONE);
-        let runs =
-            |image: &&Image| image.state.and_then(|s| s.running).is_some_and(|r| r.hash == image.intended);
-        match (meant().count(), meant().filter(runs).count()) {
-            (0, _) | (_, 0) => Running::Other,
-            (all, some) if all == some => Running::Intended,
-            (_, _) => Running::Mixed,
+    /// While the images' hashes are still those of what runs.
+    fn running(&self, record: &Record) -> Running {
+        let (mut meant, mut run) = (0, 0);
+        for (image, intended) in self.images.iter().zip(&record.intended) {
+            meant += u8::from(*intended != NONE);
+            run += u8::from(*intended != NONE && image.intended == *intended);
+        }
+        match run {
+            0 => Running::Other,
+            all if all == meant => Running::Intended,
+            _some => Running::Mixed,
         }
     }
 
@@ -210,10 +222,8 @@ impl Agent<'_> {
         self.resets = record.first_boots;
         self.resume =
             (record.job_digest != NONE && record.block_size == self.config.block_size).then_some(Resume {
-                identity: record.job_digest,
-                file: record.file_index,
-                front: record.front,
-                window: record.window,
+                bundle: record.bundle,
+                ..Resume::new(record.job_digest, record.file_index, record.front, record.window)
             });
     }
 }

@@ -22,6 +22,11 @@ mod absorb;
 mod activate;
 mod blocks;
 mod boot;
+#[cfg(feature = "bundle")]
+mod bundle;
+#[cfg(not(feature = "bundle"))]
+#[path = "no_bundle.rs"]
+mod bundle;
 mod config;
 mod encode;
 mod fetch;
@@ -34,15 +39,18 @@ mod record;
 mod state;
 mod words;
 
-use crate::boot::{ImageState, Request as SwapRequest, Revert};
+use core::num::NonZeroU8;
+
+use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::Drop;
 use crate::status::{Ended, Reason};
-use crate::verify::Verified;
+use crate::verify::{Kept, Verified};
 use crate::version::Version;
 
 pub use config::{
-    BLOCK_SIZES, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory, Plane, Timing,
+    BLOCK_SIZES, Component, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory,
+    Plane, Timing,
 };
 pub use encode::{Filters, MAX_PAYLOAD_SIZE, TopicBuffer};
 pub use fetch::BlockRequest;
@@ -51,6 +59,7 @@ pub use io::{
     Action, Failure, Input, Message, Outcome, Part, Publication, RangeRequest, Report, Request, Subscription,
 };
 use job::{Arena, Job};
+use plan::Next;
 use planes::Planes;
 pub use state::{Stage, State, StateKind};
 
@@ -106,17 +115,44 @@ struct Hand {
 #[derive(Clone, Copy)]
 struct Resume {
     identity: [u8; 32],
-    file: u8,
+    /// The number of the file, from 1.
+    file: NonZeroU8,
     front: u32,
     window: [u8; 32],
+    /// The file is a bundle.
+    bundle: bool,
+}
+
+impl Resume {
+    fn new(identity: [u8; 32], file: u8, front: u32, window: [u8; 32]) -> Self {
+        Resume { identity, file: NonZeroU8::MIN.saturating_add(file), front, window, bundle: false }
+    }
+
+    /// The file, as numbered in the job.
+    fn file(&self) -> u8 {
+        self.file.get() - 1
+    }
 }
 
 /// What is known of the slots of one image.
 #[derive(Clone, Copy)]
 struct Image {
-    state: Option<ImageState>,
-    /// MCUboot's hash of the image meant to boot; zero: none.
+    /// What was found in them; `None`: not looked at, or flash failed.
+    state: Option<Slots>,
+    /// MCUboot's hash of the image meant to boot; zero: none. Until the journal is loaded: of the image that runs.
     intended: [u8; 32],
+}
+
+/// What is kept of an [`ImageState`](crate::boot::ImageState).
+#[derive(Clone, Copy)]
+struct Slots {
+    /// The running image's, 0.0.0 where there is none.
+    version: Version,
+    security_counter: Option<u32>,
+    request: SwapRequest,
+    revert: Revert,
+    confirmed: bool,
+    reverted: bool,
 }
 
 /// Counters since [`Agent::new`], for tables and telemetry.
@@ -150,7 +186,7 @@ pub struct Statistics {
 
 /// The update agent. See the [module](self).
 pub struct Agent<'a> {
-    config: Config<'a>,
+    config: &'a Config<'a>,
     arena: Arena<'a>,
     fetch: Fetch<'a>,
     state: State,
@@ -162,9 +198,11 @@ pub struct Agent<'a> {
     hand: Option<Hand>,
     planes: Planes,
     images: [Image; MAX_IMAGES],
-    tokens: [Option<Verified>; MAX_IMAGES],
+    tokens: [Option<Kept>; MAX_IMAGES],
     /// When Jobs is asked for the next (or after the held) job.
     check_at: u64,
+    /// Until then nothing but blocks is to be looked after, as long as nothing but blocks comes.
+    quiet_until: u64,
     /// Describes without the document answered while those with it were not.
     withheld: u8,
     /// A journal record is due.
@@ -200,7 +238,7 @@ impl<'a> Agent<'a> {
     ///
     /// # Errors
     /// What is wrong with them; [`ConfigError`] says how to mend it.
-    pub fn new(config: Config<'a>, memory: Memory<'a>) -> Result<Self, ConfigError> {
+    pub fn new(config: &'a Config<'a>, memory: Memory<'a>) -> Result<Self, ConfigError> {
         config.check(&memory)?;
         Ok(Agent {
             arena: Arena::new(memory.strings),
@@ -215,6 +253,7 @@ impl<'a> Agent<'a> {
             images: [Image { state: None, intended: [0; 32] }; MAX_IMAGES],
             tokens: [const { None }; MAX_IMAGES],
             check_at: 0,
+            quiet_until: 0,
             withheld: 0,
             record_due: false,
             complete: 0,
@@ -251,9 +290,27 @@ impl<'a> Agent<'a> {
     /// A step. What it leads to is looked at where it lies: to copy it at once would wait for the memory it was just
     /// written to, behind the whole block that goes to memory as well.
     fn turn(&mut self, now_ms: u64, input: Input<'_>) {
-        let waited = matches!(input, Input::Timeout);
-        self.absorb(now_ms, input);
-        self.plan(now_ms, waited);
+        match (&self.doing, &input) {
+            // The two steps of every block.
+            (Some(Action::Write(part)), Input::Done) => self.part_held(part.to, part.hash),
+            (
+                Some(Action::Receive { .. }),
+                Input::Message(Message::Block { stream, file_id, block_id, data }),
+            ) => {
+                self.block(now_ms, Some(stream), *file_id, *block_id, data);
+            }
+            (Some(Action::Finish(_)), other) if !matches!(other, Input::Start) => return,
+            (_, _) => {
+                let waited = matches!(input, Input::Timeout);
+                self.quiet_until = 0;
+                self.absorb(now_ms, input);
+                return self.plan(now_ms, waited);
+            }
+        }
+        match self.plan_block(now_ms) {
+            Next::Act => {}
+            Next::Again | Next::Nothing => self.plan(now_ms, false),
+        }
     }
 
     /// The outstanding action: what the last step answered.
@@ -296,7 +353,10 @@ impl<'a> Agent<'a> {
     /// token was taken already.
     pub fn take_token(&mut self) -> Option<Verified> {
         match self.doing {
-            Some(Action::SetPending { .. }) => self.token_in_turn()?.take(),
+            Some(Action::SetPending { image, .. }) => {
+                let kept = self.token_in_turn()?.take()?;
+                Some(kept.token(self.images.get(usize::from(image))?.intended))
+            }
             _other => None,
         }
     }
@@ -317,8 +377,8 @@ impl<'a> Agent<'a> {
     }
 
     /// The configuration.
-    pub fn config(&self) -> &Config<'a> {
-        &self.config
+    pub fn config(&self) -> &'a Config<'a> {
+        self.config
     }
 
     /// The version that runs: configured, else from the header in the primary slot of image 0, else 0.0.0.
@@ -328,7 +388,7 @@ impl<'a> Agent<'a> {
 
     fn version_of(&self, image: u8) -> Version {
         let state = self.images.get(usize::from(image)).and_then(|i| i.state);
-        state.and_then(|s| s.running).map_or(Version::new(0, 0, 0, 0), |running| running.version)
+        state.map_or(Version::new(0, 0, 0, 0), |slots| slots.version)
     }
 
     /// Does a reset take the running image back? The worst answer of all images.
@@ -361,7 +421,7 @@ impl<'a> Agent<'a> {
 
     /// A swap is requested for some image (whose secondary slot is not somebody's way back).
     fn is_requested(&self) -> bool {
-        let requested = |s: ImageState| s.request != SwapRequest::None && s.revert != Revert::Yes;
+        let requested = |s: Slots| s.request != SwapRequest::None && s.revert != Revert::Yes;
         self.images.iter().any(|i| i.state.is_some_and(requested))
     }
 
@@ -415,12 +475,15 @@ impl<'a> Agent<'a> {
 
     /// Remembers what flash holds, so that the same data under another job goes on from there.
     fn keep_progress(&mut self) {
-        if let Some(identity) = self.fetch.identity.take() {
+        if core::mem::take(&mut self.fetch.begun) {
+            let identity = self.job.digest;
             let (file, front) = (self.fetch.file.max(self.complete), self.fetch.front);
-            self.resume = Some(if file > self.fetch.file {
-                Resume { identity, file, front: 0, window: [0; 32] }
+            self.resume = Some(if let Some((front, window)) = self.bundle_progress() {
+                Resume { bundle: true, ..Resume::new(identity, 0, front, window) }
+            } else if file > self.fetch.file {
+                Resume::new(identity, file, 0, [0; 32])
             } else {
-                Resume { identity, file, front, window: self.fetch.held_window() }
+                Resume::new(identity, file, front, self.fetch.held_window(front))
             });
         }
     }

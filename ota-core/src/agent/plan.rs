@@ -1,8 +1,9 @@
 //! The second half of a step: from what is known to the one thing to do next.
 //!
-//! In this order: finish; the block in hand; the journal; what the state can do without the network; the link and what
-//! goes over it; wait.
+//! In this order: the journal; the block in hand; what the state can do without the network; the link and what goes over
+//! it; wait.
 
+use super::job::File;
 use super::{Action, Agent, Call, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription};
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
@@ -11,7 +12,7 @@ use crate::status::Reason;
 use crate::trailer::Pending;
 
 /// Bytes hashed by one action: short enough for a watchdog and for the application's words.
-const HASH_SIZE: u32 = 16 * 1024;
+pub(super) const HASH_SIZE: u32 = 16 * 1024;
 /// Changes of state without an action one step may make; more would be a bug, and ends in a short pause.
 const MAX_TURNS: u32 = 16;
 /// Attempts to reach the cloud before policy is asked about activating offline.
@@ -30,6 +31,7 @@ pub(super) enum Next {
 impl<'a> Agent<'a> {
     /// `waited`: the link was listened to until now, so what is due and not here is late. Otherwise it may lie in the
     /// receive buffer, where a long flash operation kept it waiting.
+    #[inline(never)]
     pub(super) fn plan(&mut self, now: u64, waited: bool) {
         for _ in 0..MAX_TURNS {
             match self.look(now, waited) {
@@ -41,18 +43,7 @@ impl<'a> Agent<'a> {
     }
 
     fn look(&mut self, now: u64, waited: bool) -> Next {
-        if let State::Downloading { .. } = self.state
-            && self.hand.is_some()
-            && !self.record_due
-        {
-            return self.plan_hand();
-        }
-        if let Some(outcome) = self.outcome()
-            && !(self.record_due && outcome == Outcome::Reset)
-        {
-            return self.act(Action::Finish(outcome));
-        }
-        if self.record_due && !matches!(self.state, State::Booting { .. }) {
+        if self.record_due && !matches!(self.state, State::Booting { .. } | State::Stopped) {
             self.record_due = false;
             self.fetch.unrecorded = 0;
             return self.act(Action::Record);
@@ -73,9 +64,25 @@ impl<'a> Agent<'a> {
     }
 
     /// The block in hand goes to flash, part by part.
+    #[inline]
     fn plan_hand(&mut self) -> Next {
+        let Some(hand) = &self.hand else { return Next::Nothing };
+        if self.cleared && self.fetch.is_open(hand.at + hand.done, hand.at + hand.len) {
+            let image = self.job.file(self.fetch.file).image;
+            return self.act(Action::Write(self.part_to(hand, image, hand.len)));
+        }
+        self.plan_sector()
+    }
+
+    /// The sector that the block in hand goes to, and the part of the block that does.
+    #[inline(never)]
+    fn plan_sector(&mut self) -> Next {
         use super::fetch::Sector;
         let Some(hand) = self.hand else { return Next::Nothing };
+        match self.plan_bundle(&hand) {
+            Next::Nothing => {}
+            next => return next,
+        }
         let image = self.job.file(self.fetch.file).image;
         let Some(layout) = self.layout(image) else { return Next::Nothing };
         if !self.cleared {
@@ -83,9 +90,6 @@ impl<'a> Agent<'a> {
                 return self.act(Action::Erase { image, sector });
             }
             self.slot_cleared(image);
-        }
-        if self.fetch.is_open(hand.at + hand.done, hand.at + hand.len) {
-            return self.act(Action::Write(self.part_to(&hand, image, hand.len)));
         }
         let (sector, part) = self.part(&hand, image, layout);
         match self.fetch.sector(sector) {
@@ -114,6 +118,7 @@ impl<'a> Agent<'a> {
     /// What the state can do without the network.
     fn plan_state(&mut self, now: u64) -> Next {
         match self.state {
+            State::Downloading { .. } if self.hand.is_some() => self.plan_hand(),
             State::Booting { inspected } if usize::from(inspected) < self.config.images.len() => {
                 self.act(Action::Inspect { image: inspected })
             }
@@ -162,9 +167,9 @@ impl<'a> Agent<'a> {
             | State::Ready { .. }
             | State::Testing { .. }
             | State::Confirmed { .. }
-            | State::Failed { .. }
-            | State::Resetting
-            | State::Stopped => Next::Nothing,
+            | State::Failed { .. } => Next::Nothing,
+            State::Resetting => self.act(Action::Finish(Outcome::Reset)),
+            State::Stopped => self.act(Action::Finish(Outcome::Stopped)),
         }
     }
 
@@ -190,6 +195,9 @@ impl<'a> Agent<'a> {
     }
 
     fn hash(&mut self, image: u8, end: u32) -> Next {
+        if self.job.bundle.is_open() {
+            return self.hash_bundle(end);
+        }
         let from = self.fetch.hashed;
         let to = end.min(from.saturating_add(HASH_SIZE));
         self.act(Action::Hash { image, from, to })
@@ -200,6 +208,9 @@ impl<'a> Agent<'a> {
             return self.act(Action::SetPending { image: self.job.file(file).image, pending: Pending::Test });
         }
         // The token was lost with an action: hash and verify again.
+        if self.reopen_bundle(self.job.file(file).image, 0..0) {
+            return Next::Again;
+        }
         self.complete = self.job.file_count;
         self.next_file(now, Stage::Ready);
         Next::Again
@@ -239,6 +250,19 @@ impl<'a> Agent<'a> {
     }
 
     fn plan_online(&mut self, now: u64, waited: bool, stream: bool) -> Next {
+        match self.plan_beside_blocks(now, waited, stream) {
+            Next::Nothing => {}
+            next => return next,
+        }
+        self.quiet_until = match self.call {
+            Call::None => self.check_at,
+            Call::Waiting { until: at, .. } | Call::Retry { at, .. } => at,
+        };
+        self.plan_waiting(now, waited)
+    }
+
+    /// What goes over the link before blocks are waited for.
+    fn plan_beside_blocks(&mut self, now: u64, waited: bool, stream: bool) -> Next {
         match self.plan_unwanted() {
             Next::Nothing => {}
             next => return next,
@@ -247,13 +271,20 @@ impl<'a> Agent<'a> {
             Next::Nothing => {}
             next => return next,
         }
-        if let State::Judging { file, .. } | State::Downloading { file } = self.state {
+        if let State::Judging { .. } | State::Downloading { .. } = self.state {
             if !stream && self.planes.current == Plane::Mqtt {
                 return self.act(Action::Subscribe(Subscription::Stream));
             }
             if self.put_aside(now) {
                 return Next::Again;
             }
+        }
+        Next::Nothing
+    }
+
+    /// Blocks are asked for and waited for.
+    fn plan_waiting(&mut self, now: u64, waited: bool) -> Next {
+        if let State::Judging { file, .. } | State::Downloading { file } = self.state {
             if !self.has_one_session()
                 && let Some(layout) = self.layout(self.job.file(file).image)
             {
@@ -268,6 +299,24 @@ impl<'a> Agent<'a> {
         }
         let until_ms = self.deadline(now);
         self.act(Action::Receive { until_ms })
+    }
+
+    /// What follows a block or a part of one, while nothing but blocks has come since the agent last waited for them: the
+    /// rest of the plan was looked at then, and what it found holds until `quiet_until`.
+    #[inline]
+    pub(super) fn plan_block(&mut self, now: u64) -> Next {
+        if self.record_due || !matches!(self.state, State::Downloading { .. }) {
+            return Next::Nothing;
+        }
+        if self.hand.is_some() {
+            return self.plan_hand();
+        }
+        if now >= self.quiet_until {
+            return Next::Nothing;
+        }
+        debug_assert!(matches!(self.link, Link::Up { jobs: true, stream: true, .. }));
+        debug_assert!(matches!(self.plan_beside_blocks(now, false, true), Next::Nothing));
+        self.plan_waiting(now, false)
     }
 
     /// The one request to Jobs: its deadline, its retry, or the next one.
@@ -358,6 +407,7 @@ impl<'a> Agent<'a> {
     }
 
     /// Requests for blocks over MQTT.
+    #[inline]
     fn plan_blocks(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
         let held = self.job.file(file);
         let judging = matches!(self.state, State::Judging { .. });
@@ -369,26 +419,31 @@ impl<'a> Agent<'a> {
         // Only the first block can be judged: nothing else is asked for before it is here.
         let low = if slow || judging { 0 } else { self.fetch.window / 2 };
         let all_asked = u32::from(under_way) >= self.fetch.missing_count;
-        if under_way <= low && now >= self.fetch.paced && !all_asked {
-            let wanted = if judging { 1 } else { u32::from(self.fetch.window.saturating_sub(under_way)) };
-            if let Some(request) = self.fetch.next_request(held.id, wanted) {
-                // An erase longer than the receive path can absorb is done with nothing under way.
-                if slow && !judging {
-                    if !self.cleared {
-                        if let Some(sector) = self.sector_to_clear(layout) {
-                            return self.act(Action::Erase { image: held.image, sector });
-                        }
-                        self.slot_cleared(held.image);
-                    }
-                    if let Some(sector) = self.fetch.closed_sector(&request, layout) {
-                        return self.act(Action::Erase { image: held.image, sector });
-                    }
+        if under_way > low || now < self.fetch.paced || all_asked {
+            return Next::Nothing;
+        }
+        let wanted = if judging { 1 } else { u32::from(self.fetch.window.saturating_sub(under_way)) };
+        self.ask_for_blocks(held, wanted, (slow && !judging).then_some(layout))
+    }
+
+    /// The next request for blocks. `slow`: the slot's erases take longer than the receive path can absorb, and are done
+    /// first, with nothing under way.
+    #[inline(never)]
+    fn ask_for_blocks(&mut self, file: File, wanted: u32, slow: Option<&'a ImageLayout>) -> Next {
+        let Some(request) = self.fetch.next_request(file.id, wanted) else { return Next::Nothing };
+        if let Some(layout) = slow {
+            if !self.cleared {
+                if let Some(sector) = self.sector_to_clear(layout) {
+                    return self.act(Action::Erase { image: file.image, sector });
                 }
-                self.fetch.request = request;
-                return self.act(Action::Publish(Publication::Blocks));
+                self.slot_cleared(file.image);
+            }
+            if let Some(sector) = self.fetch.closed_sector(&request, layout) {
+                return self.act(Action::Erase { image: file.image, sector });
             }
         }
-        Next::Nothing
+        self.fetch.request = request;
+        self.act(Action::Publish(Publication::Blocks))
     }
 
     /// A request for blocks brought nothing: again after a growing pause, until that is too much.

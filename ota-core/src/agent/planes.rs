@@ -182,7 +182,13 @@ impl Agent<'_> {
             return Next::Nothing;
         }
         let blocks = unit_count(self.config.range_size, self.config.block_size);
-        let run = self.fetch.missing_run(if blocks == 0 { u32::MAX } else { blocks });
+        let most = match self.state {
+            // What else is missing of a bundle is known when its head is here.
+            State::Judging { .. } if self.resume.is_some_and(|resume| resume.bundle) => 1,
+            _other if blocks == 0 => u32::MAX,
+            _other => blocks,
+        };
+        let run = self.fetch.missing_run(most);
         if run.is_empty() {
             return Next::Nothing;
         }
@@ -202,7 +208,7 @@ impl Agent<'_> {
         self.planes.range = if next + 1 < end { Range::Open { next: next + 1, end } } else { Range::Closed };
         self.planes.refreshes = 0;
         let received = self.statistics.blocks_received;
-        self.block(now, None, next, data);
+        self.block(now, None, 0, next, data);
         let accepted = self.statistics.blocks_received.saturating_sub(received);
         self.statistics.range_blocks = self.statistics.range_blocks.saturating_add(accepted);
         self.fetch.due = now + u64::from(self.config.timing.request_ms);
@@ -260,7 +266,8 @@ impl Agent<'_> {
     /// The object is another one: nothing held of the file counts.
     fn start_over(&mut self, now: u64) {
         self.hand = None;
-        self.fetch.start(self.job.digest, self.fetch.file, self.fetch.size);
+        self.job.close_bundle();
+        self.fetch.start(self.fetch.file, self.fetch.size);
         self.cleared = false;
         self.record_due = true;
         self.fetch.paced = now;

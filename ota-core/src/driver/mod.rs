@@ -145,7 +145,7 @@
 //! # config.block_size = 1024;
 //! # let (mut strings, mut blocks, mut sectors) = ([0; Memory::STRINGS], [0; 64], [0; 64]);
 //! # let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
-//! # let mut agent = Agent::new(config, memory).unwrap();
+//! # let mut agent = Agent::new(&config, memory).unwrap();
 //! # let keys = [PublicKey::spki(key.public_spki()).unwrap()];
 //! # let rules = Rules { job: EcdsaP256::new(&keys).unwrap(), image_keys: &[], reset_vector: None };
 //! # let slots = Image::<_, _, 512>::with_unit(SharedFlash::new(&primary), SharedFlash::new(&secondary), images[0]).unwrap();

@@ -6,7 +6,7 @@
 use core::fmt;
 
 use super::{
-    json::{JsonError, Text, Value},
+    json::{self, JsonError, Text, Value},
     topic,
 };
 use crate::bitmap;
@@ -281,9 +281,7 @@ fn number(value: Option<Value<'_>>) -> Result<Option<u32>, DocumentError> {
 /// AWS' C library for embedded devices (v3) takes a size in quotes too.
 fn bare_or_quoted(value: Value<'_>) -> Option<u32> {
     match value.as_text() {
-        Some(text) => {
-            text.as_plain().filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?.parse().ok()
-        }
+        Some(text) => u32::try_from(json::decimal(text.as_plain()?)?).ok(),
         None => value.as_u32(),
     }
 }

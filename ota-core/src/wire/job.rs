@@ -137,13 +137,16 @@ impl<'a> Execution<'a> {
             "statusDetails",
             "jobDocument",
         ])?;
-        let job_id = job_id.ok_or(JsonError::Missing)?.as_text().and_then(|id| id.as_plain());
+        let job_id = job_id.ok_or(JsonError::Missing)?.as_plain();
         let details = Details::parse(details)?;
         Ok(Self {
             job_id: job_id.filter(|id| topic::is_id(id)).ok_or(JsonError::Value)?,
             status: parse_status(status.ok_or(JsonError::Missing)?)?,
             version_number: parse_version_number(version)?,
-            execution_number: number.map(|number| number.as_u64().ok_or(JsonError::Value)).transpose()?,
+            execution_number: match number {
+                Some(number) => Some(number.as_u64().ok_or(JsonError::Value)?),
+                None => None,
+            },
             self_test: details.get("self_test").map(|text| text.raw()),
             updated_by: details.get("updatedBy").and_then(|text| parse_c_number(text.as_plain()?)),
             details,
@@ -153,11 +156,14 @@ impl<'a> Execution<'a> {
 }
 
 fn parse_status(value: Value<'_>) -> Result<JobStatus, JsonError> {
-    value.as_text().and_then(|text| JobStatus::parse(text.as_plain()?)).ok_or(JsonError::Value)
+    value.as_plain().and_then(JobStatus::parse).ok_or(JsonError::Value)
 }
 
 fn parse_version_number(value: Option<Value<'_>>) -> Result<Option<u32>, JsonError> {
-    value.map(|value| value.as_u32().ok_or(JsonError::Value)).transpose()
+    match value {
+        Some(value) => value.as_u32().ok_or(JsonError::Value).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A number as C's `strtoul` with base 0 reads it: `0x` hexadecimal, `0` octal, else decimal. The C agents write `updatedBy`
@@ -295,8 +301,10 @@ pub struct Rejected<'a> {
 }
 
 fn parse_token(value: Option<Value<'_>>) -> Result<Token<'_>, JsonError> {
-    let text = value.map(|value| value.as_text().ok_or(JsonError::Value)).transpose()?;
-    Ok(Token(text.map(|text| text.raw())))
+    match value {
+        Some(value) => Ok(Token(Some(value.as_text().ok_or(JsonError::Value)?.raw()))),
+        None => Ok(Token(None)),
+    }
 }
 
 /// Reads an answer on `jobs/$next/get/accepted` or `jobs/J/get/accepted`.
@@ -333,7 +341,7 @@ pub fn parse_update_accepted(message: &[u8]) -> Result<(Token<'_>, Option<Execut
 /// See [`JsonError`].
 pub fn parse_rejected(message: &[u8]) -> Result<Rejected<'_>, JsonError> {
     let [token, code, state] = json::parse(message)?.fields(["clientToken", "code", "executionState"])?;
-    let code = code.and_then(|code| code.as_text()).and_then(|code| code.as_plain());
+    let code = code.and_then(|code| code.as_plain());
     Ok(Rejected {
         token: parse_token(token)?,
         code: RejectedCode::ALL

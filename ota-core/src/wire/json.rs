@@ -322,37 +322,44 @@ impl<'a> Value<'a> {
 
     /// Whether this is a number of any kind.
     pub fn is_number(&self) -> bool {
-        self.0.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        matches!(self.0.as_bytes().first(), Some(b'-' | b'0'..=b'9'))
     }
 
     /// The value if it is a string.
     pub fn as_text(&self) -> Option<Text<'a>> {
-        self.0.strip_prefix('"')?.strip_suffix('"').map(Text::new)
+        self.inside(b'"', b'"').map(Text::new)
+    }
+
+    /// The value if it is a string without an escape.
+    pub(super) fn as_plain(&self) -> Option<&'a str> {
+        self.as_text()?.as_plain()
     }
 
     /// The value if it is a whole number of at least 0 that fits, written without fraction and exponent.
     pub fn as_u64(&self) -> Option<u64> {
-        // `str::parse` alone would take a plus sign; checked JSON holds none.
-        self.0.parse().ok()
+        decimal(self.0)
     }
 
     /// As [`Value::as_u64`], for numbers up to `u32::MAX`.
     pub fn as_u32(&self) -> Option<u32> {
-        self.0.parse().ok()
+        u32::try_from(self.as_u64()?).ok()
     }
 
     /// Names and values if this is an object.
     pub fn members(&self) -> Option<Members<'a>> {
-        Some(Members(Items { text: self.inside('{', '}')?, at: 0 }))
+        Some(Members(Items { text: self.inside(b'{', b'}')?, at: 0 }))
     }
 
     /// The elements if this is an array.
     pub fn elements(&self) -> Option<Elements<'a>> {
-        Some(Elements(Items { text: self.inside('[', ']')?, at: 0 }))
+        Some(Elements(Items { text: self.inside(b'[', b']')?, at: 0 }))
     }
 
-    fn inside(&self, open: char, close: char) -> Option<&'a str> {
-        self.0.strip_prefix(open)?.strip_suffix(close)
+    /// What stands between these two.
+    #[inline(never)]
+    fn inside(&self, open: u8, close: u8) -> Option<&'a str> {
+        let [first, .., last] = self.0.as_bytes() else { return None };
+        if (*first, *last) == (open, close) { self.0.get(1..self.0.len().saturating_sub(1)) } else { None }
     }
 
     /// The members of these names, in this order; `null` counts as absent, other members are passed over.
@@ -360,17 +367,40 @@ impl<'a> Value<'a> {
     /// # Errors
     /// [`JsonError::Value`] if this is no object, [`JsonError::Duplicate`] if one of the names occurs twice.
     pub fn fields<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Value<'a>>; N], JsonError> {
-        let mut found: [Option<Value<'a>>; N] = [None; N];
+        let mut found = [None; N];
+        self.find(&names, &mut found)?;
+        Ok(found)
+    }
+
+    /// [`fields`](Self::fields), for any number of names.
+    #[inline(never)]
+    fn find(&self, names: &[&str], found: &mut [Option<Value<'a>>]) -> Result<(), JsonError> {
         for (name, value) in self.members().ok_or(JsonError::Value)? {
-            let Some((place, _)) = found.iter_mut().zip(names).find(|(_, wanted)| name.is(wanted)) else {
-                continue;
-            };
-            if place.replace(value).is_some() {
-                return Err(JsonError::Duplicate);
+            for (place, wanted) in found.iter_mut().zip(names) {
+                if name.is(wanted) && place.replace(value).is_some() {
+                    return Err(JsonError::Duplicate);
+                }
             }
         }
-        Ok(found.map(|value| value.filter(|value| !value.is_null())))
+        for place in found {
+            *place = place.filter(|value| !value.is_null());
+        }
+        Ok(())
     }
+}
+
+/// A number of decimal digits and nothing else.
+#[inline(never)]
+pub(super) fn decimal(digits: &str) -> Option<u64> {
+    let mut number = 0u64;
+    for byte in digits.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    (!digits.is_empty()).then_some(number)
 }
 
 /// What stands between the brackets of a checked container.

@@ -12,6 +12,9 @@ use super::{
     writer::{EncodeError, Writer, checked_token},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes a CBOR block message has over its payload at most, as the service writes it with a client token of three bytes.
 pub const CBOR_OVERHEAD: usize = 33;
 
@@ -134,6 +137,7 @@ pub(crate) fn json_text(value: Option<Value<'_>>) -> Result<Option<Text<'_>>, St
 ///
 /// # Errors
 /// See [`StreamDecodeError`].
+#[inline(always)]
 pub fn decode_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
     match block_as_sent(message) {
         Some(block) => Ok(block),
@@ -142,7 +146,7 @@ pub fn decode_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
 }
 
 /// A block as the service writes it, with the shortest heads: `None` leaves it to [`any_block_cbor`], also where it is wrong.
-#[inline]
+#[inline(always)]
 fn block_as_sent(message: &[u8]) -> Option<Block> {
     let mut decoder = Decoder::new(message);
     let mut number =
@@ -162,6 +166,7 @@ fn place_of(payload: &[u8], message: &[u8]) -> Range<usize> {
     start..start.saturating_add(payload.len())
 }
 
+#[inline(never)]
 fn any_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
     let mut decoder = Decoder::new(message);
     let mut entries = decoder.map()?;

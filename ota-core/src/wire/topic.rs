@@ -260,6 +260,9 @@ impl<'a> Incoming<'a> {
 
     /// From the end, which is what tells the messages apart: a block is recognised without a search for slashes.
     fn parse_stream(rest: &'a str) -> Option<Self> {
+        if let Some(stream) = rest.strip_suffix("/data/cbor").filter(|stream| !stream.is_empty()) {
+            return Some(Self::Data(stream, Format::Cbor));
+        }
         let formats = [Format::Cbor, Format::Json];
         let (rest, format) =
             formats.into_iter().find_map(|format| Some((rest.strip_suffix(format.as_str())?, format)))?;

@@ -132,7 +132,7 @@ fn configurations_that_cannot_work_are_refused() {
         tweak(&mut config);
         let (strings, blocks, sectors) =
             (vec![0; Memory::STRINGS].leak(), vec![0; blocks].leak(), vec![0; sectors].leak());
-        Agent::new(config, Memory { strings, blocks, sectors }).map(|_| ())
+        Agent::new(&config, Memory { strings, blocks, sectors }).map(|_| ())
     };
     let block_bytes = Memory::block_bytes(&layouts[0], 512);
     let sector_bytes = Memory::sector_bytes(&layouts[0]);

@@ -141,7 +141,13 @@ pub(crate) fn mqtt_plane() -> Option<ota_core::mqtt::Mqtt<'static, crate::stubs:
         open::Endpoint,
     };
 
-    Mqtt::new(crate::stubs::net::Stream, Config::new(unknown_str(), Endpoint::tls(unknown_str(), 8883)), unknown(), unknown()).ok()
+    Mqtt::new(
+        crate::stubs::net::Stream,
+        Config::new(unknown_str(), Endpoint::tls(unknown_str(), 8883)),
+        unknown(),
+        unknown(),
+    )
+    .ok()
 }
 
 /// A whole device of one image: everything `driver::run` puts to use.
@@ -160,7 +166,7 @@ pub(crate) async fn agent(connector: impl ota_core::transport::Connector) {
 
     let config = Config::new(unknown_str(), core::slice::from_ref(&layout::IMAGE));
     let memory = Memory { strings: unknown(), blocks: unknown(), sectors: unknown() };
-    let Ok(mut agent) = Agent::new(config, memory) else { return };
+    let Ok(mut agent) = Agent::new(&config, memory) else { return };
     let Ok(images) = Image::new(Flash, Flash, layout::IMAGE) else { return };
     let Ok(journal) = FlashJournal::<_>::new(Flash, layout::JOURNAL) else { return };
     let Ok(key) = PublicKey::spki(unknown()) else { return };

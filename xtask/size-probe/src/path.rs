@@ -49,7 +49,7 @@ fn done(result: Result<(), FlashError>) -> Input<'static> {
 pub(crate) fn run() {
     let config = Config::new(unknown_str(), core::slice::from_ref(&layout::IMAGE));
     let memory = Memory { strings: unknown(), blocks: unknown(), sectors: unknown() };
-    let Ok(mut agent) = Agent::new(config, memory) else { return };
+    let Ok(mut agent) = Agent::new(&config, memory) else { return };
     let Ok(mut images) = Image::new(Flash, Flash, layout::IMAGE) else { return };
     let Ok(mut journal) = FlashJournal::<_>::new(Flash, layout::JOURNAL) else { return };
     let (payload, scratch): (&[u8], _) = (unknown(), unknown());

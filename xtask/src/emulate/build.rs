@@ -11,8 +11,7 @@ use object::{LittleEndian, elf::FileHeader32, read::elf::ElfFile};
 use ota_sim::image::{ImageBuilder, Key, Version};
 use qemu_board::{FLASH_BASE, HEADER_SIZE, Part};
 
-use super::quietly;
-use crate::{cargo, ci::TARGET};
+use crate::{cargo, ci::TARGET, stage};
 
 /// The workspace of the firmware, seen from the root.
 pub(crate) const FOLDER: &str = "examples/qemu";
@@ -37,20 +36,11 @@ pub(crate) struct Firmware {
 impl Firmware {
     /// Builds what has changed.
     pub(crate) fn build() -> anyhow::Result<Self> {
-        let root = crate::root();
-        let workspace = root.join(FOLDER);
-        // The versions that are tested elsewhere; cargo adds the few packages which only the firmware has.
-        fs::copy(root.join("Cargo.lock"), workspace.join("Cargo.lock")).context(FOLDER)?;
-        let folder = target_folder().join("qemu");
-        // The configuration beside the manifest names processor and linker script; cargo looks for it from the current
-        // folder upwards.
         for package in ["bootloader", "application"] {
-            let mut command = cargo();
-            command.current_dir(&workspace).args(["build", "--quiet", "--release", "--package", package]);
-            quietly(command.arg("--target-dir").arg(&folder))?;
+            in_workspace(&["build", "--quiet", "--release", "--package", package])?;
         }
-        quietly(cargo().args(["build", "--quiet", "--package", "ota-cli"]))?;
-        let programs = folder.join(TARGET).join("release");
+        stage::run(cargo().args(["build", "--quiet", "--package", "ota-cli"]))?;
+        let programs = firmware_folder().join(TARGET).join("release");
         let payload = |name: &str| payload(&programs.join(name));
         Ok(Self {
             bootloader: programs.join("bootloader"),
@@ -81,6 +71,29 @@ impl Firmware {
             .erased(part.erased)
             .signed(key)
     }
+}
+
+/// Runs cargo in the workspace of the firmware.
+fn in_workspace(words: &[&str]) -> anyhow::Result<()> {
+    let root = crate::root();
+    let workspace = root.join(FOLDER);
+    // The versions that are tested elsewhere; cargo adds the few packages which only the firmware has.
+    fs::copy(root.join("Cargo.lock"), workspace.join("Cargo.lock")).context(FOLDER)?;
+    let mut command = cargo();
+    // The configuration beside the manifest names processor and linker script; cargo looks for it from the current folder
+    // upwards.
+    command.current_dir(&workspace).args(words).env("CARGO_TARGET_DIR", firmware_folder());
+    stage::run(&mut command)
+}
+
+/// Lints of the firmware.
+pub(crate) fn clippy() -> anyhow::Result<()> {
+    in_workspace(&["clippy", "--quiet", "--release", "--workspace", "--", "-Dwarnings"])
+}
+
+/// Where the firmware is built: beside all else, since the flags differ.
+fn firmware_folder() -> PathBuf {
+    target_folder().join("qemu")
 }
 
 /// What of a linked program lies in flash, as one piece.

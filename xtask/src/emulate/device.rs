@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use qemu_board::Plan;
 
-use super::QEMU;
+use crate::qemu::QEMU;
 
 /// What happens in one of the two processes.
 #[derive(Debug)]

@@ -19,14 +19,14 @@ use super::{
     update::{Kill, Setting, Update},
 };
 
-/// Flash operations of a whole download and what follows it up to the reset, and of a swap, as the default part has them;
-/// frames and lines of a download. Kills are drawn from a little less, so that most of them fall.
-const DOWNLOAD_OPERATIONS: u64 = 150;
+/// How far the kills of one life are spread: flash operations of the application (a download has about 180), of the bootloader
+/// (a swap has about 1200), frames and lines of the console. Less than a whole life has, so that most of them fall.
+const DOWNLOAD_OPERATIONS: u64 = 80;
 const SWAP_OPERATIONS: u64 = 900;
-const FRAMES: u64 = 300;
-const LINES: u64 = 90;
-/// Most kills in one update: it shall end, too.
-const KILLS_PER_UPDATE: u64 = 8;
+const FRAMES: u64 = 200;
+const LINES: u64 = 60;
+/// Kills in one update, at most: it shall end, too.
+const KILLS_PER_UPDATE: core::ops::RangeInclusive<u64> = 4..=12;
 
 const HALF: When = When::Inside(Tear::Half);
 const ERASED: When = When::Inside(Tear::ReadsErased);
@@ -98,7 +98,7 @@ fn scripts() -> Vec<(&'static str, Program, Vec<Kill>)> {
 /// A script from the seed.
 fn draw(rng: &mut Rng) -> (Program, Vec<Kill>) {
     let program = if rng.between(0..=5) == 0 { Program::Broken } else { Program::Second };
-    let count = rng.between(1..=KILLS_PER_UPDATE);
+    let count = rng.between(KILLS_PER_UPDATE);
     (program, (0..count).map(|_| draw_kill(rng)).collect())
 }
 
@@ -113,8 +113,8 @@ fn draw_kill(rng: &mut Rng) -> Kill {
             at(Place::Application, below(DOWNLOAD_OPERATIONS), When::Inside(Tear::Garbage(seed)))
         }
         10..40 => at(Place::Application, below(DOWNLOAD_OPERATIONS), when),
-        40..65 => at(Place::Bootloader, below(SWAP_OPERATIONS), when),
-        65..75 => at(Place::Frame, below(FRAMES), When::Before),
+        40..58 => at(Place::Bootloader, below(SWAP_OPERATIONS), when),
+        58..70 => at(Place::Frame, below(FRAMES), When::Before),
         _ => Kill::Line(1 + below(LINES)),
     }
 }

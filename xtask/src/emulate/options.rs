@@ -15,6 +15,7 @@ A whole update on an emulated Cortex-M4: version 1 runs, version 2 is downloaded
                               nor, offset, s25fl512s, psoc62, psoc62-status
   --kills N                   kill QEMU N times, at places drawn from the seed, over as many updates as that takes
   --bad                       hostile cloud: wrong signatures, images, certificates; faults of the network
+  --case TEXT                 of these, only the cases with this text in their names
   --seed N                    all that is drawn follows from it                      [1]
   --count                     one instruction is one nanosecond (QEMU's -icount): makes the counts of instructions true
   --json                      the last line is one JSON object
@@ -60,6 +61,8 @@ pub(crate) struct Options {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
     pub(crate) keep: bool,
+    /// Bad input: text in the name of a case.
+    pub(crate) case: String,
 }
 
 impl Default for Options {
@@ -75,6 +78,7 @@ impl Default for Options {
             json: false,
             quiet: false,
             keep: false,
+            case: String::new(),
         }
     }
 }
@@ -106,6 +110,7 @@ impl Options {
                     options.part = Part::named(name).with_context(|| format!("--part: no part `{name}`"))?;
                 }
                 "--kills" => options.task = Task::Kills(number(word, words.next())?),
+                "--case" => words.next().copied().unwrap_or_default().clone_into(&mut options.case),
                 "--bad" => options.task = Task::Bad,
                 "--seed" => options.seed = number(word, words.next())?,
                 "--count" => options.count = true,

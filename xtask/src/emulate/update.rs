@@ -40,7 +40,7 @@ pub(crate) struct Setting<'a> {
     /// The file that is delivered.
     pub(crate) file: Vec<u8>,
     /// The image the device comes with.
-    pub(crate) factory: Vec<u8>,
+    factory: Vec<u8>,
     program: Program,
     /// Signs images; the bootloader believes it.
     pub(crate) image_key: Key,

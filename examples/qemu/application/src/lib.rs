@@ -26,6 +26,7 @@ use ota_core::geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, 
 use ota_core::http::{Http, HttpConfig};
 use ota_core::journal::{FlashJournal, JournalLayout, JournalRegion};
 use ota_core::mqtt::{self, EmbassyTimer, Mqtt};
+use ota_core::open::Endpoint;
 use ota_core::policy::DefaultPolicy;
 use ota_core::tls::rand_core::{RngCore, SeedableRng};
 use ota_core::tls::webpki::anchor_from_trusted_cert;
@@ -40,7 +41,7 @@ use sha2::{Digest, Sha256};
 
 use ethernet::Ethernet;
 use flash::{Download, Flash, Outage};
-use network::{Broker, Files, Tcp};
+use network::{Tcp, Told};
 use screen::{Screen, self_test};
 
 /// Bytes of a block.
@@ -133,30 +134,33 @@ async fn firmware(
     let roots = [anchor_from_trusted_cert(&root).expect("a root certificate")];
     let signer = SigningKey::from_slice(settings.device_key).expect("a P-256 key");
     let client = Client { certificate: settings.certificate, signer: &signer };
-    let config = tls::Config {
-        client: Some(client),
-        ..tls::Config::new(settings.server_name, &roots, BUILT_AT_MIN_S)
-    };
+    let config = tls::Config { client: Some(client), ..tls::Config::new("", &roots, BUILT_AT_MIN_S) };
 
     // The control plane: MQTT over TLS.
     let (mut tcp_rx, mut tcp_tx) = ([0; TCP_RX_SIZE], [0; TCP_TX_SIZE]);
     let (mut tls_rx, mut tls_tx) = ([0; tls::rx_size(RECORD_MAX)], [0; tls::tx_size(1024)]);
     let buffers = Buffers::new(&mut tls_rx, &mut tls_tx).expect("sized by tls");
-    let tcp = Tcp { stack, server: settings.broker, rx: &mut tcp_rx, tx: &mut tcp_tx };
-    let broker = Broker(Tls::new(tcp, config, fork(&mut rng), buffers));
+    let tcp = Tcp { stack, server: settings.broker.address, rx: &mut tcp_rx, tx: &mut tcp_tx };
+    let to_broker =
+        Told { name: "broker", is_measured: true, tls: Tls::new(tcp, config, fork(&mut rng), buffers) };
+    let broker = Endpoint::tls(settings.server_name, settings.broker.port);
     let mut mqtt_rx = [0; mqtt::rx_size(BLOCK_SIZE as usize, 4096)];
     let mut mqtt_tx = [0; mqtt::tx_size(MAX_PAYLOAD_SIZE, 4, 0)];
-    let connector = Mqtt::new(broker, mqtt::Config::new(settings.thing), &mut mqtt_rx, &mut mqtt_tx)
-        .expect("good settings");
+    let connector =
+        Mqtt::new(to_broker, mqtt::Config::new(settings.thing, broker), &mut mqtt_rx, &mut mqtt_tx)
+            .expect("good settings");
 
     // The other data plane: HTTPS, with buffers of its own; there is RAM for both at once.
     let (mut tcp_rx, mut tcp_tx) = ([0; TCP_RX_SIZE], [0; TCP_TX_SIZE]);
     let (mut tls_rx, mut tls_tx) = ([0; tls::rx_size(RECORD_MAX)], [0; tls::tx_size(1024)]);
     let buffers = Buffers::new(&mut tls_rx, &mut tls_tx).expect("sized by tls");
-    let tcp = Tcp { stack, server: settings.broker, rx: &mut tcp_rx, tx: &mut tcp_tx };
-    let files = Files { tcp, config: tls::Config { client: None, ..config }, rng: fork(&mut rng), buffers };
+    let tcp = Tcp { stack, server: settings.broker.address, rx: &mut tcp_rx, tx: &mut tcp_tx };
+    let config = tls::Config { client: None, ..config };
+    let to_files =
+        Told { name: "files", is_measured: false, tls: Tls::new(tcp, config, fork(&mut rng), buffers) };
     let (mut head, mut url) = ([0; 2048], [0; URL_SIZE]);
-    let ranges = Http::new(files, HttpConfig::default(), &mut head, &mut url).expect("long enough buffers");
+    let ranges =
+        Http::new(to_files, HttpConfig::default(), &mut head, &mut url).expect("long enough buffers");
 
     // The agent and its memory, for any of the parts.
     let mut config = Config::new(settings.thing, &layouts);
@@ -168,7 +172,7 @@ async fn firmware(
     config.destinations = &destinations;
     let memory =
         Memory { strings: &mut [0; Memory::STRINGS_WITH_URL], blocks: &mut [0; 64], sectors: &mut [0; 512] };
-    let mut agent = Agent::new(config, memory).expect("a good configuration");
+    let mut agent = Agent::new(&config, memory).expect("a good configuration");
 
     // The application.
     let testing = Cell::new(false);

@@ -18,12 +18,12 @@ use core::{
 use cortex_m_semihosting::{debug, hio, hprintln};
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use ota_core::{
-    agent::{self, Action, Agent, Config, Failure, Input, MAX_PAYLOAD_SIZE, StateKind, TopicBuffer},
+    agent::{self, Action, Agent, Config, Failure, Input, MAX_PAYLOAD_SIZE, Part, StateKind, TopicBuffer},
     boot::{Image, Images, SharedFlash},
     driver::{Held, decode},
     geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout},
     policy::Answer,
-    slot::Slot,
+    slot::{FlashError, Slot},
     transport::Received,
 };
 
@@ -175,40 +175,49 @@ struct Device<'m> {
     slot: Slot<Flash<'m>>,
     /// Write with read-back.
     read_back: bool,
+    /// Where the driver's frame ends.
+    stack: usize,
 }
 
 impl Device<'_> {
     /// The outstanding receive brings a message; works until the device receives again. True when all it took was to write
-    /// the message to flash.
+    /// the message to flash. This is the driver: what is called from here is the block path, whose stack begins below
+    /// this frame.
     #[inline(never)]
     fn receive(&mut self, topic: &str, payload: &[u8]) -> bool {
+        self.stack = stack_pointer();
         let message = decode(THING, &Received { topic, payload }, &mut []);
         let held = Held::new(&message, payload);
         let mut action = self.agent.step(NOW_MS, Input::Message(&message));
         let mut only_writes = true;
         loop {
-            let input = match action {
+            action = match action {
                 Action::Receive { .. } | Action::Verify { .. } => return only_writes,
                 Action::Write(part) => {
-                    let bytes = held.part(part.from, part.to);
-                    let written = if self.read_back {
-                        ready(self.images.write(part.image, part.at, bytes))
-                    } else {
-                        ready(self.slot.program(part.at, bytes))
-                    };
-                    match written {
+                    let written =
+                        if self.read_back { self.write(&part, &held) } else { self.program(&part, &held) };
+                    let input = match written {
                         Ok(()) => Input::Done,
                         Err(error) => Input::Failed(Failure::Flash(error)),
-                    }
+                    };
+                    self.agent.step(NOW_MS, input)
                 }
                 other => {
                     only_writes = false;
-                    action = self.other(other, &held);
-                    continue;
+                    self.other(other, &held)
                 }
             };
-            action = self.agent.step(NOW_MS, input);
         }
+    }
+
+    #[inline(never)]
+    fn write(&mut self, part: &Part, held: &Held<'_>) -> Result<(), FlashError> {
+        ready(self.images.write(part.image, part.at, held.part(part.from, part.to)))
+    }
+
+    #[inline(never)]
+    fn program(&mut self, part: &Part, held: &Held<'_>) -> Result<(), FlashError> {
+        ready(self.slot.program(part.at, held.part(part.from, part.to)))
     }
 
     /// What happens seldom: kept out of the frame that is measured.
@@ -248,26 +257,32 @@ impl Device<'_> {
 const PAINTED: usize = 8192;
 const PAINT: u32 = 0xA5A5_A5A5;
 
-/// What `work` returns, and the bytes of stack it took, its own frame included.
-#[inline(never)]
-fn stack_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+#[inline(always)]
+fn stack_pointer() -> usize {
     let top: usize;
-    // SAFETY: reads the stack pointer; what lies below it belongs to nobody, and no interrupt is enabled.
-    unsafe {
-        asm!("mov {}, sp", out(reg) top, options(nomem, nostack));
-        let mut at = top - PAINTED;
-        while at < top {
-            (at as *mut u32).write_volatile(PAINT);
-            at += 4;
-        }
+    // SAFETY: reads the stack pointer.
+    unsafe { asm!("mov {}, sp", out(reg) top, options(nomem, nostack)) };
+    top
+}
+
+/// What this program's own small functions need of the stack while it is painted.
+const MARGIN: usize = 64;
+
+/// Paints what lies below the stack, which ends at `top`.
+#[inline(never)]
+fn paint(top: usize) {
+    for at in (top - PAINTED..top - MARGIN).step_by(4) {
+        // SAFETY: what lies below the stack belongs to nobody, and no interrupt is enabled.
+        unsafe { (at as *mut u32).write_volatile(PAINT) };
     }
-    let result = work();
-    let mut at = top - PAINTED;
-    // SAFETY: as above.
-    while at < top && unsafe { (at as *const u32).read_volatile() } == PAINT {
-        at += 4;
-    }
-    (result, top - at)
+}
+
+/// The lowest byte of stack that was used since [`paint`].
+#[inline(never)]
+fn lowest(top: usize) -> usize {
+    // SAFETY: reads what was painted.
+    let used = |at: &usize| unsafe { (*at as *const u32).read_volatile() } != PAINT;
+    (top - PAINTED..top - MARGIN).step_by(4).find(used).unwrap_or(top)
 }
 
 /// Writes the message of block `id` as the service does; returns its length.
@@ -322,10 +337,11 @@ fn download(read_back: bool) -> (u32, u32, usize) {
         sectors: &mut [0; agent::Memory::sector_bytes(&LAYOUT)],
     };
     let mut device = Device {
-        agent: Agent::new(config, memory).expect("a good configuration"),
+        agent: Agent::new(&config, memory).expect("a good configuration"),
         images: Image::new(shared, shared, LAYOUT).expect("a good layout"),
         slot: Slot::new(shared, SECONDARY).expect("a good slot"),
         read_back,
+        stack: 0,
     };
     let mut action = device.agent.step(NOW_MS, Input::Start);
     while !matches!(action, Action::Receive { .. }) {
@@ -340,9 +356,10 @@ fn download(read_back: bool) -> (u32, u32, usize) {
         let len = message(&mut buffer, id);
         let payload = black_box(&buffer[..len]);
         if read_back {
-            let (only_writes, taken) = stack_of(|| device.receive(BLOCK_TOPIC, payload));
-            if only_writes {
-                stack = stack.max(taken);
+            let top = stack_pointer();
+            paint(top);
+            if device.receive(BLOCK_TOPIC, payload) {
+                stack = stack.max(device.stack - lowest(top));
                 blocks += 1;
             }
         } else {
