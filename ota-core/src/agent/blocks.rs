@@ -115,7 +115,8 @@ impl<'a> Agent<'a> {
         let Some(layout) = self.layout(file.image) else { return self.fail(Reason::NoDestination, 0) };
         if index < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
-        } else if let Some(resume) = self.resume.take_if(|r| r.identity == self.job.digest && r.file() == index)
+        } else if let Some(resume) =
+            self.resume.take_if(|r| r.identity == self.job.digest && r.file() == index)
         {
             self.fetch.restore(resume.front, &resume.window, layout);
             if layout.secondary().reprogram() == Reprogram::Forbidden && !layout.secondary().rewrite() {
