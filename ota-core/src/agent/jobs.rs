@@ -173,7 +173,8 @@ impl Agent<'_> {
             return self.orphaned_test();
         }
         self.job.updated_by = None;
-        match self.job.load(&mut self.arena, self.config, document) {
+        let largest = self.largest_file();
+        match self.job.load(&mut self.arena, self.config, document, largest) {
             Err(reason) => self.fail(reason, 0),
             Ok(()) => self.state = State::Offered { at: now, stage: Stage::New },
         }
@@ -222,7 +223,8 @@ impl Agent<'_> {
             Document::Ota(ota) => {
                 self.withheld = 0;
                 let digest = self.job.digest;
-                match self.job.load(&mut self.arena, self.config, ota) {
+                let largest = self.largest_file();
+                match self.job.load(&mut self.arena, self.config, ota, largest) {
                     Err(reason) => self.fail(reason, 0),
                     Ok(()) => {
                         let stage = if self.job.digest == digest { stage } else { Stage::New };

@@ -22,6 +22,11 @@ mod absorb;
 mod activate;
 mod blocks;
 mod boot;
+#[cfg(feature = "bundle")]
+mod bundle;
+#[cfg(not(feature = "bundle"))]
+#[path = "no_bundle.rs"]
+mod bundle;
 mod config;
 mod encode;
 mod fetch;
@@ -44,7 +49,8 @@ use crate::verify::{Kept, Verified};
 use crate::version::Version;
 
 pub use config::{
-    BLOCK_SIZES, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory, Plane, Timing,
+    BLOCK_SIZES, Component, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory,
+    Plane, Timing,
 };
 pub use encode::{Filters, MAX_PAYLOAD_SIZE, TopicBuffer};
 pub use fetch::BlockRequest;
@@ -113,11 +119,13 @@ struct Resume {
     file: NonZeroU8,
     front: u32,
     window: [u8; 32],
+    /// The file is a bundle.
+    bundle: bool,
 }
 
 impl Resume {
     fn new(identity: [u8; 32], file: u8, front: u32, window: [u8; 32]) -> Self {
-        Resume { identity, file: NonZeroU8::MIN.saturating_add(file), front, window }
+        Resume { identity, file: NonZeroU8::MIN.saturating_add(file), front, window, bundle: false }
     }
 
     /// The file, as numbered in the job.
@@ -470,10 +478,12 @@ impl<'a> Agent<'a> {
         if core::mem::take(&mut self.fetch.begun) {
             let identity = self.job.digest;
             let (file, front) = (self.fetch.file.max(self.complete), self.fetch.front);
-            self.resume = Some(if file > self.fetch.file {
+            self.resume = Some(if let Some((front, window)) = self.bundle_progress() {
+                Resume { bundle: true, ..Resume::new(identity, 0, front, window) }
+            } else if file > self.fetch.file {
                 Resume::new(identity, file, 0, [0; 32])
             } else {
-                Resume::new(identity, file, front, self.fetch.held_window())
+                Resume::new(identity, file, front, self.fetch.held_window(front))
             });
         }
     }

@@ -362,6 +362,7 @@ impl Talk {
             Action::Erase { image, sector } => format!("erase {image}/{sector}"),
             Action::Compare(part) => format!("compare {}", part_in_words(part)),
             Action::Write(part) => format!("write {}", part_in_words(part)),
+            Action::HashHeld(part) => format!("hash held {}", part_in_words(part)),
             Action::Hash { image, from, to } => format!("hash {image} {from}..{to}"),
             Action::Record => {
                 let record = self.journal.as_ref().expect("a record was taken");
