@@ -3,6 +3,7 @@
 use ota_core::agent::Plane;
 use ota_core::geometry::BootMode;
 use ota_core::wire::Format;
+use ota_psoc6::layout::Device;
 use ota_sim::Version;
 use ota_sim::aws::{LinkConfig, Message, OtaFile, OtaSpec, ServiceConfig};
 use ota_sim::flash::Cut;
@@ -150,12 +151,12 @@ impl Scenario {
                 Kind::Nor512 => 6_000,
                 Kind::Nor32 => 14_000,
                 Kind::Rows => 9_000,
-                Kind::External => 40_000,
+                Kind::External | Kind::Map(_) => 40_000,
             },
             block_size: match kind {
                 Kind::Nor512 | Kind::Rows => 512,
                 Kind::Nor4k | Kind::Nor32 => 1024,
-                Kind::External => 4096,
+                Kind::External | Kind::Map(_) => 4096,
             },
             format: Format::Cbor,
             record_blocks: 4,
@@ -203,6 +204,10 @@ impl Scenario {
             Kind::Nor32 => World::<32, 2048, 32, 2048>::new(self, factory).play(),
             Kind::Rows => World::<512, 512, 512, 512>::new(self, factory).play(),
             Kind::External => World::<512, 512, 512, 0x40000>::new(self, factory).play(),
+            Kind::Map(map) if map.secondary(0).device() == Some(Device::External) => {
+                World::<512, 512, 512, 0x40000>::new(self, factory).play()
+            }
+            Kind::Map(_) => World::<512, 512, 512, 512>::new(self, factory).play(),
         }
     }
 

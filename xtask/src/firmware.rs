@@ -89,6 +89,25 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// CI: all of them, built without a warning, formatted and linted.
+pub(crate) fn stage() -> anyhow::Result<()> {
+    for (kit, _) in KITS {
+        let mut command = cargo();
+        command.current_dir(root().join("examples").join(kit)).env("CARGO_TARGET_DIR", target_dir());
+        stage::run(command.args(["clippy", "--release", "--", "-Dwarnings"]))?;
+    }
+    run(&[])
+}
+
+/// Not members of the workspace: they build for the kits' processor only.
+pub(crate) fn fmt() -> anyhow::Result<()> {
+    for folder in KITS.iter().map(|kit| kit.0).chain(["kit"]) {
+        let manifest = format!("examples/{folder}/Cargo.toml");
+        stage::run(cargo().args(["fmt", "--check", "--manifest-path", &manifest]))?;
+    }
+    Ok(())
+}
+
 fn target_dir() -> PathBuf {
     root().join("target/firmware")
 }

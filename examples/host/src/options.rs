@@ -93,6 +93,9 @@ pub(crate) struct Options {
     /// --json tells how many there are without a cut
     #[arg(long, value_name = "OPERATION")]
     pub(crate) cut: Option<u32>,
+    /// The Wi-Fi is gone for a second once the device holds this much of the file; nothing tells the device
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) wifi_loss: Option<u32>,
     /// Cancel the job in the cloud once the device holds this much of the file
     #[arg(long, value_name = "PERCENT")]
     pub(crate) cancel_at: Option<u32>,
@@ -155,6 +158,11 @@ impl Options {
     /// Requests in a row without a block before a plane is given up.
     pub(crate) fn useless_max(&self) -> u8 {
         if self.broker.is_none() { 8 } else { 16 }
+    }
+
+    /// How long a write may make no progress.
+    pub(crate) fn write_timeout_ms(&self) -> u32 {
+        if self.broker.is_none() { 1_000 } else { 10_000 }
     }
 
     /// Whether the device speaks TLS.

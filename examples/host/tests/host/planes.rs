@@ -100,6 +100,18 @@ fn one_session_at_a_time() {
     assert!((77..200).contains(&canceled.number("blocks_received")), "{}", canceled.report);
 }
 
+/// Silence on every connection, the control plane's too, and no word of it.
+#[test]
+fn the_wifi_is_lost_for_a_while() {
+    for protocol in ["mqtt", "http"] {
+        let end = run(&format!("--protocol {protocol} --wifi-loss 50 --rate 2000000"));
+        end.is_updated();
+        end.nothing_twice();
+        assert!(end.number("time_ms") >= 1_000, "the Wi-Fi was there all the time");
+        assert!(end.stderr.contains("the Wi-Fi is lost"));
+    }
+}
+
 #[test]
 fn the_power_fails_while_a_range_comes() {
     for operation in [7, 40, 75] {
