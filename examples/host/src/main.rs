@@ -45,9 +45,8 @@ struct World<'a> {
     wifi: &'a Wifi,
 }
 
-/// The network, which comes first: how to open a stream to the broker, and to wherever the job's URL points. TLS needs
-/// the device's identity, memory for records, and random numbers. With memory for one connection only, both take turns
-/// with it.
+/// Step 1, the network: how to open a stream to the broker, and to wherever the job's URL points. TLS needs the device's
+/// identity, memory for records, and random numbers. With memory for one connection only, both take turns with it.
 async fn network(
     world: &World<'_>,
     images: impl Images,

@@ -80,6 +80,9 @@ pub(crate) struct Options {
     /// The policy a PSoC 64 was provisioned with
     #[arg(long, value_enum, default_value_t = PolicyName::Tfm)]
     pub(crate) policy: PolicyName,
+    /// Where the journal lies, an address of the kit's. Default: the work flash of a PSoC 62; a PSoC 64 has no place by itself
+    #[arg(long, value_name = "ADDRESS", value_parser = number, requires = "kit")]
+    pub(crate) journal: Option<u32>,
     /// How the bootloader installs an update. Default: swap-move; on a kit overwrite, or what its policy says
     #[arg(long, value_enum)]
     pub(crate) boot_mode: Option<Mode>,
