@@ -153,7 +153,7 @@ fn one(firmware: &Firmware, options: &Options, case: &Case) -> anyhow::Result<()
         }
         Expect::Refused => ensure!(status == "QUEUED", "the job is {status} ({cause})"),
     }
-    print!("{:<52} ", case.name);
+    print!("{:<52} {:>5.1} s  ", case.name, end.time.as_secs_f64());
     match update.refusals.first() {
         Some(said) => println!("{said}"),
         None if status == "QUEUED" => println!("the device tries again"),

@@ -1,6 +1,6 @@
 //! Time from SysTick, and an executor of one task that sleeps between interrupts.
 //!
-//! Timers need no queue: every tick has the task polled, and with it every timer in it.
+//! Timers need no queue: with the task every timer in it is polled, and says again when it is due, so the earliest is enough.
 
 use core::cell::Cell;
 use core::pin::pin;
@@ -21,6 +21,8 @@ const TICKS_PER_MS: u32 = 25_000;
 pub(crate) const INSTRUCTIONS_PER_TICK: u64 = 40;
 
 static NOW_MS: Mutex<Cell<u64>> = Mutex::new(Cell::new(0));
+/// When the next timer is due.
+static NEXT_MS: Mutex<Cell<u64>> = Mutex::new(Cell::new(u64::MAX));
 /// Something happened that a task may wait for.
 static WOKEN: AtomicBool = AtomicBool::new(true);
 
@@ -33,7 +35,12 @@ impl Driver for Clock {
         interrupt::free(|token| NOW_MS.borrow(token).get())
     }
 
-    fn schedule_wake(&self, _: u64, _: &Waker) {}
+    fn schedule_wake(&self, at: u64, _: &Waker) {
+        interrupt::free(|token| {
+            let next = NEXT_MS.borrow(token);
+            next.set(next.get().min(at));
+        });
+    }
 }
 
 /// The interrupt of the Ethernet controller.
@@ -77,8 +84,12 @@ fn SysTick() {
     interrupt::free(|token| {
         let now = NOW_MS.borrow(token);
         now.set(now.get() + 1);
+        let next = NEXT_MS.borrow(token);
+        if next.get() <= now.get() {
+            next.set(u64::MAX);
+            wake();
+        }
     });
-    WOKEN.store(true, Ordering::Relaxed);
 }
 
 // SAFETY: as an exception handler it may interrupt anything; it touches an atomic and the interrupt controller only.
@@ -90,7 +101,7 @@ unsafe fn DefaultHandler(number: i16) {
     WOKEN.store(true, Ordering::Relaxed);
 }
 
-const VTABLE: RawWakerVTable = RawWakerVTable::new(|_| waker(), |_| wake(), |_| wake(), |_| ());
+static VTABLE: RawWakerVTable = RawWakerVTable::new(|_| waker(), |_| wake(), |_| wake(), |_| ());
 
 const fn waker() -> RawWaker {
     RawWaker::new(core::ptr::null(), &VTABLE)

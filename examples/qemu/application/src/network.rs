@@ -1,85 +1,70 @@
-//! Streams to the broker and to the file server: TCP of embassy-net, TLS of `ota-core` on top.
+//! The way to the servers: `ota-core`'s TLS over its TCP by name, over embassy-net, as on a kit.
 
-use core::net::Ipv4Addr;
+use core::convert::Infallible;
+use core::net::{IpAddr, Ipv4Addr};
 
 use embassy_net::Stack;
-use embassy_net::tcp::{ConnectError, TcpSocket};
-use embassy_time::Duration;
-use ota_core::open::{Endpoint, Open, Security};
-use ota_core::tls::{OpenError, Tls, TlsStream};
+use embassy_net::tcp::client::TcpClient;
+use ota_core::nal::embedded_nal_async::{AddrType, Dns};
+use ota_core::nal::{Network, NetworkError};
+use ota_core::open::{Endpoint, Open};
+use ota_core::tls::{OpenError, Tls};
 use qemu_board::say;
 use rand_chacha::ChaCha20Rng;
 
 use crate::stack;
 
-/// A peer that says nothing for so long is gone.
-const SILENCE: Duration = Duration::from_secs(30);
+/// Connections at once: the broker and the file server, each once more while its last one is still being closed.
+pub(crate) const CONNECTIONS: usize = 4;
+/// Bytes a TCP connection may have under way: the Ethernet controller holds 13 KiB.
+pub(crate) const TCP_RX_SIZE: usize = 8192;
+pub(crate) const TCP_TX_SIZE: usize = 4096;
 
-/// Opens TCP connections, one at a time.
-pub(crate) struct Tcp<'a> {
-    pub(crate) stack: Stack<'a>,
-    /// There is no resolver: an address is one, any other host is here. Who it is, its certificate says.
-    pub(crate) server: Ipv4Addr,
-    pub(crate) rx: &'a mut [u8],
-    pub(crate) tx: &'a mut [u8],
-}
+pub(crate) type Tcp<'a> = TcpClient<'a, CONNECTIONS, TCP_TX_SIZE, TCP_RX_SIZE>;
 
-impl Open for Tcp<'_> {
-    type Error = ConnectError;
-    type Io<'s>
-        = TcpSocket<'s>
-    where
-        Self: 's;
+/// All names there are: every server is the host.
+pub(crate) struct Hosts(pub(crate) Ipv4Addr);
 
-    async fn open(&mut self, to: Endpoint<'_>) -> Result<TcpSocket<'_>, ConnectError> {
-        if to.security != Security::Plain {
-            return Err(ConnectError::InvalidState);
-        }
-        self.stack.wait_config_up().await;
-        let mut socket = TcpSocket::new(self.stack, self.rx, self.tx);
-        socket.set_timeout(Some(SILENCE));
-        // Requests are short and wait for their answers.
-        socket.set_nagle_enabled(false);
-        let address = to.host.parse().unwrap_or(self.server);
-        socket.connect((address, to.port)).await?;
-        Ok(socket)
+impl Dns for Hosts {
+    type Error = Infallible;
+
+    async fn get_host_by_name(&self, _: &str, _: AddrType) -> Result<IpAddr, Infallible> {
+        Ok(self.0.into())
+    }
+
+    async fn get_host_by_address(&self, _: IpAddr, _: &mut [u8]) -> Result<usize, Infallible> {
+        Ok(0)
     }
 }
 
-/// TLS, with its stack measured where asked for and its refusals told.
+type Secure<'a> = Tls<'a, Network<'a, Tcp<'a>, Hosts>, ChaCha20Rng>;
+
+/// Waits for an address first, measures the stack of a handshake, and tells which servers are refused.
 pub(crate) struct Told<'a> {
-    /// What the server is called.
-    pub(crate) name: &'static str,
-    /// Whether the stack is measured: one line for each connection.
-    pub(crate) is_measured: bool,
-    pub(crate) tls: Tls<'a, Tcp<'a>, ChaCha20Rng>,
+    pub(crate) stack: Stack<'a>,
+    pub(crate) open: Secure<'a>,
 }
 
 impl<'a> Open for Told<'a> {
-    type Error = OpenError<ConnectError>;
+    type Error = OpenError<NetworkError>;
     type Io<'s>
-        = TlsStream<'s, 'a, TcpSocket<'s>>
+        = <Secure<'a> as Open>::Io<'s>
     where
         Self: 's;
 
     async fn open(&mut self, to: Endpoint<'_>) -> Result<Self::Io<'_>, Self::Error> {
-        if self.is_measured {
-            stack::paint();
+        self.stack.wait_config_up().await;
+        stack::paint();
+        let opened = self.open.open(to).await;
+        match &opened {
+            Ok(_) => stack::tell("tls_open"),
+            Err(OpenError::Tls(error)) => say!("@ tls-refused {}: {error}", to.host),
+            Err(error) => say!("no connection to {}:{}: {error}", to.host, to.port),
         }
-        match self.tls.open(to).await {
-            Ok(stream) => {
-                if self.is_measured {
-                    stack::tell("tls_open");
-                }
-                Ok(stream)
-            }
-            Err(error) => {
-                match error {
-                    OpenError::Tls(error) => say!("@ tls-refused {}: {error}", self.name),
-                    error => say!("no connection to {}: {error}", self.name),
-                }
-                Err(error)
-            }
-        }
+        opened
+    }
+
+    fn release(&mut self) {
+        self.open.release();
     }
 }
