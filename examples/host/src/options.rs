@@ -63,7 +63,7 @@ pub(crate) struct Options {
     /// die-at=PERCENT: once so much of the file was sent as blocks, no more of it comes over MQTT
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
     pub(crate) mqtt_fault: StreamFaults,
-    /// die-at=PERCENT: the file server is gone once so much was served; and for each of the first requests one of status=N,
+    /// die-at=PERCENT: the file server is gone once so much was served; untrusted: its certificate is; and for each of the first requests one of status=N,
     /// busy=SECONDS, redirect=URL, close=BYTES, stall=BYTES, size=BYTES, ignore-range, chunked, encoded, connection-close,
     /// etag, expired
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]

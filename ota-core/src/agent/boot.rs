@@ -1,6 +1,6 @@
 //! What happened while nobody looked: the job's state is derived from the journal and from what boots, never assumed.
 
-use super::{Agent, Job, Resume, Slots, Stage, State};
+use super::{Agent, Resume, Slots, Stage, State};
 use crate::boot::{ImageState, Revert};
 use crate::journal::{Phase, Record};
 use crate::policy::Question;
@@ -178,8 +178,7 @@ impl Agent<'_> {
     }
 
     fn forget_job(&mut self) {
-        self.arena.clear();
-        self.job = Job::default();
+        self.drop_job();
         for image in &mut self.images {
             image.intended = NONE;
         }
@@ -220,16 +219,13 @@ impl Agent<'_> {
     fn restore(&mut self, record: &Record) {
         self.forget_job();
         if let Some(id) = self.arena.push(record.job_id().as_bytes()) {
-            self.job = Job {
-                id,
-                execution: record.execution_number,
-                version: record.version_number,
-                started: record.started,
-                digest: record.job_digest,
-                // 0: ended before anything was updated.
-                updated_by: (record.updated_by != 0).then_some(record.updated_by),
-                ..Job::default()
-            };
+            self.job.id = id;
+            self.job.execution = record.execution_number;
+            self.job.version = record.version_number;
+            self.job.started = record.started;
+            self.job.digest = record.job_digest;
+            // 0: ended before anything was updated.
+            self.job.updated_by = (record.updated_by != 0).then_some(record.updated_by);
         }
         for (image, intended) in self.images.iter_mut().zip(record.intended) {
             image.intended = intended;
