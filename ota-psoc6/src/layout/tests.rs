@@ -107,6 +107,18 @@ fn the_variable_is_read_as_the_original_reads_it() {
     }
 }
 
+/// This build's choice, against the environment the tests run in, which is the one they were compiled in.
+#[test]
+fn the_build_takes_what_was_chosen() {
+    extern crate std;
+    let chosen = match std::env::var("OTA_USE_EXTERNAL_FLASH") {
+        _ if cfg!(feature = "internal-secondary") => Secondary::Internal,
+        Ok(value) => Secondary::from_variable(&value),
+        Err(_) => Secondary::External,
+    };
+    assert_eq!(Secondary::SELECTED, chosen);
+}
+
 #[test]
 fn a_choice_that_does_not_exist_says_why() {
     use Bootloader::{Large, Small};
