@@ -20,6 +20,9 @@ enum Running {
     Other,
 }
 
+/// Resets after which a revert that is due and does not come is no longer waited for.
+const REVERT_RESETS: u8 = 2;
+
 impl Agent<'_> {
     pub(super) fn inspected(&mut self, image: u8, state: Option<ImageState>) {
         if let Some(place) = self.images.get_mut(usize::from(image)) {
@@ -185,7 +188,21 @@ impl Agent<'_> {
     /// The self test is lost.
     pub(super) fn test_failed(&mut self) {
         match self.revert() {
-            Revert::Yes => self.state = State::Resetting,
+            // With several images a bootloader may refuse what its flags announce, because another image needs this one: a
+            // device that remembers its resets does not reset for ever.
+            Revert::Yes if !self.remembers || self.config.images.len() < 2 => self.state = State::Resetting,
+            Revert::Yes if self.resets < REVERT_RESETS => {
+                self.resets += 1;
+                self.record_due = true;
+                self.state = State::Resetting;
+            }
+            Revert::Yes => {
+                for state in self.images.iter_mut().filter_map(|image| image.state.as_mut()) {
+                    state.revert = Revert::No;
+                }
+                self.remember_bad();
+                self.fail(Reason::SelfTestFailedNoRevert, 0);
+            }
             // Nobody knows whether a reset reverts: spend one on finding out, if the next boot remembers that it was spent.
             Revert::Unknown if self.resets == 0 && self.remembers => {
                 self.resets = 1;
