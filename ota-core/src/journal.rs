@@ -166,7 +166,6 @@ impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
                 Some((_, sequence)) if newest.is_none_or(|(other, _)| is_newer(sequence, other)) => {
                     newest = Some((sequence, place));
                 }
-                Some(_) => {}
                 // Places of a sector are used in order: nothing was written behind a blank one.
                 None if is_all(bytes, erased) => match self.region.next_sector(place) {
                     0 => break,
