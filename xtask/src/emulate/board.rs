@@ -44,15 +44,18 @@ impl Board {
         Ok(Self { file, part, keys })
     }
 
-    /// What would run if the power came back now: boots a copy of the flash.
-    pub(crate) fn boot_copy(&self) -> anyhow::Result<ImageBoot> {
+    /// What would run if the power came back now, and what if it then failed once more: boots a copy of the flash twice. An
+    /// image that has not confirmed itself goes at the second boot, so this also tells whether the way back is whole.
+    pub(crate) fn boot_copy(&self) -> anyhow::Result<[ImageBoot; 2]> {
         let bytes = fs::read(&self.file)?;
         let (flash, status) = (self.part.flash(), self.part.status());
         let slots = bytes[..flash.size as usize].to_vec();
         let rows = bytes[STATUS_AT as usize..][..status.size as usize].to_vec();
         let mut slots = FlashDouble::<_, 1, 1>::new(slots, flash)?;
         let mut rows = FlashDouble::<_, 1, 1>::new(rows, status)?;
-        let boot = self.part.boot(&mut slots, &mut rows, &self.keys);
-        boot.map_err(|halt| anyhow!("the device would not boot any more: {halt:?}"))
+        let mut boot = || self.part.boot(&mut slots, &mut rows, &self.keys);
+        let [first, second] = [boot(), boot()];
+        let halted = |halt| anyhow!("the device would not boot any more: {halt:?}");
+        Ok([first.map_err(halted)?, second.map_err(halted)?])
     }
 }

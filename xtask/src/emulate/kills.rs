@@ -16,7 +16,8 @@ use super::{
     build::{Firmware, Program},
     options::Options,
     report,
-    update::{Kill, Setting, Update},
+    setting::Setting,
+    update::{Kill, Update},
 };
 
 /// How far the kills of one life are spread: flash operations of the application (a download has about 180), of the bootloader
