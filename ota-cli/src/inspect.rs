@@ -1,5 +1,6 @@
-//! `ota inspect`: an image, a slot dump or a journal dump in plain words.
+//! `ota inspect`: an image, a bundle, a slot dump or a journal dump in plain words.
 
+mod bundle;
 mod image;
 mod journal;
 mod keys;
@@ -16,6 +17,7 @@ use ota_core::trailer::Trailer;
 use serde::Serialize;
 
 use crate::number;
+use bundle::Bundle;
 use journal::Journal;
 use keys::KeyFile;
 use slot::{Content, Reading, Slot};
@@ -23,7 +25,7 @@ use slot::{Content, Reading, Slot};
 /// Exit code when something was found and is not in order.
 const DAMAGED: u8 = 3;
 
-/// Say in plain words what a file is: an MCUboot image, the dump of a slot, or the dump of a journal.
+/// Say in plain words what a file is: an MCUboot image, a TAR bundle, the dump of a slot, or the dump of a journal.
 ///
 /// Exit code: 0 in order, 3 damaged or not signed by --key, 1 nothing known was found or the tool failed, 2 wrong
 /// arguments.
@@ -90,6 +92,7 @@ struct Report {
     file: String,
     size: usize,
     content: Option<Content>,
+    bundle: Option<Bundle>,
     /// Bytes after the image in a file that is no slot dump.
     trailing: usize,
     slot: Option<Slot>,
@@ -135,6 +138,11 @@ impl Inspect {
                 format!("{} holds {} bytes there, fewer than a slot of {size}", path.display(), bytes.len())
             })?,
         };
+        // Before images are looked for: those in a bundle may well lie at a sector's border.
+        if let Some(bundle) = Bundle::read(bytes, keys) {
+            let problems = bundle.problems.clone();
+            return Ok(Report { bundle: Some(bundle), problems, ..Report::empty(path, bytes) });
+        }
         let content = Content::read(slot_bytes, keys);
         let end = content.end();
         let rest = slot_bytes.get(end.unwrap_or(0)..).unwrap_or_default();
@@ -218,6 +226,7 @@ impl Report {
             file: path.display().to_string(),
             size: bytes.len(),
             content: None,
+            bundle: None,
             trailing: 0,
             slot: None,
             primary: None,
@@ -246,6 +255,9 @@ impl Report {
             Some(Content::Damaged(why)) => println!("Damaged MCUboot image: {why}"),
             Some(Content::Unknown) => println!("No MCUboot image at the start"),
             None => {}
+        }
+        if let Some(bundle) = &self.bundle {
+            print!("{bundle}");
         }
         if self.trailing != 0 {
             println!("  followed by   {} other bytes", self.trailing);

@@ -1,5 +1,6 @@
 //! `ota`: the desk tool around an update. See `ota help`.
 
+mod bundle;
 mod inspect;
 mod job_key;
 mod key;
@@ -21,6 +22,7 @@ enum Command {
     Sign(sign::Sign),
     #[command(subcommand)]
     Key(key::Key),
+    Bundle(bundle::Bundle),
     Inspect(inspect::Inspect),
     Layout(layout::Layout),
 }
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Sign(sign) => sign.run(),
         Command::Key(key) => key.run(),
+        Command::Bundle(bundle) => bundle.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Layout(layout) => layout.run(),
     };

@@ -37,7 +37,7 @@ pub use embedded_nal_async::{self, Dns, TcpConnect};
 
 use crate::open::{Endpoint, Open, Security};
 
-/// Opens TCP connections by name. In the clear: put [`Tls`](crate::tls) on top, which asks for just that.
+/// Opens TCP connections by name. In the clear: put `tls::Tls` on top, which asks for just that.
 pub struct Network<'n, T, D> {
     tcp: &'n T,
     dns: &'n D,

@@ -60,7 +60,7 @@ pub trait Open {
     /// The stream. It may borrow buffers from the opener, and it closes when dropped.
     ///
     /// For MQTT its `read` must be cancel-safe: minimq drops it whenever a keep-alive is due, and the driver whenever a
-    /// deadline of the agent passes. Plain TCP sockets are, and so is [`TlsStream`](crate::tls). `write` must make
+    /// deadline of the agent passes. Plain TCP sockets are, and so is `tls::TlsStream`. `write` must make
     /// progress without a `flush`, and waiting for data must not end in an error.
     type Io<'s>: Read + Write
     where

@@ -121,8 +121,17 @@ reasons! {
     ObjectChanged = 55, "object_changed", false;
     /// Every data plane has given up; the reasons of each follow.
     NoPlane = 56, "no_data_plane_left", false;
+    /// A TAR header or `components.json` of a bundle is damaged, or something follows its last member.
+    BundleMalformed = 57, "bundle_malformed", true;
+    /// The bundle ends before its last member does.
+    BundleTruncated = 58, "bundle_truncated", true;
+    /// Name or size in a bundle's header are not those in its `components.json`.
+    BundleMismatch = 59, "bundle_mismatch", true;
     /// Whoever answers at the URL cannot prove to be the server.
     ServerUntrusted = 60, "server_not_trusted", false;
+    /// A bundle this device is not set up for: its head does not lie in the first block, the block size is no multiple of
+    /// 512, a slot's write size is above 512, or the agent was given no memory for the sectors of all images.
+    BundleUnsupported = 61, "bundle_unsupported", true;
 }
 
 impl Reason {

@@ -9,6 +9,7 @@
 //! [`verify`] is the only maker of a [`Verified`], and a [`Verified`] is what
 //! [`Images::set_pending`] asks for.
 
+mod bundle;
 mod digest;
 mod key;
 mod pem;
@@ -20,6 +21,7 @@ use crate::image::{HEADER_SIZE, Header, ImageError, ImageInfo, Tlv, TlvWalk, tlv
 use crate::slot::FlashError;
 use crate::version::Version;
 
+pub use bundle::{SignedBundle, verify_bundle, verify_member};
 pub use digest::{Digest, Hashes};
 #[cfg(feature = "tls")]
 pub(crate) use key::certificate_spki;
@@ -209,8 +211,8 @@ impl Verified {
         self.image
     }
 
-    /// SHA-256 over the whole file: what the job's signature signs; MCUboot's hash is in [`info`](Self::info). Zeros in a
-    /// token that comes from an [`Agent`](crate::agent::Agent), which does not keep this one.
+    /// SHA-256 over the whole file: what the job's signature signs (of a member of a bundle: over the member); MCUboot's hash is
+    /// in [`info`](Self::info). Zeros in a token that comes from an [`Agent`](crate::agent::Agent), which does not keep this one.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
@@ -338,18 +340,34 @@ pub async fn verify<I: Images, S: Scheme>(
     signature: &[u8],
     rules: &Rules<'_, S>,
 ) -> Result<Verified, VerifyError> {
-    let generation = images.generation(image);
+    let image_end = digest.image_end();
+    let hashes = covered(images, image, size, digest)?;
+    rules.job.check(&hashes.file, signature)?;
+    inspect(images, image, size, hashes, image_end, rules).await
+}
+
+/// Both hashes of a digest that covers the file, which fits the slot.
+fn covered<I: Images>(images: &I, image: u8, size: u32, digest: Digest) -> Result<Hashes, VerifyError> {
     let max_image_size = images.layout(image).ok_or(FlashError::NoImage)?.max_image_size();
     if size > max_image_size {
         return Err(VerifyError::TooLarge);
     }
-    let (position, image_end) = (digest.position(), digest.image_end());
-    if position != size {
+    if digest.position() != size {
         return Err(VerifyError::DigestIncomplete);
     }
-    let hashes = digest.finish();
-    rules.job.check(&hashes.file, signature)?;
+    Ok(digest.finish())
+}
 
+/// Steps 3 to 6 of [`verify`]: the image in the secondary slot, of whose bytes `hashes` are.
+async fn inspect<I: Images, S>(
+    images: &mut I,
+    image: u8,
+    size: u32,
+    hashes: Hashes,
+    image_end: Option<u32>,
+    rules: &Rules<'_, S>,
+) -> Result<Verified, VerifyError> {
+    let generation = images.generation(image);
     let header = read_header(images, image, size).await?;
     if image_end != header.hashed_size() {
         return Err(VerifyError::DigestIncomplete);

@@ -49,6 +49,7 @@ fn full() -> Record {
         job_digest: count_from(0x50),
         version_number: Some(0x1112_1314),
         started: true,
+        bundle: false,
         updated_by: 0x0009_0002,
         file_index: 2,
         block_size: 4096,
@@ -105,13 +106,18 @@ fn phases() {
     }
 }
 
-/// The flags are two bits, and a version number of 0 is not "none".
+/// The flags are three bits, and a version number of 0 is not "none".
 #[test]
 fn flags() {
-    for (started, version_number, byte) in
-        [(false, None, 0), (true, None, 1), (false, Some(0), 2), (true, Some(7), 3)]
-    {
-        let record = Record { started, version_number, ..Record::default() };
+    for (started, version_number, bundle, byte) in [
+        (false, None, false, 0),
+        (true, None, false, 1),
+        (false, Some(0), false, 2),
+        (true, Some(7), false, 3),
+        (false, None, true, 4),
+        (true, Some(7), true, 7),
+    ] {
+        let record = Record { started, version_number, bundle, ..Record::default() };
         let bytes = record.encode(1);
         assert_eq!(bytes[6], byte);
         assert_eq!(Record::decode(&bytes), Some((record, 1)));

@@ -1,6 +1,6 @@
 //! The topics of AWS IoT Jobs and of MQTT-based file delivery, as the AWS IoT developer guide spells them.
 
-use ota_core::wire::topic::{MAX_ID_SIZE, MAX_TOPIC_SIZE, is_id};
+use ota_core::wire::topic::{MAX_ID_SIZE, MAX_SLASHES, MAX_TOPIC_SIZE, is_id};
 use ota_core::wire::{Format, Incoming, ThingName, Topic, TopicError};
 
 const STREAM: &str = "AFR_OTA-00000000-1111-2222-3333-444444444444";
@@ -37,7 +37,9 @@ fn outgoing() {
         (Topic::StreamDescription(s, Cbor), "description/cbor"),
         (Topic::StreamDescription(s, Json), "description/json"),
     ] {
-        assert_eq!(encode(topic, "a:b_C").unwrap(), format!("$aws/things/a:b_C/streams/{s}/{tail}"));
+        let encoded = encode(topic, "a:b_C").unwrap();
+        assert_eq!(encoded, format!("$aws/things/a:b_C/streams/{s}/{tail}"));
+        assert!(encoded.matches('/').count() <= MAX_SLASHES);
     }
 }
 

@@ -36,6 +36,7 @@ fn record(number: u32) -> Record {
         job_digest: [byte; 32],
         version_number: (!number.is_multiple_of(3)).then_some(number),
         started: number.is_multiple_of(2),
+        bundle: number.is_multiple_of(5),
         updated_by: 0x0009_0000 | number,
         file_index: byte,
         block_size: 4096,

@@ -23,6 +23,7 @@
 //! | (none) | `flash` and `mcuboot`, `no_std`, no allocator: they run on an emulated board too |
 //! | `std` (default) | `image`, `aws`, flash in a vector or a file |
 //! | `net` (default) | `net` |
+//! | `conformance` | `conformance`: suites to run against a port's flash driver, boot control and transports |
 //!
 //! # What a model cannot show
 //!
@@ -33,6 +34,8 @@
 
 #[cfg(feature = "std")]
 pub mod aws;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod flash;
 #[cfg(feature = "net")]
 pub mod https;

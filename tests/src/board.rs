@@ -28,6 +28,8 @@ pub struct Wear {
     pub sectors_erased: u32,
     /// Erases of the most erased sector.
     pub max_erases_per_sector: u32,
+    /// Bit n: sector n, one of the first 32, was erased more than once.
+    pub erased_again: u32,
     /// Bytes written in the place of the file, padding included.
     pub image_bytes: u64,
     /// Bytes written elsewhere in the slot.
@@ -49,7 +51,8 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<P
             };
             FlashConfig {
                 size,
-                sector_size: geometry.sector_size(),
+                // Of a part that rewrites rows each row is erased on its own, whatever the application erases at once.
+                sector_size: if geometry.rewrite() { geometry.write_size() } else { geometry.sector_size() },
                 write_size: geometry.write_size(),
                 erased: geometry.erased(),
                 kind,
@@ -78,10 +81,13 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<P
             trailer_bytes: outside.watched(TRAILER_ZONE).bytes_written,
             ..Wear::default()
         };
-        for at in secondary.covered().step_by(sector_size as usize) {
+        for (number, at) in secondary.covered().step_by(sector_size as usize).enumerate() {
             let erases = outside.max_erases_per_sector(at..at + sector_size);
             wear.sectors_erased += u32::from(erases > 0);
             wear.max_erases_per_sector = wear.max_erases_per_sector.max(erases);
+            if erases > 1 && number < 32 {
+                wear.erased_again |= 1 << number;
+            }
         }
         wear
     }

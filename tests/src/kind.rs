@@ -2,6 +2,7 @@
 
 use ota_core::geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout};
 use ota_core::journal::{JournalLayout, JournalRegion};
+use ota_psoc6::layout::{Area, Device, FlashMap};
 
 /// A kind of flash, each with something the others have not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,9 @@ pub enum Kind {
     /// (erased 0xFF, ECC: no second program of a unit), starting inside a sector so that its trailer has one to
     /// itself.
     External,
+    /// Image 0 of a kit's map, with the kit's true numbers: an internal secondary is given a device of its own, which is
+    /// the same part.
+    Map(&'static FlashMap),
 }
 
 impl Kind {
@@ -32,6 +36,7 @@ impl Kind {
                 &[BootMode::Overwrite, BootMode::SwapScratch, BootMode::SwapMove, BootMode::SwapOffset]
             }
             Kind::Rows | Kind::External => &[BootMode::Overwrite, BootMode::SwapStatus],
+            Kind::Map(map) => std::slice::from_ref(&map.spec().mode),
         }
     }
 
@@ -43,6 +48,7 @@ impl Kind {
             Kind::Nor32 => 0xC000,
             Kind::Rows => 0x6000,
             Kind::External => EXTERNAL_SLOT,
+            Kind::Map(map) => map.primary(0).size(),
         }
     }
 
@@ -52,7 +58,7 @@ impl Kind {
             Kind::Nor4k => 8,
             Kind::Nor512 => 1,
             Kind::Nor32 => 32,
-            Kind::Rows | Kind::External => 512,
+            Kind::Rows | Kind::External | Kind::Map(_) => 512,
         }
     }
 
@@ -66,10 +72,14 @@ impl Kind {
         match self {
             Kind::Nor4k | Kind::Nor512 | Kind::Nor32 | Kind::Rows => (image * slot, image * slot),
             Kind::External => (image * slot, EXTERNAL_START + image * EXTERNAL_STRIDE),
+            Kind::Map(map) => (map.primary(0).offset(), map.secondary(0).offset()),
         }
     }
 
     fn layout(self, mode: BootMode, image: u32, slot: u32) -> ImageLayout {
+        if let Kind::Map(map) = self {
+            return map.image(image as usize);
+        }
         let (write_size, sector_size, erased, rewrite) = self.inside();
         let (primary, secondary) = self.starts(image, slot);
         let reprogram = if self == Kind::Nor32 { Reprogram::Forbidden } else { Reprogram::Allowed };
@@ -95,7 +105,7 @@ impl Kind {
                 erase_ms: 520,
             },
             // A device of the same kind as the first.
-            Kind::Nor4k | Kind::Nor512 | Kind::Nor32 | Kind::Rows => inside(secondary),
+            Kind::Nor4k | Kind::Nor512 | Kind::Nor32 | Kind::Rows | Kind::Map(_) => inside(secondary),
         };
         ImageLayout::checked(ImageSlots {
             primary: Geometry::checked(inside(primary)),
@@ -113,13 +123,17 @@ impl Kind {
             Kind::Nor4k => (8, 4096, 0xFF, false),
             Kind::Nor512 => (1, 512, 0x00, false),
             Kind::Nor32 => (32, 2048, 0xFF, false),
-            Kind::Rows | Kind::External => (512, 512, 0x00, true),
+            Kind::Rows | Kind::External | Kind::Map(_) => (512, 512, 0x00, true),
         }
     }
 
     /// First device: primaries | journal | scratch | status. Second device: secondaries.
     pub(crate) fn plan(self, mode: BootMode, slot: u32, image_count: u32) -> Plan {
         assert!(self != Kind::External || slot == EXTERNAL_SLOT, "external slots have one size");
+        if let Kind::Map(map) = self {
+            assert!(image_count == 1 && slot == map.primary(0).size(), "a map has its slots");
+            return map_plan(map);
+        }
         let (write_size, sector_size, erased, rewrite) = self.inside();
         let layouts: Vec<ImageLayout> =
             (0..image_count).map(|image| self.layout(mode, image, slot)).collect();
@@ -142,7 +156,7 @@ impl Kind {
                     (EXTERNAL_START + image_count * EXTERNAL_STRIDE).next_multiple_of(EXTERNAL_SECTOR);
                 ((1, start, EXTERNAL_SECTOR), free)
             }
-            Kind::Nor4k | Kind::Nor512 | Kind::Nor32 | Kind::Rows => {
+            Kind::Nor4k | Kind::Nor512 | Kind::Nor32 | Kind::Rows | Kind::Map(_) => {
                 let size = 2 * sector_size.max(4096);
                 ((0, free, size), free + size)
             }
@@ -150,7 +164,7 @@ impl Kind {
         let status_size = 0x10000 * image_count * slot.div_ceil(EXTERNAL_SLOT);
         let outside_size = match self {
             Kind::External => scratch.1 + scratch.2,
-            Kind::Nor4k | Kind::Nor512 | Kind::Nor32 | Kind::Rows => image_count * slot,
+            Kind::Nor4k | Kind::Nor512 | Kind::Nor32 | Kind::Rows | Kind::Map(_) => image_count * slot,
         };
         Plan {
             mode,
@@ -161,6 +175,33 @@ impl Kind {
             inside_size: (free + status_size).next_multiple_of(sector_size),
             outside_size,
         }
+    }
+}
+
+/// Everything where the map has it; the journal behind the first device's last byte, instead of in a third device.
+fn map_plan(map: &FlashMap) -> Plan {
+    let spec = map.spec();
+    let place =
+        |area: Area| (usize::from(area.device() == Some(Device::External)), area.offset(), area.size());
+    let outside = spec.images[0].secondary.covered();
+    let end = |area: Area| if area.device() == outside.device() { area.offset() + area.size() } else { 0 };
+    let journal = JournalLayout {
+        start: Device::Internal.size(),
+        sector_count: 8,
+        sector_size: 512,
+        write_size: 512,
+        erased: 0x00,
+        reprogram: Reprogram::Allowed,
+        rewrite: true,
+    };
+    Plan {
+        mode: spec.mode,
+        layouts: vec![map.image(0)],
+        journal: JournalRegion::checked(journal),
+        scratch: spec.scratch.map_or((0, 0, 0), place),
+        status: spec.status.map_or((0, 0), |area| (area.offset(), area.size())),
+        inside_size: Device::Internal.size() + 8 * 512,
+        outside_size: end(outside).max(spec.scratch.map_or(0, |area| end(area.covered()))),
     }
 }
 

@@ -19,7 +19,7 @@ pub use director::{Act, Event, Moment};
 pub use kind::Kind;
 pub use ranges::Object;
 pub use report::Report;
-pub use scenario::{Drops, Factory, JOB, Mangle, Offer, Scenario, SelfTest, THING, firmware};
+pub use scenario::{Drops, Factory, JOB, Mangle, Offer, Pack, Scenario, SelfTest, THING, bundle, firmware};
 
 /// Whether to print what happens.
 pub(crate) fn is_tracing() -> bool {

@@ -3,10 +3,11 @@
 use ota_core::agent::Plane;
 use ota_core::geometry::BootMode;
 use ota_core::wire::Format;
+use ota_psoc6::layout::Device;
 use ota_sim::Version;
 use ota_sim::aws::{LinkConfig, Message, OtaFile, OtaSpec, ServiceConfig};
 use ota_sim::flash::Cut;
-use ota_sim::image::{ImageBuilder, Key};
+use ota_sim::image::{BundleBuilder, ImageBuilder, Key};
 
 use crate::director::Event;
 use crate::kind::Kind;
@@ -45,6 +46,18 @@ pub enum Drops {
 /// Makes something of the n-th message that arrives: nothing, another one, or several.
 pub type Mangle = fn(u32, Message) -> Vec<Message>;
 
+/// Makes one file of the images of a job, in their order.
+pub type Pack = fn(&[Vec<u8>]) -> Vec<u8>;
+
+/// An honest bundle: the application first.
+pub fn bundle(images: &[Vec<u8>]) -> Vec<u8> {
+    let names = [("cm4.bin", "NSPE"), ("cm0p.bin", "SPE")];
+    let members = names.iter().zip(images);
+    members
+        .fold(BundleBuilder::new("1.0.0"), |to, ((name, kind), image)| to.member(name, kind, image))
+        .build()
+}
+
 /// A job that is offered.
 #[derive(Clone, Debug)]
 pub struct Offer {
@@ -78,6 +91,8 @@ pub struct Scenario {
     pub mode: BootMode,
     /// Images of the device, 1 or 2; file id n is for image n.
     pub image_count: u8,
+    /// Packs the images of a job into one file, instead of a file for each.
+    pub bundle: Option<Pack>,
     /// Bytes of a slot.
     pub slot_size: u32,
     /// With a journal.
@@ -128,6 +143,7 @@ impl Scenario {
             kind,
             mode,
             image_count: 1,
+            bundle: None,
             slot_size: kind.slot_size(),
             journal: true,
             payload: match kind {
@@ -135,12 +151,12 @@ impl Scenario {
                 Kind::Nor512 => 6_000,
                 Kind::Nor32 => 14_000,
                 Kind::Rows => 9_000,
-                Kind::External => 40_000,
+                Kind::External | Kind::Map(_) => 40_000,
             },
             block_size: match kind {
                 Kind::Nor512 | Kind::Rows => 512,
                 Kind::Nor4k | Kind::Nor32 => 1024,
-                Kind::External => 4096,
+                Kind::External | Kind::Map(_) => 4096,
             },
             format: Format::Cbor,
             record_blocks: 4,
@@ -188,6 +204,10 @@ impl Scenario {
             Kind::Nor32 => World::<32, 2048, 32, 2048>::new(self, factory).play(),
             Kind::Rows => World::<512, 512, 512, 512>::new(self, factory).play(),
             Kind::External => World::<512, 512, 512, 0x40000>::new(self, factory).play(),
+            Kind::Map(map) if map.secondary(0).device() == Some(Device::External) => {
+                World::<512, 512, 512, 0x40000>::new(self, factory).play()
+            }
+            Kind::Map(_) => World::<512, 512, 512, 512>::new(self, factory).play(),
         }
     }
 
@@ -196,12 +216,23 @@ impl Scenario {
         let job_key = Key::from_seed(self.seed ^ 0x4A4F_4253);
         let boot_key = Key::from_seed(self.seed);
         let old = |image| self.builder(image, Version::new(0, 9, 0, 0), 0).signed(&boot_key);
+        let mut bundled = Vec::new();
         let spec = |offer: &Offer| {
-            let file = |image| {
+            let image = |image| {
                 let builder = self.builder(image, offer.version, offer.payload);
-                OtaFile { id: image, ..firmware((offer.build)(image, builder).signed(&boot_key), &job_key) }
+                (offer.build)(image, builder).signed(&boot_key)
             };
-            let files = (0..self.image_count).map(file).collect();
+            let images: Vec<Vec<u8>> = (0..self.image_count).map(image).collect();
+            let files = match self.bundle {
+                Some(pack) => vec![firmware(pack(&images), &job_key)],
+                None => {
+                    let file = |(id, image)| OtaFile { id, ..firmware(image, &job_key) };
+                    (0..).zip(images.iter().cloned()).map(file).collect()
+                }
+            };
+            if self.bundle.is_some() {
+                bundled.push(images);
+            }
             let mut spec = OtaSpec { protocols: vec!["MQTT".into()], files };
             if self.planes.contains(&Plane::Http) {
                 spec.protocols =
@@ -211,11 +242,8 @@ impl Scenario {
             (offer.tamper)(&mut spec, &job_key);
             (offer.job.to_string(), spec)
         };
-        Factory {
-            old: (0..self.image_count).map(old).collect(),
-            specs: self.offers.iter().map(spec).collect(),
-            job_key,
-        }
+        let specs = self.offers.iter().map(spec).collect();
+        Factory { old: (0..self.image_count).map(old).collect(), specs, bundled, job_key }
     }
 
     fn builder(&self, image: u8, version: Version, payload: u64) -> ImageBuilder {
@@ -236,8 +264,29 @@ pub struct Factory {
     pub(crate) old: Vec<Vec<u8>>,
     /// Job id and job of each offer.
     pub(crate) specs: Vec<(String, OtaSpec)>,
+    /// The images of each offer before they were packed, if they were.
+    pub(crate) bundled: Vec<Vec<Vec<u8>>>,
     /// The key the device trusts.
     pub(crate) job_key: Key,
+}
+
+impl Factory {
+    /// Bytes of an image of an offer that was packed into a bundle.
+    pub fn image_size(&self, offer: usize, image: usize) -> usize {
+        self.bundled[offer][image].len()
+    }
+
+    /// The first file of an offer.
+    pub fn content(&self, offer: usize) -> &[u8] {
+        &self.specs[offer].1.files[0].content
+    }
+
+    /// The same with a byte of the first file of an offer changed after it was signed.
+    #[must_use]
+    pub fn with_flip(mut self, offer: usize, at: usize) -> Self {
+        self.specs[offer].1.files[0].content[at] ^= 1;
+        self
+    }
 }
 
 /// One firmware file with a good signature, whatever is in it.

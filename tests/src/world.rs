@@ -136,8 +136,13 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         let most = |bytes: fn(&ota_core::geometry::ImageLayout, u32) -> usize| {
             layouts.iter().map(|layout| bytes(layout, block_size)).max().unwrap_or(0)
         };
-        let mut blocks = vec![0; most(Memory::block_bytes)];
-        let mut sectors = vec![0; most(|layout, _| Memory::sector_bytes(layout))];
+        let (blocks, sectors) = match scenario.bundle {
+            Some(_) => {
+                (Memory::bundle_block_bytes(layouts, block_size), Memory::bundle_sector_bytes(layouts))
+            }
+            None => (most(Memory::block_bytes), most(|layout, _| Memory::sector_bytes(layout))),
+        };
+        let (mut blocks, mut sectors) = (vec![0; blocks], vec![0; sectors]);
         let mut strings = [0; Memory::STRINGS_WITH_URL];
         let destination = |image| Destination { file_id: Some(image), image, ..Destination::default() };
         let destinations: Vec<_> = (0..scenario.image_count).map(destination).collect();
@@ -205,7 +210,10 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
             if holds(number, &self.factory.old[number]) {
                 return Some(0);
             }
-            self.factory.specs.iter().position(offered).map(|offer| offer + 1)
+            let bundled =
+                |images: &Vec<Vec<u8>>| images.get(number).is_some_and(|image| holds(number, image));
+            let offer = self.factory.specs.iter().position(offered);
+            offer.or_else(|| self.factory.bundled.iter().position(bundled)).map(|offer| offer + 1)
         };
         let link = self.cloud.link.borrow();
         let executions = link.service().executions(THING).to_vec();

@@ -3,7 +3,7 @@
 use crate::{
     cargo, emulate, firmware, readme, sizes,
     stage::{self, Stage, Times},
-    tidy,
+    tidy, tree,
 };
 
 /// The processor of the kits.
@@ -12,8 +12,10 @@ pub(crate) const TARGET: &str = "thumbv7em-none-eabihf";
 /// Every set of features of `ota-core` that is built and checked, in the words of cargo's command line.
 const FEATURE_SETS: &[&[&str]] = &[
     &[],
+    &["--features=bundle"],
     &["--features=mqtt"],
     &["--features=http"],
+    &["--features=nal"],
     &["--features=tls"],
     &["--features=rsa"],
     &["--all-features"],
@@ -37,8 +39,9 @@ const STAGES: &[Stage] = &[
     Stage { name: "clippy", run: clippy },
     Stage { name: "doc", run: doc },
     Stage { name: "target", run: target },
+    Stage { name: "tree", run: tree::run },
     Stage { name: "sizes", run: || sizes::run(false) },
-    Stage { name: "firmware", run: || firmware::run(&[]) },
+    Stage { name: "firmware", run: firmware::stage },
     Stage { name: "main job", run: main_job },
     Stage { name: "benches", run: benches },
     Stage { name: "emulate", run: emulate::stage },
@@ -78,7 +81,8 @@ fn fmt() -> anyhow::Result<()> {
     stage::run(cargo().args(["fmt", "--all", "--check"]))?;
     // Not members of the workspace: they build for the kits' processor only.
     stage::run(cargo().args(["fmt", "--check", "--manifest-path", sizes::PROBE_MANIFEST]))?;
-    stage::run(cargo().args(["fmt", "--all", "--check", "--manifest-path", emulate::MANIFEST]))
+    stage::run(cargo().args(["fmt", "--all", "--check", "--manifest-path", emulate::MANIFEST]))?;
+    firmware::fmt()
 }
 
 fn clippy() -> anyhow::Result<()> {
@@ -105,7 +109,9 @@ fn target() -> anyhow::Result<()> {
     stage::run(cargo().args(["build", "--target", TARGET, "--package=ota-sim", "--no-default-features"]))?;
     // The board crates have code that exists on the chip only; a warning there is an error.
     let boards = ["--package=ota-psoc6", "--package=ota-psoc64"];
-    stage::run(cargo().args(["clippy", "--target", TARGET]).args(boards).args(["--", "-Dwarnings"]))
+    stage::run(cargo().args(["clippy", "--target", TARGET]).args(boards).args(["--", "-Dwarnings"]))?;
+    let features = ["--features=ota-psoc6/time,ota-psoc6/wifi", "--", "-Dwarnings"];
+    stage::run(cargo().args(["clippy", "--target", TARGET, "--package=ota-psoc6"]).args(features))
 }
 
 fn main_job() -> anyhow::Result<()> {

@@ -89,6 +89,34 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// CI: all of them, built without a warning, formatted and linted.
+pub(crate) fn stage() -> anyhow::Result<()> {
+    let lint = |folder: &str, options: &[&str]| {
+        let mut command = cargo();
+        command.current_dir(root().join("examples").join(folder)).env("CARGO_TARGET_DIR", target_dir());
+        stage::run(
+            command
+                .args(["clippy", "--release", "--target", TARGET])
+                .args(options)
+                .args(["--", "-Dwarnings"]),
+        )
+    };
+    // Cargo lints what it was asked for, not what that depends on.
+    lint("kit", &["--features=psoc62"])?;
+    lint("kit", &["--features=psoc64"])?;
+    KITS.iter().try_for_each(|(kit, _)| lint(kit, &[]))?;
+    run(&[])
+}
+
+/// Not members of the workspace: they build for the kits' processor only.
+pub(crate) fn fmt() -> anyhow::Result<()> {
+    for folder in KITS.iter().map(|kit| kit.0).chain(["kit"]) {
+        let manifest = format!("examples/{folder}/Cargo.toml");
+        stage::run(cargo().args(["fmt", "--check", "--manifest-path", &manifest]))?;
+    }
+    Ok(())
+}
+
 fn target_dir() -> PathBuf {
     root().join("target/firmware")
 }

@@ -24,6 +24,7 @@ mod readme;
 mod sizes;
 mod stage;
 mod tidy;
+mod tree;
 
 const USAGE: &str = "usage: cargo xtask ci [STAGE..] | emulate [OPTION..] | firmware [--json] [--sign KEY] [KIT..] | sizes [--json] | tidy";
 

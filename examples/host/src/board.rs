@@ -273,7 +273,9 @@ impl Busy {
     }
 
     fn erase(&self, sectors: u32) {
-        (0..sectors).for_each(|_| self.spend(self.timing.erase_us));
+        // Where eight units are written together they are erased together too.
+        let at_once = if self.timing.eight_us.is_some() { 8 } else { 1 };
+        (0..sectors.div_ceil(at_once)).for_each(|_| self.spend(self.timing.erase_us));
     }
 
     fn write(&self, offset: u32, len: usize, unit: u32) {

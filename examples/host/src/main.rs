@@ -1,5 +1,5 @@
-//! How is this library wired? Read [`network`] and [`firmware`]: they are what a device's `main` does. The rest stands in for the world: a
-//! board, the cloud, the application, and in [`update()`] somebody who presses reset.
+//! How is this library wired? Read [`network()`] and [`firmware`]: they are what a device's `main` does. The rest stands in
+//! for the world: a board, the cloud, the application, and in [`update()`] somebody who presses reset.
 
 mod board;
 mod cloud;
@@ -19,7 +19,7 @@ use anyhow::Context;
 use board::Board;
 use clap::Parser;
 use cloud::{Cloud, THING};
-use network::{Records, Tcp, secure, sharing};
+use network::{Records, Tcp, Wifi, secure, sharing};
 use options::Options;
 use ota_core::agent::{Agent, Config, Destination, MAX_PAYLOAD_SIZE, Memory, Outcome};
 use ota_core::boot::Images;
@@ -42,27 +42,30 @@ struct World<'a> {
     update: &'a Update,
     board: &'a Board,
     cloud: &'a Cloud,
+    wifi: &'a Wifi,
 }
 
-/// 1. The network: how to open a stream to the broker, and to wherever the job's URL points. TLS needs the device's
+/// Step 1, the network: how to open a stream to the broker, and to wherever the job's URL points. TLS needs the device's
 /// identity, memory for records, and random numbers. With memory for one connection only, both take turns with it.
 async fn network(
     world: &World<'_>,
     images: impl Images,
     totals: &mut Totals,
 ) -> anyhow::Result<Option<Outcome>> {
+    let tcp = Tcp(world.wifi);
     let Some(identity) = &world.cloud.identity else {
-        return firmware(world, images, Tcp, Tcp, totals).await;
+        return firmware(world, images, tcp, tcp, totals).await;
     };
     let roots = [identity.root()?];
     let (with_broker, with_files) = (identity.with_broker(&roots), identity.with_files(&roots));
     let (mut one, mut two) = (Records::new(), Records::new());
     if world.options.one_session.is_some() {
         let pool = RefCell::new(one.buffers()?);
-        firmware(world, images, sharing(with_broker, &pool), sharing(with_files, &pool), totals).await
+        let (to_broker, to_files) = (sharing(tcp, with_broker, &pool), sharing(tcp, with_files, &pool));
+        firmware(world, images, to_broker, to_files, totals).await
     } else {
         let (one, two) = (one.buffers()?, two.buffers()?);
-        firmware(world, images, secure(with_broker, one), secure(with_files, two), totals).await
+        firmware(world, images, secure(tcp, with_broker, one), secure(tcp, with_files, two), totals).await
     }
 }
 
@@ -74,7 +77,7 @@ async fn firmware(
     to_files: impl Open,
     totals: &mut Totals,
 ) -> anyhow::Result<Option<Outcome>> {
-    let &World { options, update, board, cloud } = world;
+    let &World { options, update, board, cloud, .. } = world;
 
     // 2. The journal, and where the images lie. Only the layouts know the boot mode.
     let journal = board.journal()?;
@@ -97,7 +100,9 @@ async fn firmware(
         Some(_) => (Endpoint::tls(&host, port), Schemes::HttpsOnly),
         None => (Endpoint::plain(&host, port), Schemes::InsecureHttpForTests),
     };
-    let connector = Mqtt::new(to_broker, mqtt::Config::new(THING, broker), &mut rx, &mut tx)?;
+    let config =
+        mqtt::Config { write_timeout_ms: options.write_timeout_ms(), ..mqtt::Config::new(THING, broker) };
+    let connector = Mqtt::new(to_broker, config, &mut rx, &mut tx)?;
     let (mut head, mut url) = ([0; 2048], [0; 2048]);
     let http = HttpConfig { schemes, ..HttpConfig::default() };
     let ranges = Http::new(to_files, http, &mut head, &mut url)?;
@@ -171,7 +176,8 @@ async fn update(options: &Options) -> anyhow::Result<()> {
     let mut end = Cloud::remembered(options, update);
     if end.is_none() {
         let cloud = &Cloud::start(options, update).await?;
-        let world = World { options, update, board, cloud };
+        let wifi = &Wifi::default();
+        let world = World { options, update, board, cloud, wifi };
         loop {
             board.boot()?;
             totals.boots += 1;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{IsTerminal, Write, stderr};
+use std::time::Duration;
 
 use ota_core::agent::StateKind;
 use ota_core::command::{Command, Commands};
@@ -11,8 +12,11 @@ use ota_core::status::Ended;
 use crate::World;
 use crate::board::Board;
 use crate::cloud::Cloud;
+use crate::network::Wifi;
 use crate::options::{Options, SelfTest};
 
+/// How long the Wi-Fi stays away.
+const WIFI_LOSS: Duration = Duration::from_secs(1);
 /// Characters of the progress bar.
 const BAR: u32 = 40;
 
@@ -22,6 +26,9 @@ pub(crate) struct Screen<'a> {
     board: &'a Board,
     cloud: &'a Cloud,
     commands: &'a Commands,
+    wifi: &'a Wifi,
+    /// The Wi-Fi is still to be lost.
+    wifi_loss: Cell<Option<u32>>,
     /// A bar is on the line the cursor is on.
     drawn: Cell<bool>,
     /// How far the last line of progress was, in tenths.
@@ -30,8 +37,18 @@ pub(crate) struct Screen<'a> {
 
 impl<'a> Screen<'a> {
     pub(crate) fn new(world: &World<'a>, commands: &'a Commands) -> Self {
-        let &World { options, board, cloud, .. } = world;
-        Self { options, board, cloud, commands, drawn: Cell::default(), tenth: Cell::default() }
+        let &World { options, board, cloud, wifi, .. } = world;
+        let wifi_loss = Cell::new(options.wifi_loss);
+        Self {
+            options,
+            board,
+            cloud,
+            commands,
+            wifi,
+            wifi_loss,
+            drawn: Cell::default(),
+            tenth: Cell::default(),
+        }
     }
 
     /// The power is gone; whoever stands beside the device sees it.
@@ -92,9 +109,13 @@ impl Observer for Screen<'_> {
         if total == 0 {
             return;
         }
-        if self.options.cancel_at.is_some_and(|percent| held * 100 >= percent * total)
-            && self.cloud.end().is_none()
-        {
+        let reached = |percent: Option<u32>| percent.is_some_and(|percent| held * 100 >= percent * total);
+        if reached(self.wifi_loss.get()) {
+            self.wifi_loss.set(None);
+            self.say("the Wi-Fi is lost");
+            self.wifi.lose(WIFI_LOSS);
+        }
+        if reached(self.options.cancel_at) && self.cloud.end().is_none() {
             self.cloud.cancel();
         }
         if !self.options.quiet && !stderr().is_terminal() {

@@ -114,7 +114,7 @@ async fn agent<B: Board>(
     agent_config.seed = board.seed() as _;
     let (mut strings, mut blocks, mut sectors) = ([0; Memory::STRINGS], [0; BLOCK_BYTES], [0; SECTOR_BYTES]);
     let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
-    let mut agent = Agent::new(agent_config, memory).map_err(|_| Missing::Settings)?;
+    let mut agent = Agent::new(&agent_config, memory).map_err(|_| Missing::Settings)?;
 
     // 5. Until the chip has to be reset.
     let local = Local::new(images, flash.journal, rules, DefaultPolicy, Lines);

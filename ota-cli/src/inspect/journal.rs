@@ -39,6 +39,8 @@ pub(super) struct Journal {
     reason: Option<&'static str>,
     detail: u32,
     first_boots: u8,
+    /// The file being downloaded is a TAR bundle.
+    bundle: bool,
     job_digest: Option<String>,
     intended: Vec<Option<String>>,
     reverted: Option<String>,
@@ -79,6 +81,7 @@ impl Journal {
             updated_by: Version::from_word(record.updated_by).to_string(),
             file_index: record.file_index,
             block_size: record.block_size,
+            bundle: record.bundle,
             front: record.front,
             beyond: record.window.iter().map(|byte| byte.count_ones()).sum(),
             owed_status: owed_status(record.status),
@@ -144,8 +147,11 @@ impl fmt::Display for Journal {
         }
         writeln!(
             f,
-            "  progress      file {}: {} blocks of {} bytes from the start, {} beyond",
-            self.file_index, self.front, self.block_size, self.beyond
+            "  progress      {}: {} blocks of {} bytes from the start, {} beyond",
+            if self.bundle { "bundle".into() } else { format!("file {}", self.file_index) },
+            self.front,
+            self.block_size,
+            self.beyond
         )?;
         writeln!(f, "  owed status   {}", self.owed_status)?;
         writeln!(f, "  reason        {}, detail {}", self.reason.unwrap_or("none"), self.detail)?;

@@ -26,7 +26,10 @@ impl Agent<'_> {
                 self.flash_failed(error)
             }
             (&Some(Action::Erase { sector, .. }), Input::Done) => self.fetch.put_sector(sector, Sector::Open),
-            (Some(Action::Hash { to, .. }), Input::Done) => self.fetch.hashed = *to,
+            (Some(Action::HashHeld(part)), Input::Done) => self.part_held(part.to, part.hash),
+            (&Some(Action::Hash { image, to, .. }), Input::Done) => {
+                self.fetch.hashed = to.saturating_add(self.digest_offset(image));
+            }
             (Some(Action::Hash { .. }), Input::Failed(Failure::Flash(error))) => {
                 self.fail(Reason::FlashFailed, error as u32)
             }
@@ -65,6 +68,7 @@ impl Agent<'_> {
             ) => self.link_lost(now),
             (&Some(Action::Consult(question)), Input::Answer(answer)) => self.answer(now, question, answer),
             (Some(Action::Verify { .. }), Input::Verified(token)) => self.verified(now, token),
+            (Some(Action::Verify { .. }), Input::Signed(proof)) => self.bundle_signed(now, proof),
             (Some(Action::Verify { .. }), Input::Failed(Failure::Verify(error))) => {
                 // What does not verify now never will: the next try starts from an erased slot.
                 self.forget_data();
@@ -96,7 +100,7 @@ impl Agent<'_> {
         self.call = Call::None;
         self.hand = None;
         self.record_due = false;
-        self.tokens = [const { None }; super::MAX_IMAGES];
+        self.drop_tokens();
         self.fetch.begun = false;
         self.resume = None;
     }
@@ -126,6 +130,7 @@ impl Agent<'_> {
                 | Action::Consult(_)
                 | Action::Erase { .. }
                 | Action::Compare(_)
+                | Action::HashHeld(_)
                 | Action::Hash { .. }
                 | Action::Verify { .. }
                 | Action::Withdraw { .. }
@@ -140,7 +145,7 @@ impl Agent<'_> {
             // Its document went with the message: ask for it again.
             self.leave_alone(now);
         }
-        self.fetch.hashed = 0;
+        self.rehash();
         self.link_lost(now);
     }
 

@@ -93,6 +93,10 @@ impl Agent<'_> {
         }
         let held = self.job.file(file);
         let Some(layout) = self.layout(held.image) else { return };
+        let lost = if error == FlashError::Trailer { layout.trailer_sectors() } else { 0..0 };
+        if self.reopen_bundle(held.image, lost) {
+            return;
+        }
         if error == FlashError::Trailer {
             // The trailer's sector is given up; what it holds of the image is fetched again.
             self.fetch.start(file, held.size);

@@ -65,6 +65,9 @@ impl<'a> Agent<'a> {
         }
         self.fetch.due = now + u64::from(self.config.timing.block_ms);
         self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
+        if !judging && !self.takes_bundle_block(block, data) {
+            return;
+        }
         self.hand = Some(Hand { block, at: from, len: to - from, done: 0, blank: false });
         if judging {
             self.judge(file, data);
@@ -74,7 +77,13 @@ impl<'a> Agent<'a> {
     /// The first block is in hand: is this an image we want? Nothing is touched yet.
     #[inline(never)]
     fn judge(&mut self, file: u8, data: &[u8]) {
+        if self.judge_bundle(data) {
+            return;
+        }
         let held = self.job.file(file);
+        if self.layout(held.image).is_none_or(|layout| held.size > layout.max_image_size()) {
+            return self.fail(Reason::FileTooLarge, 0);
+        }
         match judge_header(data, held.size, self.config.reset_vector(held.image)) {
             Err(reason) => self.fail(reason, 0),
             Ok(header) => {
@@ -116,7 +125,7 @@ impl<'a> Agent<'a> {
         if index < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
         } else if let Some(resume) =
-            self.resume.take_if(|r| r.identity == self.job.digest && r.file() == index)
+            self.resume.take_if(|r| r.identity == self.job.digest && r.file() == index && !r.bundle)
         {
             self.fetch.restore(resume.front, &resume.window, layout);
             if layout.secondary().reprogram() == Reprogram::Forbidden && !layout.secondary().rewrite() {
@@ -168,10 +177,10 @@ impl<'a> Agent<'a> {
 
     /// The next part of the block in hand: within one sector.
     pub(super) fn part(&self, hand: &Hand, image: u8, layout: &ImageLayout) -> (u32, Part) {
-        let at = hand.at.saturating_add(hand.done);
-        let offset = layout.image_offset();
-        let sector = layout.secondary().sector_of(at.saturating_add(offset));
-        let sector_end = layout.secondary().sector_range(sector).end.saturating_sub(offset);
+        let place = &self.fetch.place;
+        let at = hand.at.saturating_add(hand.done).saturating_sub(place.start);
+        let sector = layout.secondary().sector_of(at.saturating_add(layout.image_offset()));
+        let (_, sector_end) = self.fetch.sector_bytes(sector, layout);
         let to = hand.len.min(sector_end.saturating_sub(hand.at));
         (sector, self.part_to(hand, image, to))
     }
@@ -180,7 +189,8 @@ impl<'a> Agent<'a> {
     #[inline]
     pub(super) fn part_to(&self, hand: &Hand, image: u8, to: u32) -> Part {
         let at = hand.at.saturating_add(hand.done);
-        Part { image, at, from: hand.done, to, hash: self.fetch.hashed == at }
+        let in_image = at.saturating_sub(self.fetch.place.start);
+        Part { image, at: in_image, from: hand.done, to, hash: self.fetch.hashed == at }
     }
 
     /// Flash holds the block in hand up to `to`; `hash`: and the digest ran over that.
@@ -248,7 +258,8 @@ impl<'a> Agent<'a> {
     /// What a sector holds cannot be trusted: its blocks are fetched again.
     pub(super) fn give_up(&mut self, sector: u32) {
         let Some(layout) = self.layout_in_hand() else { return };
-        self.fetch.give_up(sector, layout);
+        let lost = self.fetch.give_up(sector, layout);
+        self.bundle_given_up(sector, layout, lost);
         self.statistics.sectors_given_up += 1;
         // The journal must not claim those blocks when the sector is erased.
         self.record_due = true;
@@ -272,6 +283,10 @@ impl<'a> Agent<'a> {
     /// The block in hand is lost: the sectors that hold a part of it are compared before they are written again.
     /// `writing`: one more part may have been written.
     pub(super) fn distrust_hand(&mut self, writing: bool) {
+        if self.job.bundle.is_open() {
+            // Rehashing distrusts the whole block.
+            return;
+        }
         if let (Some((sector, hand)), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) {
             let first = layout.secondary().sector_of(hand.at.saturating_add(layout.image_offset()));
             for sector in first..sector.saturating_add(u32::from(writing)) {
@@ -292,7 +307,7 @@ impl<'a> Agent<'a> {
 
 impl Fetch<'_> {
     /// Where a torn unit must not be programmed again, an untrusted sector with a missing place is given up at once.
-    fn give_up_torn(&mut self, layout: &ImageLayout) {
+    pub(super) fn give_up_torn(&mut self, layout: &ImageLayout) {
         for sector in 0..layout.secondary().sector_count() {
             let (from, to) = self.sector_bytes(sector, layout);
             if self.sector(sector) == Sector::Untrusted
@@ -305,7 +320,11 @@ impl Fetch<'_> {
 }
 
 /// What the first block says about the image.
-fn judge_header(data: &[u8], file_size: u32, reset_vector: Option<(u32, u32)>) -> Result<Header, Reason> {
+pub(super) fn judge_header(
+    data: &[u8],
+    file_size: u32,
+    reset_vector: Option<(u32, u32)>,
+) -> Result<Header, Reason> {
     let header = Header::parse(data).map_err(|error| match error {
         ImageError::TooLarge => Reason::ImageTruncated,
         ImageError::Truncated

@@ -15,6 +15,9 @@ pub const MAX_REQUEST_SIZE: u32 = 128 * 1024;
 /// broker's largest message (128 KB), so half of it is the limit here.
 pub const BLOCK_SIZES: core::ops::RangeInclusive<u32> = 256..=65_536;
 
+/// Headers, list and padding of a bundle: tar fills archives up to a multiple of 10 KiB.
+pub(super) const BUNDLE_MARGIN: u32 = 16 * 1024;
+
 /// Most bytes of names and values of [`Config::details`] together, so that every status update fits
 /// [`MAX_PAYLOAD_SIZE`](super::MAX_PAYLOAD_SIZE).
 pub const MAX_DETAILS_SIZE: usize = 768;
@@ -40,6 +43,21 @@ pub struct Destination {
     /// Addresses the image's reset vector may have (the first, and one past the last; the Thumb bit does not count), where
     /// the slot's place in the address map is known. An image linked for another slot is rejected.
     pub reset_vector: Option<(u32, u32)>,
+}
+
+/// Which image of a bundle goes where (feature `bundle`). The first one that matches counts; a member's name never does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Component<'a> {
+    /// `fileType` in the bundle's list.
+    pub file_type: &'a str,
+    /// The image: index into [`Config::images`].
+    pub image: u8,
+}
+
+impl Component<'static> {
+    /// As the Cypress library has it: `NSPE` is image 0 (on a PSoC 64 the application on the CM4), `SPE` image 1 (CM0+).
+    pub const CYPRESS: &'static [Component<'static>] =
+        &[Component { file_type: "NSPE", image: 0 }, Component { file_type: "SPE", image: 1 }];
 }
 
 /// Deadlines and intervals, milliseconds.
@@ -88,6 +106,8 @@ pub struct Config<'a> {
     pub images: &'a [ImageLayout],
     /// Which file goes where.
     pub destinations: &'a [Destination],
+    /// Which image of a bundle goes where. One whose image this device does not have is refused.
+    pub components: &'a [Component<'a>],
     /// The data planes this device has, the preferred one first. Which of them a job offers, its document says; when one
     /// gives up the next one goes on with what flash holds.
     pub planes: &'a [Plane],
@@ -133,6 +153,7 @@ impl<'a> Config<'a> {
             running_version: None,
             images,
             destinations: &[Destination { file_type: None, file_id: Some(0), image: 0, reset_vector: None }],
+            components: Component::CYPRESS,
             planes: &[Plane::Mqtt],
             range_size: 0,
             one_session_ms: None,
@@ -153,6 +174,11 @@ impl<'a> Config<'a> {
 
     pub(crate) fn destination(&self, file_id: u8, file_type: Option<u32>) -> Option<u8> {
         self.matching(file_id, file_type).map(|d| d.image)
+    }
+
+    #[cfg(feature = "bundle")]
+    pub(crate) fn component(&self, file_type: crate::wire::Text<'_>) -> Option<u8> {
+        self.components.iter().find(|c| file_type.is(c.file_type)).map(|c| c.image)
     }
 
     fn matching(&self, file_id: u8, file_type: Option<u32>) -> Option<&Destination> {
@@ -229,6 +255,30 @@ impl Memory<'_> {
     /// Bytes of sector memory for `image`.
     pub const fn sector_bytes(image: &ImageLayout) -> usize {
         sector_memory(image.secondary().sector_count())
+    }
+
+    /// Bytes of block bitmap for a bundle of all `images`, and 16 KiB beside them.
+    pub const fn bundle_block_bytes(images: &[ImageLayout], block_size: u32) -> usize {
+        let (mut size, mut at) = (BUNDLE_MARGIN, 0u32);
+        while (at as usize) < images.len() {
+            if let Some((image, _)) = images.split_at(at as usize).1.split_first() {
+                size = size.saturating_add(image.max_image_size());
+            }
+            at += 1;
+        }
+        bitmap::size(size.div_ceil(block_size))
+    }
+
+    /// Bytes of sector memory for a bundle: the sectors of all `images`.
+    pub const fn bundle_sector_bytes(images: &[ImageLayout]) -> usize {
+        let (mut count, mut at) = (0u32, 0u32);
+        while (at as usize) < images.len() {
+            if let Some((image, _)) = images.split_at(at as usize).1.split_first() {
+                count = count.saturating_add(image.secondary().sector_count());
+            }
+            at += 1;
+        }
+        sector_memory(count)
     }
 }
 

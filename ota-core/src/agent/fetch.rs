@@ -9,7 +9,7 @@ use core::num::NonZeroU32;
 use core::ops::Range;
 
 use crate::bitmap;
-use crate::geometry::{Geometry, ImageLayout};
+use crate::geometry::ImageLayout;
 
 /// No block further than this beyond the front is asked for, so none is held either.
 pub(crate) const WINDOW_BLOCKS: u32 = 256;
@@ -98,6 +98,14 @@ pub(crate) enum Sector {
     Untrusted,
 }
 
+/// Where in the file an image lies, and where in the memory of sectors its own stand. A file is one image but for a bundle.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Place {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) sectors_at: u32,
+}
+
 /// Progress of one file.
 pub(crate) struct Fetch<'a> {
     missing: &'a mut [u8],
@@ -109,6 +117,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) file: u8,
     block_size: NonZeroU32,
     pub(crate) size: u32,
+    /// The image being written: where its bytes lie in the file, and where its sectors are noted.
+    pub(crate) place: Place,
     pub(crate) block_count: u32,
     pub(crate) missing_count: u32,
     /// Blocks held without a gap from block 0.
@@ -149,6 +159,7 @@ impl<'a> Fetch<'a> {
             // Checked with the configuration.
             block_size: NonZeroU32::new(block_size).unwrap_or(NonZeroU32::MIN),
             size: 0,
+            place: Place::default(),
             block_count: 0,
             missing_count: 0,
             front: 0,
@@ -173,6 +184,7 @@ impl<'a> Fetch<'a> {
         self.begun = true;
         self.file = file;
         self.size = size;
+        self.place = Place { start: 0, end: size, sectors_at: 0 };
         self.block_count = self.blocks_of_bytes(0, size).end;
         // The memory was checked against the largest image when the agent was made.
         bitmap::fill(self.missing, self.block_count);
@@ -186,6 +198,12 @@ impl<'a> Fetch<'a> {
 
     /// Takes over what a journal record says flash holds. Sectors that hold a block become untrusted.
     pub(crate) fn restore(&mut self, front: u32, window: &[u8; 32], image: &ImageLayout) {
+        self.restore_blocks(front, window);
+        self.distrust_held(image);
+    }
+
+    /// The first half: the blocks.
+    pub(crate) fn restore_blocks(&mut self, front: u32, window: &[u8; 32]) {
         let beyond = |k: &u32| window.get((k / 8) as usize).is_some_and(|b| b & (1 << (k % 8)) != 0);
         let beyond = (0..WINDOW_BLOCKS).filter(beyond).map(|k| front.saturating_add(k));
         let block_count = self.block_count;
@@ -193,24 +211,31 @@ impl<'a> Fetch<'a> {
             if bitmap::clear(self.missing, block) {
                 self.missing_count -= 1;
             }
-            let (from, to) = self.block_range(block);
-            for sector in sectors_of(image, from, to) {
-                self.put_sector(sector, Sector::Untrusted);
-            }
         }
         self.advance_front();
         self.asked_end = self.front.saturating_add(WINDOW_BLOCKS).min(self.block_count);
     }
 
-    /// The blocks held beyond the front, for a journal record.
-    pub(crate) fn held_window(&self) -> [u8; WINDOW_BYTES] {
+    /// The second half: the sectors of the image being written.
+    pub(crate) fn distrust_held(&mut self, image: &ImageLayout) {
+        for block in self.blocks_of_bytes(self.place.start, self.place.end) {
+            if !self.is_missing(block) {
+                for sector in self.sectors_of(block, image) {
+                    self.put_sector(sector, Sector::Untrusted);
+                }
+            }
+        }
+    }
+
+    /// The blocks held beyond `front`, for a journal record.
+    pub(crate) fn held_window(&self, front: u32) -> [u8; WINDOW_BYTES] {
         let mut held = [0; WINDOW_BYTES];
-        if self.front + self.missing_count == self.block_count {
+        if front + self.missing_count == self.block_count {
             // As many are missing as lie beyond the front.
             return held;
         }
-        bitmap::window(self.missing, self.front, &mut held);
-        for (byte, at) in held.iter_mut().zip((self.front..).step_by(8)) {
+        bitmap::window(self.missing, front, &mut held);
+        for (byte, at) in held.iter_mut().zip((front..).step_by(8)) {
             // The file ends within this byte, or before it: what lies beyond is not missing, and not held either.
             let beyond = u8::MAX.checked_shl(self.block_count.saturating_sub(at)).unwrap_or(0);
             *byte = !(*byte | beyond);
@@ -360,6 +385,7 @@ impl<'a> Fetch<'a> {
     }
 
     pub(crate) fn sector(&self, sector: u32) -> Sector {
+        let sector = self.place.sectors_at.saturating_add(sector);
         let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
         match self.sectors.get(at).map_or(0, |byte| byte >> shift & 3) {
             1 => Sector::Open,
@@ -379,15 +405,18 @@ impl<'a> Fetch<'a> {
         self.open = self.sector_bytes(sector, image);
     }
 
-    /// The file bytes that `sector` holds.
+    /// The file bytes that `sector` of the image being written holds.
     pub(crate) fn sector_bytes(&self, sector: u32, image: &ImageLayout) -> (u32, u32) {
         let range = image.secondary().sector_range(sector);
-        let within = |at: u32| at.saturating_sub(image.image_offset()).min(self.size);
+        let within = |at: u32| {
+            at.saturating_sub(image.image_offset()).saturating_add(self.place.start).min(self.place.end)
+        };
         (within(range.start), within(range.end))
     }
 
     pub(crate) fn put_sector(&mut self, sector: u32, to: Sector) {
         self.open = (0, 0);
+        let sector = self.place.sectors_at.saturating_add(sector);
         let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
         if let Some(byte) = self.sectors.get_mut(at) {
             let bits: u8 = match to {
@@ -399,6 +428,47 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    /// The sectors of the image that hold a part of the block.
+    pub(crate) fn sectors_of(&self, block: u32, image: &ImageLayout) -> Range<u32> {
+        let (from, to) = self.block_range(block);
+        let (from, to) = (from.max(self.place.start), to.min(self.place.end));
+        if from >= to {
+            return 0..0;
+        }
+        let sector = |at: u32| {
+            let at = at.saturating_sub(self.place.start);
+            image.secondary().sector_of(at.saturating_add(image.image_offset()))
+        };
+        sector(from)..sector(to - 1).saturating_add(1)
+    }
+
+    /// Another image is written from now on.
+    #[cfg(feature = "bundle")]
+    pub(crate) fn put_place(&mut self, place: Place) {
+        self.place = place;
+        self.open = (0, 0);
+    }
+
+    /// Blocks there is memory for.
+    #[cfg(feature = "bundle")]
+    pub(crate) fn block_memory(&self) -> u32 {
+        u32::try_from(self.missing.len()).unwrap_or(u32::MAX).saturating_mul(8)
+    }
+
+    /// Sectors there is memory for.
+    #[cfg(feature = "bundle")]
+    pub(crate) fn sector_memory(&self) -> u32 {
+        u32::try_from(self.sectors.len()).unwrap_or(u32::MAX).saturating_mul(4)
+    }
+
+    /// The block is missing again.
+    pub(crate) fn lose(&mut self, block: u32) {
+        if bitmap::set(self.missing, block) {
+            self.missing_count += 1;
+        }
+        self.front = self.front.min(block);
+    }
+
     /// Gives a sector up: its blocks are missing again, and a neighbour that shares one of them holds a part of it.
     /// True when the digest had run over some of it and must start again.
     pub(crate) fn give_up(&mut self, sector: u32, image: &ImageLayout) -> bool {
@@ -408,18 +478,13 @@ impl<'a> Fetch<'a> {
             return false;
         }
         for block in self.blocks_of_bytes(from, to) {
-            if bitmap::set(self.missing, block) {
-                self.missing_count += 1;
-            }
-            let (start, end) = self.block_range(block);
-            for neighbour in sectors_of(image, start, end) {
+            self.lose(block);
+            for neighbour in self.sectors_of(block, image) {
                 if neighbour != sector && self.sector(neighbour) == Sector::Open {
                     self.put_sector(neighbour, Sector::Untrusted);
                 }
             }
         }
-        self.front = 0;
-        self.advance_front();
         let lost = self.hashed > from;
         if lost {
             self.hashed = 0;
@@ -439,8 +504,7 @@ impl<'a> Fetch<'a> {
 
     /// The first closed sector `block` lies in.
     fn closed_sector_of(&self, block: u32, image: &ImageLayout) -> Option<u32> {
-        let (from, to) = self.block_range(block);
-        sectors_of(image, from, to).find(|sector| self.sector(*sector) == Sector::Closed)
+        self.sectors_of(block, image).find(|sector| self.sector(*sector) == Sector::Closed)
     }
 
     /// The first sector under way that is still closed. Looks at every block once a request.
@@ -467,13 +531,4 @@ fn blocks_of(request: &BlockRequest) -> impl Iterator<Item = u32> + '_ {
     bytes.flat_map(|(byte, first)| {
         (0..8).filter(move |k| byte & (1 << k) != 0).map(move |k| first.saturating_add(k))
     })
-}
-
-/// Sectors of the secondary slot that hold file bytes `from..to`.
-fn sectors_of(image: &ImageLayout, from: u32, to: u32) -> Range<u32> {
-    let secondary: &Geometry = image.secondary();
-    let offset = image.image_offset();
-    let first = secondary.sector_of(from.saturating_add(offset));
-    let last = secondary.sector_of(to.saturating_sub(1).saturating_add(offset));
-    first..last.saturating_add(1)
 }

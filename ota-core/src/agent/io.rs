@@ -7,7 +7,7 @@ use crate::policy::{Answer, Drop, Question};
 use crate::slot::{Compared, FlashError};
 use crate::trailer::Pending;
 use crate::transport::RangeError;
-use crate::verify::{Verified, VerifyError};
+use crate::verify::{SignedBundle, Verified, VerifyError};
 use crate::wire::{DescribeAnswer, ExecutionState, Rejected, StreamErrorCode, Token};
 
 /// What happened: the completion of the action asked for last, or (while it was waiting) a message, a timeout or a word of
@@ -30,6 +30,8 @@ pub enum Input<'m> {
     Compared(Compared),
     /// The file is verified.
     Verified(Verified),
+    /// The job's signature signs the bundle, whose images are still to be verified one by one.
+    Signed(SignedBundle),
     /// The request for a swap is taken back.
     Withdrawn(Withdrawn),
     /// The policy's answer.
@@ -167,7 +169,11 @@ pub enum Action {
     Compare(Part),
     /// Write a part of the block in hand and read it back; if `hash`, run the digest over it.
     Write(Part),
-    /// Read `from..to` of the file back and run the digest over it; from 0 the digest starts anew.
+    /// Run the digest over a part of the block in hand that no slot keeps: headers, list and padding of a bundle. `at` counts
+    /// from byte 0 of the file; from there the digest starts anew.
+    HashHeld(Part),
+    /// Read `from..to` of the image back and run the digest over it; from byte 0 of the file ([`Agent::digest_offset`](super::Agent::digest_offset))
+    /// the digest starts anew.
     Hash {
         /// The image.
         image: u8,
@@ -178,7 +184,9 @@ pub enum Action {
     },
     /// Write a journal record ([`Agent::record`](super::Agent::record)).
     Record,
-    /// Verify the file → [`Input::Verified`] ([`Agent::signature`](super::Agent::signature)).
+    /// Verify the file → [`Input::Verified`] ([`Agent::signature`](super::Agent::signature)). A bundle
+    /// ([`Agent::is_bundle`](super::Agent::is_bundle)) → [`Input::Signed`], and its images after that with
+    /// [`Agent::bundle_proof`](super::Agent::bundle_proof).
     Verify {
         /// The image.
         image: u8,
@@ -213,7 +221,7 @@ pub enum Action {
 pub struct Part {
     /// The image.
     pub image: u8,
-    /// Offset in the file.
+    /// Offset in the image.
     pub at: u32,
     /// First byte in the block's payload.
     pub from: u32,

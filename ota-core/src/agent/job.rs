@@ -1,5 +1,6 @@
 //! What is kept of a job execution: its identities, its files, its signatures.
 
+use super::bundle::Bundle;
 use super::{Config, MAX_IMAGES, Plane};
 use crate::bytes::copy;
 use crate::sha256::Sha256;
@@ -78,7 +79,7 @@ pub(crate) struct File {
 }
 
 /// The held job execution. `id` empty: none is held.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(crate) struct Job {
     pub(crate) id: Span,
     pub(crate) stream: Span,
@@ -101,22 +102,13 @@ pub(crate) struct Job {
     pub(crate) digest: [u8; 32],
     /// `statusDetails.updatedBy` as the service or the journal had it.
     pub(crate) updated_by: Option<u32>,
+    /// What is known of the file, if it is a bundle.
+    pub(crate) bundle: Bundle,
 }
 
 impl Job {
     pub(crate) fn is_held(&self) -> bool {
         self.id.len > 0
-    }
-
-    /// Takes identity and status over, without the document.
-    pub(crate) fn identify(arena: &mut Arena<'_>, execution: &Execution<'_>) -> Result<Job, Reason> {
-        arena.clear();
-        let mut job = Job {
-            id: arena.push(execution.job_id.as_bytes()).ok_or(Reason::DocumentTooLarge)?,
-            ..Job::default()
-        };
-        job.refresh(execution);
-        Ok(job)
     }
 
     /// Status and version as the service says they are now.
@@ -138,13 +130,16 @@ impl Job {
         }
     }
 
-    /// Takes the document over. Every check that needs no byte of the image is made here.
+    /// Takes the document over. Every check that needs no byte of the image is made here. A file of up to `bundle_size`
+    /// bytes may be a bundle.
     pub(crate) fn load(
         &mut self,
         arena: &mut Arena<'_>,
         config: &Config<'_>,
         document: &OtaDocument<'_>,
+        bundle_size: u32,
     ) -> Result<(), Reason> {
+        self.bundle = Bundle::default();
         if usize::from(document.file_count) > MAX_IMAGES {
             return Err(Reason::TooManyFiles);
         }
@@ -177,7 +172,7 @@ impl Job {
                 return Err(Reason::DuplicateDestination);
             }
             let layout = config.images.get(usize::from(image)).ok_or(Reason::NoDestination)?;
-            if file.size > layout.max_image_size() {
+            if file.size > layout.max_image_size().max(bundle_size) {
                 return Err(Reason::FileTooLarge);
             }
             let signature = decode_signature(arena, file.signature.ok_or(Reason::Unsigned)?)?;
@@ -191,10 +186,7 @@ impl Job {
         if self.file_count == 0 {
             return Err(Reason::DocumentMalformed);
         }
-        // Images are set pending in this order, the application last (DESIGN.md, several images).
-        if let Some(files) = self.files.get_mut(..usize::from(self.file_count)) {
-            files.sort_unstable_by_key(|file| core::cmp::Reverse(file.image));
-        }
+        self.sort_files();
         self.digest = identity.finish();
         self.urls_at = arena.used;
         if self.http && config.planes.contains(&Plane::Http) {
@@ -202,6 +194,13 @@ impl Job {
         }
         self.loaded = true;
         Ok(())
+    }
+
+    /// Images are set pending in this order, the application last (DESIGN.md, several images).
+    pub(crate) fn sort_files(&mut self) {
+        if let Some(files) = self.files.get_mut(..usize::from(self.file_count)) {
+            files.sort_unstable_by_key(|file| core::cmp::Reverse(file.image));
+        }
     }
 
     /// Takes the URLs over, new ones in place of those held.
@@ -231,6 +230,7 @@ impl Job {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn file(&self, index: u8) -> File {
         self.files.get(usize::from(index)).copied().unwrap_or_default()
     }

@@ -22,6 +22,11 @@ mod absorb;
 mod activate;
 mod blocks;
 mod boot;
+#[cfg(feature = "bundle")]
+mod bundle;
+#[cfg(not(feature = "bundle"))]
+#[path = "no_bundle.rs"]
+mod bundle;
 mod config;
 mod encode;
 mod fetch;
@@ -44,7 +49,8 @@ use crate::verify::{Kept, Verified};
 use crate::version::Version;
 
 pub use config::{
-    BLOCK_SIZES, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory, Plane, Timing,
+    BLOCK_SIZES, Component, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory,
+    Plane, Timing,
 };
 pub use encode::{Filters, MAX_PAYLOAD_SIZE, TopicBuffer};
 pub use fetch::BlockRequest;
@@ -113,11 +119,13 @@ struct Resume {
     file: NonZeroU8,
     front: u32,
     window: [u8; 32],
+    /// The file is a bundle.
+    bundle: bool,
 }
 
 impl Resume {
     fn new(identity: [u8; 32], file: u8, front: u32, window: [u8; 32]) -> Self {
-        Resume { identity, file: NonZeroU8::MIN.saturating_add(file), front, window }
+        Resume { identity, file: NonZeroU8::MIN.saturating_add(file), front, window, bundle: false }
     }
 
     /// The file, as numbered in the job.
@@ -374,10 +382,12 @@ impl<'a> Agent<'a> {
     }
 
     /// The version that runs: configured, else from the header in the primary slot of image 0, else 0.0.0.
+    #[inline(never)]
     pub fn running_version(&self) -> Version {
         self.config.running_version.unwrap_or_else(|| self.version_of(0))
     }
 
+    #[inline(never)]
     fn version_of(&self, image: u8) -> Version {
         let state = self.images.get(usize::from(image)).and_then(|i| i.state);
         state.map_or(Version::new(0, 0, 0, 0), |slots| slots.version)
@@ -399,7 +409,7 @@ impl<'a> Agent<'a> {
     fn fail(&mut self, reason: Reason, detail: u32) {
         self.hand = None;
         self.failures = 0;
-        self.tokens = [const { None }; MAX_IMAGES];
+        self.drop_tokens();
         self.fetch.forget_requests();
         self.call = Call::None;
         self.record_due = true;
@@ -429,14 +439,26 @@ impl<'a> Agent<'a> {
         State::Failed { reason, rejected: reason.is_judgement() && !self.job.started, detail }
     }
 
+    /// No job is held.
+    #[inline(never)]
+    fn drop_job(&mut self) {
+        self.arena.clear();
+        self.job = Job::default();
+    }
+
+    /// Nothing is verified.
+    #[inline(never)]
+    fn drop_tokens(&mut self) {
+        self.tokens = [const { None }; MAX_IMAGES];
+    }
+
     /// The job is over and everybody knows.
     fn close(&mut self, now: u64, how: Ended) {
         self.ended = Some(how);
         self.keep_progress();
-        self.arena.clear();
-        self.job = Job::default();
+        self.drop_job();
         self.hand = None;
-        self.tokens = [const { None }; MAX_IMAGES];
+        self.drop_tokens();
         for image in &mut self.images {
             image.intended = [0; 32];
         }
@@ -470,10 +492,12 @@ impl<'a> Agent<'a> {
         if core::mem::take(&mut self.fetch.begun) {
             let identity = self.job.digest;
             let (file, front) = (self.fetch.file.max(self.complete), self.fetch.front);
-            self.resume = Some(if file > self.fetch.file {
+            self.resume = Some(if let Some((front, window)) = self.bundle_progress() {
+                Resume { bundle: true, ..Resume::new(identity, 0, front, window) }
+            } else if file > self.fetch.file {
                 Resume::new(identity, file, 0, [0; 32])
             } else {
-                Resume::new(identity, file, front, self.fetch.held_window())
+                Resume::new(identity, file, front, self.fetch.held_window(front))
             });
         }
     }

@@ -12,7 +12,7 @@ use crate::status::Reason;
 use crate::trailer::Pending;
 
 /// Bytes hashed by one action: short enough for a watchdog and for the application's words.
-const HASH_SIZE: u32 = 16 * 1024;
+pub(super) const HASH_SIZE: u32 = 16 * 1024;
 /// Changes of state without an action one step may make; more would be a bug, and ends in a short pause.
 const MAX_TURNS: u32 = 16;
 /// Attempts to reach the cloud before policy is asked about activating offline.
@@ -79,6 +79,10 @@ impl<'a> Agent<'a> {
     fn plan_sector(&mut self) -> Next {
         use super::fetch::Sector;
         let Some(hand) = self.hand else { return Next::Nothing };
+        match self.plan_bundle(&hand) {
+            Next::Nothing => {}
+            next => return next,
+        }
         let image = self.job.file(self.fetch.file).image;
         let Some(layout) = self.layout(image) else { return Next::Nothing };
         if !self.cleared {
@@ -191,6 +195,9 @@ impl<'a> Agent<'a> {
     }
 
     fn hash(&mut self, image: u8, end: u32) -> Next {
+        if self.job.bundle.is_open() {
+            return self.hash_bundle(end);
+        }
         let from = self.fetch.hashed;
         let to = end.min(from.saturating_add(HASH_SIZE));
         self.act(Action::Hash { image, from, to })
@@ -201,6 +208,9 @@ impl<'a> Agent<'a> {
             return self.act(Action::SetPending { image: self.job.file(file).image, pending: Pending::Test });
         }
         // The token was lost with an action: hash and verify again.
+        if self.reopen_bundle(self.job.file(file).image, 0..0) {
+            return Next::Again;
+        }
         self.complete = self.job.file_count;
         self.next_file(now, Stage::Ready);
         Next::Again
@@ -304,8 +314,11 @@ impl<'a> Agent<'a> {
         if now >= self.quiet_until {
             return Next::Nothing;
         }
-        debug_assert!(matches!(self.link, Link::Up { jobs: true, stream: true, .. }));
-        debug_assert!(matches!(self.plan_beside_blocks(now, false, true), Next::Nothing));
+        debug_assert!(match self.link {
+            Link::Up { jobs: true, stream, .. } =>
+                matches!(self.plan_beside_blocks(now, false, stream), Next::Nothing),
+            Link::Up { .. } | Link::Down { .. } | Link::Suspended { .. } | Link::Aside { .. } => false,
+        });
         self.plan_waiting(now, false)
     }
 

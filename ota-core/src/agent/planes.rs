@@ -182,7 +182,13 @@ impl Agent<'_> {
             return Next::Nothing;
         }
         let blocks = unit_count(self.config.range_size, self.config.block_size);
-        let run = self.fetch.missing_run(if blocks == 0 { u32::MAX } else { blocks });
+        let most = match self.state {
+            // What else is missing of a bundle is known when its head is here.
+            State::Judging { .. } if self.resume.is_some_and(|resume| resume.bundle) => 1,
+            _other if blocks == 0 => u32::MAX,
+            _other => blocks,
+        };
+        let run = self.fetch.missing_run(most);
         if run.is_empty() {
             return Next::Nothing;
         }
@@ -260,6 +266,7 @@ impl Agent<'_> {
     /// The object is another one: nothing held of the file counts.
     fn start_over(&mut self, now: u64) {
         self.hand = None;
+        self.job.close_bundle();
         self.fetch.start(self.fetch.file, self.fetch.size);
         self.cleared = false;
         self.record_due = true;

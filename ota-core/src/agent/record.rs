@@ -45,12 +45,17 @@ impl Agent<'_> {
                 record.file_index = resume.file();
                 record.front = resume.front;
                 record.window = resume.window;
+                record.bundle = resume.bundle;
             }
+        } else if self.fetch.begun
+            && let Some((front, window)) = self.bundle_progress()
+        {
+            (record.front, record.window, record.bundle) = (front, window, true);
         } else if self.fetch.begun {
             record.file_index = self.fetch.file.max(self.complete);
             if self.fetch.file >= self.complete {
                 record.front = self.fetch.front;
-                record.window = self.fetch.held_window();
+                record.window = self.fetch.held_window(self.fetch.front);
             }
         }
         record

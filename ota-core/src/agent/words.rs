@@ -153,12 +153,15 @@ impl Agent<'_> {
             self.job.updated_by = Some(self.running_version().word());
         }
         let known = self.resume.filter(|resume| resume.identity == self.job.digest);
+        self.job.close_bundle();
         self.complete = match (stage, known) {
+            // What stands between its images has to be fetched and hashed again.
+            (_, Some(resume)) if resume.bundle => 0,
             (Stage::Verified | Stage::Ready, _) => self.job.file_count,
             (Stage::New, Some(resume)) => resume.file().min(self.job.file_count),
             (Stage::New, None) => 0,
         };
-        self.tokens = [const { None }; super::MAX_IMAGES];
+        self.drop_tokens();
         self.choose_plane();
         self.failures = 0;
         self.next_file(now, stage);

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     bytes::unit_start,
-    geometry::{BootMode, Reprogram},
+    geometry::{BootMode, Geometry, Reprogram},
     image::HEADER_MAGIC,
     slot::{Compared, FlashError, Slot},
     trailer::{FLAG_SET, Flag, Magic, Pending, Trailer, TrailerLayout},
@@ -71,26 +71,27 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         let number = self.number;
         let byte = |at| layout.request_byte(pending, number, geometry.erased(), at);
         let upgrades = is_pending(mode, state, Pending::Test) && pending == Pending::Permanent;
-        let done = if !geometry.rewrite()
-            && geometry.reprogram() == Reprogram::Forbidden
-            && !self.is_fresh(layout)
-        {
-            // A write torn in an earlier life may have left units that only look blank.
-            Err(FlashError::NotErased)
-        } else if !geometry.rewrite() && upgrades {
-            // By `image_ok` alone: the table does not read `swap_info`, and no moment without a request is needed.
-            self.secondary.patch(layout.image_ok(), &[FLAG_SET]).await
-        } else {
-            self.fresh = 0;
-            write_fields(&mut self.secondary, layout, mode, &byte).await
-        };
-        if done.is_ok() {
-            return Ok(());
+        // A write torn in an earlier life may have left units that only look blank.
+        let torn = geometry.reprogram() == Reprogram::Forbidden && !self.is_fresh(layout);
+        let mut cleared = false;
+        loop {
+            let once = !cleared && !geometry.rewrite();
+            let done = if once && torn {
+                Err(FlashError::NotErased)
+            } else if once && upgrades {
+                // By `image_ok` alone: the table does not read `swap_info`, and no moment without a request is needed.
+                self.secondary.patch(layout.image_ok(), &[FLAG_SET]).await
+            } else {
+                self.fresh = 0;
+                write_fields(&mut self.secondary, layout, mode, &byte).await
+            };
+            if done.is_ok() || cleared {
+                return done;
+            }
+            // Something old, torn or programmed before is in the way, or the driver refused a unit that only looked blank.
+            self.clear_fields(layout, image_end).await?;
+            cleared = true;
         }
-        // Something old, torn or programmed before is in the way, or the driver refused a unit that only looked blank.
-        self.clear_fields(layout, image_end).await?;
-        self.fresh = 0;
-        write_fields(&mut self.secondary, layout, mode, &byte).await
     }
 
     /// Erases a sector of the secondary and remembers it when it holds request fields.
@@ -229,26 +230,19 @@ fn is_pending(mode: BootMode, state: &Trailer, pending: Pending) -> bool {
     state.magic == Magic::Good && state.image_ok == image_ok && !reverting
 }
 
-/// The write units of the fields that are not the magic's, then the magic's: every field, each unit whole.
-fn pieces(
-    layout: &TrailerLayout,
-    mode: BootMode,
-    write_size: u32,
-    slot_size: u32,
-) -> ([Option<Range<u32>>; 3], Range<u32>) {
-    let unit = |at: u32| {
-        let start = unit_start(at, write_size);
-        start..start.saturating_add(write_size)
+/// The write units of field `n` of 4, where they are not the magic's, whose units come last.
+fn piece(layout: &TrailerLayout, mode: BootMode, geometry: &Geometry, n: u32) -> Option<Range<u32>> {
+    let unit = |at: u32| unit_start(at, geometry.write_size());
+    let magic = unit(layout.magic());
+    let at = match (n, mode) {
+        (0, _) => layout.image_ok(),
+        (1 | 2, BootMode::SwapStatus) => return None,
+        (1, _) => layout.copy_done(),
+        (2, _) => layout.swap_info(),
+        (_, _) => return Some(magic..geometry.size()),
     };
-    let magic = unit(layout.magic()).start..slot_size;
-    let other = |at: u32| Some(unit(at)).filter(|unit| unit.start < magic.start);
-    let others = match mode {
-        BootMode::SwapStatus => [other(layout.image_ok()), None, None],
-        BootMode::Overwrite | BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset => {
-            [other(layout.image_ok()), other(layout.copy_done()), other(layout.swap_info())]
-        }
-    };
-    (others, magic)
+    let start = unit(at);
+    (start < magic).then(|| start..start.saturating_add(geometry.write_size()))
 }
 
 /// Makes the fields say what `byte` says: units that do already are left alone, the magic's unit comes last.
@@ -260,20 +254,15 @@ async fn write_fields<F: NorFlash, const UNIT: usize>(
     byte: &dyn Fn(u32) -> u8,
 ) -> Result<(), FlashError> {
     let geometry = *slot.geometry();
-    let (others, magic) = pieces(layout, mode, geometry.write_size(), geometry.size());
-    let all = || others.iter().flatten().chain([&magic]);
-    if !geometry.rewrite() {
-        for piece in all() {
-            match slot.compare_with(piece.clone(), byte).await? {
-                Compared::Equal | Compared::Blank => {}
-                Compared::Different => return Err(FlashError::NotErased),
-            }
-        }
-    }
-    for piece in all() {
+    // First only looked at, unless whatever is there may be written over.
+    for step in (if geometry.rewrite() { 4 } else { 0 })..8 {
+        let Some(piece) = piece(layout, mode, &geometry, step % 4) else { continue };
+        let writes = step >= 4;
         match slot.compare_with(piece.clone(), byte).await? {
             Compared::Equal => {}
-            Compared::Blank | Compared::Different => slot.compose(piece.clone(), byte).await?,
+            Compared::Different if !writes => return Err(FlashError::NotErased),
+            Compared::Blank | Compared::Different if writes => slot.compose(piece, byte).await?,
+            Compared::Blank | Compared::Different => {}
         }
     }
     Ok(())

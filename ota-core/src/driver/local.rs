@@ -7,7 +7,7 @@ use crate::image::Header;
 use crate::journal::{Journal, Record};
 use crate::policy::{Answer, Observer, Policy, Question};
 use crate::slot::{Compared, FlashError};
-use crate::verify::{Digest, Rules, Scheme, Verified, verify};
+use crate::verify::{Digest, Rules, Scheme, SignedBundle, Verified, verify, verify_bundle, verify_member};
 
 /// Bytes read at once while hashing.
 const READ_SIZE: usize = 512;
@@ -44,6 +44,8 @@ pub enum Completion {
     Compared(Compared),
     /// The file is verified.
     Verified(Verified),
+    /// The job's signature signs the bundle.
+    Signed(SignedBundle),
     /// The request is taken back.
     Withdrawn(Withdrawn),
     /// The policy's answer.
@@ -70,6 +72,7 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
             | Action::Erase { .. }
             | Action::Compare(_)
             | Action::Write(_)
+            | Action::HashHeld(_)
             | Action::Hash { .. }
             | Action::Record
             | Action::Verify { .. }
@@ -97,7 +100,7 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
                 let bytes = held.part(part.from, part.to);
                 match self.images.write(part.image, part.at, bytes).await {
                     Ok(()) => {
-                        self.hash_part(&part, bytes);
+                        self.hash_part(agent, &part, bytes);
                         Completion::Done
                     }
                     Err(error) => Completion::Failed(Failure::Flash(error)),
@@ -108,7 +111,7 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
                 match self.images.compare(part.image, part.at, bytes).await {
                     Ok(compared) => {
                         if compared == Compared::Equal {
-                            self.hash_part(&part, bytes);
+                            self.hash_part(agent, &part, bytes);
                         }
                         Completion::Compared(compared)
                     }
@@ -116,7 +119,13 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
                 }
             }
             Action::Erase { image, sector } => done(self.images.erase(image, sector).await),
-            Action::Hash { image, from, to } => done(self.hash(image, from, to).await),
+            Action::HashHeld(part) => {
+                self.hash_at(part.at, held.part(part.from, part.to));
+                Completion::Done
+            }
+            Action::Hash { image, from, to } => {
+                done(self.hash(image, from, to, agent.digest_offset(image)).await)
+            }
             Action::Record => done(self.journal.append(&agent.record()).await),
             Action::Load => match self.journal.load().await {
                 Ok(record) => Completion::Loaded(record),
@@ -133,8 +142,18 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
             Action::Consult(question) => Completion::Answer(self.policy.consult(&question)),
             Action::Verify { image, file, size } => {
                 let digest = core::mem::take(&mut self.digest);
-                match verify(&mut self.images, image, size, digest, agent.signature(file), &self.rules).await
-                {
+                let (images, rules) = (&mut self.images, &self.rules);
+                if agent.is_bundle() {
+                    return match verify_bundle(images, size, digest, agent.signature(file), rules) {
+                        Ok(proof) => Completion::Signed(proof),
+                        Err(error) => Completion::Failed(Failure::Verify(error)),
+                    };
+                }
+                let verified = match agent.bundle_proof() {
+                    Some(proof) => verify_member(images, image, size, digest, proof, rules).await,
+                    None => verify(images, image, size, digest, agent.signature(file), rules).await,
+                };
+                match verified {
                     Ok(token) => Completion::Verified(token),
                     Err(error) => Completion::Failed(Failure::Verify(error)),
                 }
@@ -161,15 +180,19 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
     }
 
     /// Runs the digest over bytes that flash was just seen to hold.
-    fn hash_part(&mut self, part: &Part, bytes: &[u8]) {
-        if !part.hash {
-            return;
+    fn hash_part(&mut self, agent: &Agent<'_>, part: &Part, bytes: &[u8]) {
+        if part.hash {
+            self.hash_at(part.at.saturating_add(agent.digest_offset(part.image)), bytes);
         }
-        if part.at == 0 {
+    }
+
+    /// Runs the digest over bytes at this offset of the file.
+    fn hash_at(&mut self, at: u32, bytes: &[u8]) {
+        if at == 0 {
             self.begin_digest(bytes);
         }
         // A digest at another place would end in a bad signature; better in a second look at flash.
-        if self.digest.position() == part.at {
+        if self.digest.position() == at {
             self.digest.update(bytes);
         }
     }
@@ -181,19 +204,14 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
         }
     }
 
-    async fn hash(&mut self, image: u8, from: u32, to: u32) -> Result<(), FlashError> {
+    async fn hash(&mut self, image: u8, from: u32, to: u32, offset: u32) -> Result<(), FlashError> {
         let mut buffer = [0; READ_SIZE];
         let mut at = from;
         while at < to {
             let len = (to - at).min(READ_SIZE as u32) as usize;
             let Some(piece) = buffer.get_mut(..len) else { return Err(FlashError::OutOfBounds) };
             self.images.read(image, at, piece).await?;
-            if at == 0 {
-                self.begin_digest(piece);
-            }
-            if self.digest.position() == at {
-                self.digest.update(piece);
-            }
+            self.hash_at(at.saturating_add(offset), piece);
             at += len as u32;
         }
         Ok(())
@@ -231,6 +249,7 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
             Completion::Boot(state) => Input::Boot(state),
             Completion::Compared(compared) => Input::Compared(compared),
             Completion::Verified(token) => Input::Verified(token),
+            Completion::Signed(proof) => Input::Signed(proof),
             Completion::Withdrawn(withdrawn) => Input::Withdrawn(withdrawn),
             Completion::Answer(answer) => Input::Answer(answer),
         };

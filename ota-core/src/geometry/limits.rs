@@ -62,6 +62,17 @@ const fn status_flags_start(slot: &Geometry) -> u32 {
     slot.size().saturating_sub(crate::trailer::STATUS_REQUEST_SIZE)
 }
 
+/// The bootloader erases the sector with the flags when it has read them; on a part that rewrites rows, whose erases it
+/// makes row by row however many the application erases at once, the row. So does a confirm there whose power is cut.
+const fn lost_with_flags(slot: &Geometry) -> u32 {
+    let flags = status_flags_start(slot);
+    if slot.rewrite() {
+        flags - flags % slot.write_size()
+    } else {
+        slot.sector_range(slot.sector_of(flags)).start
+    }
+}
+
 const fn is_aligned(slot: &Geometry) -> bool {
     slot.start().is_multiple_of(slot.sector_size()) && slot.size().is_multiple_of(slot.sector_size())
 }
@@ -92,12 +103,7 @@ pub(super) const fn max_image_size(slots: &ImageSlots) -> u32 {
             sectors_below(primary, reserved),
             sectors_below(secondary, reserved).saturating_sub(secondary.sector_size()),
         ),
-        // The bootloader erases the sector (inside: the row) with the flags when it has read them, and so does the
-        // confirm of a row part when its power is cut.
-        BootMode::SwapStatus => (
-            primary.sector_range(primary.sector_of(status_flags_start(primary))).start,
-            secondary.sector_range(secondary.sector_of(status_flags_start(secondary))).start,
-        ),
+        BootMode::SwapStatus => (lost_with_flags(primary), lost_with_flags(secondary)),
     };
     let in_primary = min(in_primary, below_fields(slots, primary, 0));
     let offset = match mode {

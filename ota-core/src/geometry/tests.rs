@@ -227,3 +227,29 @@ fn every_rule_has_its_sentence() {
     assert_eq!(texts.len(), all.len());
     assert_eq!(size_of::<GeometryError>(), 1);
 }
+
+/// Rows that the application erases eight at a time: the bootloader still takes the last row only with the flags.
+#[test]
+fn a_status_swap_loses_a_row_of_a_row_part_whatever_its_sector() {
+    for sector_size in [512, 4096] {
+        let rows = SlotLayout {
+            start: 0x1_8000,
+            size: 0xE_E000,
+            sector_size,
+            write_size: 512,
+            erased: 0x00,
+            reprogram: Reprogram::Allowed,
+            rewrite: true,
+            erase_ms: 0,
+        };
+        let layout = ImageLayout::checked(ImageSlots {
+            primary: Geometry::checked(rows),
+            secondary: Geometry::checked(SlotLayout { start: 0x10_6000, ..rows }),
+            mode: BootMode::SwapStatus,
+            max_align: MaxAlign::M8,
+            boot_write_size: 8,
+            max_sectors: 2000,
+        });
+        assert_eq!(layout.max_image_size(), 0xE_DE00, "{sector_size}");
+    }
+}

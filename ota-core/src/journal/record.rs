@@ -28,6 +28,8 @@ const CRC_AT: usize = RECORD_LEN - 4;
 mod flag {
     pub(super) const STARTED: u8 = 1 << 0;
     pub(super) const HAS_VERSION_NUMBER: u8 = 1 << 1;
+    pub(super) const BUNDLE: u8 = 1 << 2;
+    pub(super) const ALL: u8 = STARTED | HAS_VERSION_NUMBER | BUNDLE;
 }
 
 /// How far an update has come. The numbers are on flash and never change their meaning.
@@ -144,6 +146,8 @@ pub struct Record {
     pub updated_by: u32,
     /// Index of the file being downloaded; those before it are complete.
     pub file_index: u8,
+    /// The file is a bundle: blocks count as held when the slots hold what of them belongs there.
+    pub bundle: bool,
     /// Block size in bytes that `front` and `window` count in.
     pub block_size: u32,
     /// Blocks that flash holds without a gap from block 0.
@@ -193,9 +197,10 @@ impl Record {
     pub(super) fn write(&self, sequence: u32, bytes: &mut [u8]) {
         let started = if self.started { flag::STARTED } else { 0 };
         let has_version = if self.version_number.is_some() { flag::HAS_VERSION_NUMBER } else { 0 };
+        let bundle = if self.bundle { flag::BUNDLE } else { 0 };
         let mut out = Out(bytes);
         out.put(&MAGIC);
-        out.put(&[FORMAT, self.phase.number(), started | has_version, self.file_index]);
+        out.put(&[FORMAT, self.phase.number(), started | has_version | bundle, self.file_index]);
         out.word(sequence);
         out.word(self.version_number.unwrap_or(0));
         out.word(self.execution_number as u32);
@@ -227,11 +232,12 @@ impl Record {
         let [phase, flags, file_index] = fields.array();
         fields.word();
         let mut record = Self { phase: Phase::from_number(phase)?, file_index, ..Self::default() };
-        if flags & !(flag::STARTED | flag::HAS_VERSION_NUMBER) != 0 {
+        if flags & !flag::ALL != 0 {
             return None;
         }
         let version_number = fields.word();
         record.started = flags & flag::STARTED != 0;
+        record.bundle = flags & flag::BUNDLE != 0;
         record.version_number = (flags & flag::HAS_VERSION_NUMBER != 0).then_some(version_number);
         record.execution_number = u64::from(fields.word()) | u64::from(fields.word()) << 32;
         record.updated_by = fields.word();
@@ -411,7 +417,7 @@ mod tests {
             (4, 0),
             (4, FORMAT + 1),
             (5, 8),
-            (6, 0x04),
+            (6, 0x08),
             (6, 0x80),
             (43, 1), // a zero byte is no character of a job id
             (43, 129),

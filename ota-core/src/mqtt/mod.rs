@@ -1,6 +1,6 @@
 //! The control plane over minimq: MQTT 5, no heap, any byte stream.
 //!
-//! [`Mqtt`] owns what outlives a connection (session, packet buffers, the application's [`Open`](crate::open::Open)); each
+//! [`Mqtt`] owns what outlives a connection (session, packet buffers, the application's [`Open`]); each
 //! [`connect`](Connector::connect) opens a stream and lends out a [`MqttLink`], which lives until it is dropped.
 //!
 //! ```text

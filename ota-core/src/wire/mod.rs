@@ -15,6 +15,7 @@
 //! | [`request`] | requests for blocks |
 //! | [`describe`] | asking what a stream holds, and the answer |
 //! | [`rejection`] | rejected stream requests |
+//! | `tar` (feature `bundle`) | several images in one file |
 //! | [`base64`] | strict base64 out of and into caller memory |
 
 pub mod base64;
@@ -26,6 +27,8 @@ pub mod json;
 pub mod rejection;
 pub mod request;
 pub mod stream;
+#[cfg(feature = "bundle")]
+pub mod tar;
 mod text;
 pub mod topic;
 pub mod update;

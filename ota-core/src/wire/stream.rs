@@ -12,6 +12,9 @@ use super::{
     writer::{EncodeError, Writer, checked_token},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes a CBOR block message has over its payload at most, as the service writes it with a client token of three bytes.
 pub const CBOR_OVERHEAD: usize = 33;
 

@@ -336,6 +336,7 @@ fn can_happen(action: &Action, input: &In) -> bool {
         | Action::Erase { .. }
         | Action::Compare(_)
         | Action::Write(_)
+        | Action::HashHeld(_)
         | Action::Hash { .. }
         | Action::Record
         | Action::Verify { .. }

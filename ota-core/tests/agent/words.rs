@@ -190,6 +190,21 @@ fn set_pending_is_tried_three_times() {
     t.on(60, In::Done, "update rel-1 FAILED reason=set_pending_failed updatedBy=0x90000 v2");
 }
 
+/// "Done" without the token would be done without a request.
+#[test]
+fn set_pending_is_not_done_without_its_token() {
+    let mut t = Talk::ready(Setup::ONE);
+    assert!(t.agent.take_token().is_none(), "nothing is to be set pending yet");
+    t.careless = true;
+    t.on(60, In::Yes, "set pending 0");
+    t.on(60, In::Done, "set pending 0");
+    assert_eq!(t.agent.statistics().unexpected, 1);
+    t.careless = false;
+    assert!(t.agent.take_token().is_some());
+    assert!(t.agent.take_token().is_none(), "there is one");
+    t.on(60, In::Done, "record Pending");
+}
+
 /// A trailer damaged beyond repair costs its sector, and the blocks in it are fetched again.
 #[test]
 fn a_damaged_trailer_gives_its_sector_up() {

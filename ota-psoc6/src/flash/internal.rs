@@ -4,13 +4,13 @@ use embedded_storage::nor_flash as blocking;
 use embedded_storage_async::nor_flash as asynch;
 
 use super::{DriverError, Windows, checked, checked_range};
-use crate::layout::Device;
+use crate::layout::{Device, SUBSECTOR_SIZE};
 use crate::processor::Processor;
 use crate::syscall::{DirectCache, FlashCache, ROW, SystemCalls};
 use crate::watchdog::Feed;
 
 /// Rows that one erase takes in the time of a single row.
-const SUBSECTOR: u32 = 8 * ROW as u32;
+const SUBSECTOR: u32 = SUBSECTOR_SIZE;
 
 /// Main or work flash, in rows of 512 bytes that erase to **0x00** (the trait's documents say ones; MCUboot reads the true
 /// bytes, so they are not turned around here).

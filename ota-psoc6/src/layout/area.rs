@@ -4,6 +4,8 @@ use ota_core::geometry::{Geometry, GeometryError, Reprogram, SlotLayout};
 
 /// Row of internal flash, the unit of a program and the smallest erase (`CPUSS_FLASHC_PA_SIZE`, 128 words).
 pub const ROW_SIZE: u32 = 512;
+/// Eight rows, which one erase takes in the time of a row.
+pub const SUBSECTOR_SIZE: u32 = 8 * ROW_SIZE;
 /// Erase sector of the external S25FL512S.
 pub const EXTERNAL_SECTOR_SIZE: u32 = 0x4_0000;
 /// Program page of the external S25FL512S.
@@ -162,13 +164,23 @@ impl Area {
         self.end() <= other.address || other.end() <= self.address
     }
 
+    /// What a slot here is erased and written in: eight rows where they are all its own, which is faster than one by one.
+    const fn slot_sector_size(self, device: Device) -> u32 {
+        let is_whole =
+            self.address.is_multiple_of(SUBSECTOR_SIZE) && self.size.is_multiple_of(SUBSECTOR_SIZE);
+        match device {
+            Device::Internal | Device::Work if is_whole => SUBSECTOR_SIZE,
+            Device::Internal | Device::Work | Device::External => device.sector_size(),
+        }
+    }
+
     /// This area as a slot.
     pub(crate) const fn geometry(self) -> Result<Geometry, GeometryError> {
         let Some(device) = self.device() else { return Err(GeometryError::Size) };
         Geometry::new(SlotLayout {
             start: self.offset(),
             size: self.size,
-            sector_size: device.sector_size(),
+            sector_size: self.slot_sector_size(device),
             write_size: device.write_size(),
             erased: device.erased(),
             reprogram: device.reprogram(),

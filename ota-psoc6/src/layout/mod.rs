@@ -72,7 +72,9 @@ pub mod psoc62;
 #[cfg(test)]
 mod tests;
 
-pub use area::{Area, Device, EXTERNAL_ERASE_MS, EXTERNAL_PAGE_SIZE, EXTERNAL_SECTOR_SIZE, ROW_SIZE};
+pub use area::{
+    Area, Device, EXTERNAL_ERASE_MS, EXTERNAL_PAGE_SIZE, EXTERNAL_SECTOR_SIZE, ROW_SIZE, SUBSECTOR_SIZE,
+};
 pub use error::MapError;
 pub use map::{BOOT_WRITE_SIZE, FlashMap, HEADER_SIZE, MapSpec, Reserved, SRAM, SlotPair};
 pub use memory_x::MemoryX;

@@ -1,4 +1,5 @@
-//! MCUboot images, built and signed as imgtool 2.5.0 does, and the signature of a job document.
+//! MCUboot images, built and signed as imgtool 2.5.0 does, bundles of several, and the signature of a job
+//! document.
 //!
 //! ```
 //! use ota_sim::image::{ImageBuilder, Key, Version};
@@ -11,11 +12,13 @@
 //! ```
 
 mod builder;
+mod bundle;
 mod certificate;
 mod key;
 mod pad;
 
 pub use builder::{Corruption, ImageBuilder, corrupt};
+pub use bundle::BundleBuilder;
 pub use key::{Key, KeyError};
 pub use pad::{Pad, pad};
 

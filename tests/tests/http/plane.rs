@@ -6,6 +6,7 @@ use embedded_io_adapters::tokio_1::FromTokio;
 use ota_core::http::{Http, HttpConfig, Redirects, Schemes};
 use ota_core::open::{Endpoint, Open, Security};
 use ota_core::transport::{RangeError, RangeSession, Ranges};
+use ota_sim::conformance::{RangesSpec, ranges};
 use ota_sim::https::{FileServer, FileServerConfig, HttpFault};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -196,4 +197,14 @@ async fn one_redirect_is_followed_where_policy_says_so() {
         }
     };
     timeout(PATIENCE, work).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_adapter_conforms() {
+    let server = server(FileServerConfig::default()).await;
+    let (url, nothing, content) = (server.plain_url(PATH), server.plain_url("/fw/nothing"), file(SIZE));
+    let (mut head, mut other) = ([0; 1024], [0; 1024]);
+    let mut plane = Http::new(Tcp(0), CONFIG, &mut head, &mut other).unwrap();
+    let spec = RangesSpec { url: &url, content: &content, nothing: &nothing };
+    assert_eq!(timeout(PATIENCE, ranges(&mut plane, &spec)).await.unwrap(), Ok(()));
 }

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use super::{PATIENCE, SIZE, file};
 
 /// TCP to this computer, whatever the host is called.
-struct Tcp;
+pub(crate) struct Tcp;
 
 impl Open for Tcp {
     type Error = io::Error;

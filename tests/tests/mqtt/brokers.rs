@@ -14,6 +14,7 @@ use ota_core::mqtt::embedded_io_async::ErrorKind;
 use ota_core::mqtt::{Config, Mqtt, MqttError};
 use ota_core::open::{Endpoint, Open};
 use ota_core::transport::{Connector, Control, Failure, FailureKind, Qos, Received};
+use ota_sim::conformance::{ControlSpec, control};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -224,6 +225,7 @@ against_brokers! {
     a_message_larger_than_the_receive_buffer_is_withheld
     a_second_client_of_the_same_name_ends_the_first
     what_was_not_acknowledged_is_sent_again_where_a_session_is_kept
+    the_adapter_conforms
 }
 
 macro_rules! device {
@@ -231,6 +233,14 @@ macro_rules! device {
         let (mut rx, mut tx) = ([0; 1024], [0; 2048]);
         let mut $name = Mqtt::new(Tcp($address), $config, &mut rx, &mut tx).unwrap();
     };
+}
+
+async fn the_adapter_conforms(broker: SocketAddr) {
+    device!(device, broker, Config::new("dev-7", NOWHERE));
+    // The receive buffer is 1024 bytes, the send buffer 2048.
+    let spec = ControlSpec { topic: "to-device/own", payload_max: 900, too_large: 2048 };
+    let mut buffer = [0; 2048];
+    assert_eq!(control(&mut device, &spec, &mut buffer).await, Ok(()));
 }
 
 async fn messages_go_both_ways(broker: SocketAddr) {

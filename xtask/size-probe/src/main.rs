@@ -24,6 +24,7 @@ mod ram;
 mod stubs;
 
 /// Some bytes the compiler knows nothing about, others on each call.
+#[inline(never)]
 fn unknown() -> &'static mut [u8] {
     const PART: usize = 512;
     const PARTS: usize = 64;
@@ -39,6 +40,7 @@ fn unknown() -> &'static mut [u8] {
 }
 
 /// Text the compiler knows nothing about.
+#[inline(never)]
 fn unknown_str() -> &'static str {
     core::str::from_utf8(unknown()).unwrap_or_default()
 }

@@ -141,7 +141,13 @@ pub(crate) fn mqtt_plane() -> Option<ota_core::mqtt::Mqtt<'static, crate::stubs:
         open::Endpoint,
     };
 
-    Mqtt::new(crate::stubs::net::Stream, Config::new(unknown_str(), Endpoint::tls(unknown_str(), 8883)), unknown(), unknown()).ok()
+    Mqtt::new(
+        crate::stubs::net::Stream,
+        Config::new(unknown_str(), Endpoint::tls(unknown_str(), 8883)),
+        unknown(),
+        unknown(),
+    )
+    .ok()
 }
 
 /// A whole device of one image: everything `driver::run` puts to use.

@@ -4,5 +4,6 @@ mod broker;
 mod flags;
 mod imgtool;
 mod killed;
+mod kits;
 mod planes;
 mod process;
