@@ -59,3 +59,49 @@ impl Board {
         Ok([first.map_err(halted)?, second.map_err(halted)?])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use ota_sim::image::{ImageBuilder, Key, Version};
+    use qemu_board::{Endpoint, PARTS};
+
+    use super::*;
+
+    #[test]
+    fn a_new_board_of_every_part_boots_and_knows_its_settings() {
+        let folder = std::env::temp_dir().join(format!("ota-board-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let key = Key::from_seed(1);
+        for part in &PARTS {
+            let settings = Settings {
+                part,
+                thing: "thing",
+                broker: Endpoint { address: Ipv4Addr::new(10, 0, 2, 2), port: 8883 },
+                server_name: "localhost",
+                root: &[1; 500],
+                certificate: &[2; 600],
+                device_key: &[3; 32],
+                job_key: key.public_spki(),
+                image_key: key.public_spki(),
+            };
+            let factory = ImageBuilder::with_random_payload(Version::new(1, 0, 0, 0), 50_000, 1);
+            let board = Board::new(&folder, &factory.signed(&key), &settings).unwrap();
+            for boot in board.boot_copy().unwrap() {
+                assert_eq!(
+                    boot.running.map(|image| image.version),
+                    Some(Version::new(1, 0, 0, 0)),
+                    "{}",
+                    part.name
+                );
+            }
+            // Another key's image is none that may boot.
+            let board = Board::new(&folder, &factory.signed(&Key::from_seed(2)), &settings).unwrap();
+            assert!(board.boot_copy().is_err(), "{}", part.name);
+        }
+        let empty = Settings::decode(&[0xFF; 64]);
+        assert_eq!(empty, None);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
