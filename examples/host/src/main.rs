@@ -45,7 +45,7 @@ struct World<'a> {
     wifi: &'a Wifi,
 }
 
-/// 1. The network: how to open a stream to the broker, and to wherever the job's URL points. TLS needs the device's
+/// Step 1, the network: how to open a stream to the broker, and to wherever the job's URL points. TLS needs the device's
 /// identity, memory for records, and random numbers. With memory for one connection only, both take turns with it.
 async fn network(
     world: &World<'_>,

@@ -111,17 +111,6 @@ impl Job {
         self.id.len > 0
     }
 
-    /// Takes identity and status over, without the document.
-    pub(crate) fn identify(arena: &mut Arena<'_>, execution: &Execution<'_>) -> Result<Job, Reason> {
-        arena.clear();
-        let mut job = Job {
-            id: arena.push(execution.job_id.as_bytes()).ok_or(Reason::DocumentTooLarge)?,
-            ..Job::default()
-        };
-        job.refresh(execution);
-        Ok(job)
-    }
-
     /// Status and version as the service says they are now.
     pub(crate) fn refresh(&mut self, execution: &Execution<'_>) {
         self.execution = execution.execution_number.unwrap_or(self.execution);
@@ -241,6 +230,7 @@ impl Job {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn file(&self, index: u8) -> File {
         self.files.get(usize::from(index)).copied().unwrap_or_default()
     }

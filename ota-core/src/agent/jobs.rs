@@ -1,7 +1,7 @@
 //! Answers of AWS IoT Jobs: judged by token and job id, then applied.
 
 use super::encode::TOKEN_SIZE;
-use super::{Agent, Call, Job, Link, Report, Request, Stage, State};
+use super::{Agent, Call, Link, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
 use crate::status::{Ended, Reason, reason_of_document};
 use crate::wire::{
@@ -133,8 +133,7 @@ impl Agent<'_> {
 
     /// The job in hand is none of this library's: `$next` is asked again at `check_at`.
     pub(super) fn leave_alone(&mut self, check_at: u64) {
-        self.arena.clear();
-        self.job = Job::default();
+        self.drop_job();
         self.check_at = check_at;
         self.state = State::Idle;
     }
@@ -148,22 +147,19 @@ impl Agent<'_> {
             return self.fail(Reason::DocumentTooLarge, 0);
         }
         if self.state == State::Idle {
-            self.arena.clear();
-            self.job = Job::default();
+            self.drop_job();
         }
         self.check_at = now;
     }
 
-    /// Takes the execution's identity over.
+    /// Takes the execution's identity and status over, without the document.
     fn identify(&mut self, execution: &Execution<'_>) -> bool {
-        match Job::identify(&mut self.arena, execution) {
-            Ok(job) => {
-                self.job = job;
-                true
-            }
-            // Cannot be reported: not even the id fits. The memory is too small for any job.
-            Err(_) => false,
-        }
+        self.drop_job();
+        // Cannot be reported: not even the id fits. The memory is too small for any job.
+        let Some(id) = self.arena.push(execution.job_id.as_bytes()) else { return false };
+        self.job.id = id;
+        self.job.refresh(execution);
+        true
     }
 
     /// A new OTA job.
@@ -298,15 +294,15 @@ impl Agent<'_> {
             State::Withdrawing { image, .. } => self.state = State::Withdrawing { image, reason: None },
             State::Testing { until, .. } => {
                 // Nobody is left to report to. The image still has to be confirmed or taken back.
-                self.arena.clear();
-                self.job = Job { digest: self.job.digest, ..Job::default() };
+                let digest = self.job.digest;
+                self.drop_job();
+                self.job.digest = digest;
                 self.record_due = true;
                 self.state =
                     State::Testing { until, announced: false, question: Some(Question::JobGoneInTest) };
             }
             State::Confirming { .. } => {
-                self.arena.clear();
-                self.job = Job::default();
+                self.drop_job();
                 self.fetch.begun = false;
             }
             State::Booting { .. } | State::Idle | State::Resetting | State::Stopped => {}

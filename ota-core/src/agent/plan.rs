@@ -314,8 +314,11 @@ impl<'a> Agent<'a> {
         if now >= self.quiet_until {
             return Next::Nothing;
         }
-        debug_assert!(matches!(self.link, Link::Up { jobs: true, stream: true, .. }));
-        debug_assert!(matches!(self.plan_beside_blocks(now, false, true), Next::Nothing));
+        debug_assert!(match self.link {
+            Link::Up { jobs: true, stream, .. } =>
+                matches!(self.plan_beside_blocks(now, false, stream), Next::Nothing),
+            Link::Up { .. } | Link::Down { .. } | Link::Suspended { .. } | Link::Aside { .. } => false,
+        });
         self.plan_waiting(now, false)
     }
 

@@ -161,7 +161,7 @@ impl Agent<'_> {
             (Stage::New, Some(resume)) => resume.file().min(self.job.file_count),
             (Stage::New, None) => 0,
         };
-        self.tokens = [const { None }; super::MAX_IMAGES];
+        self.drop_tokens();
         self.choose_plane();
         self.failures = 0;
         self.next_file(now, stage);

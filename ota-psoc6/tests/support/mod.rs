@@ -179,6 +179,11 @@ impl Rig {
         ending
     }
 
+    /// One life of the application, which must come to its end.
+    pub fn one_life<B: Board>(&self) {
+        self.life::<B>().expect("works with power on");
+    }
+
     /// One life of the application.
     fn life<B: Board>(&self) -> Result<(), VerifyError> {
         let inside = RefCell::new(inside::<B>(&self.model, &self.map));

@@ -65,6 +65,31 @@ fn a_failed_self_test_is_taken_back_where_the_board_can() {
     }
 }
 
+/// Secure firmware that its bootloader has confirmed needs the new application, so the bootloader refuses to take that back. With
+/// a journal the device finds out in two resets, and says so; no journal, no such memory.
+#[test]
+fn a_revert_that_the_secure_firmware_forbids_is_not_waited_for() {
+    let end = run("--kit CY8CKIT-064S0S2-4343W --size 60000 --tls=off --self-test fail --expect failed \
+                   --journal 0x14000000");
+    end.ends("failed", "FAILED", "self_test_failed_no_revert", "1.0.0");
+    assert_eq!(end.number("reboots"), 3);
+}
+
+/// A PSoC 64 has no place for a journal by itself, and some are not to be had.
+#[test]
+fn a_journal_has_its_place_named() {
+    let board = "--kit CY8CKIT-064S0S2-4343W --size 60000 --tls=off";
+    for (option, writes) in [("", false), ("--journal 0x14000000", true), ("--journal 0x18300000", true)] {
+        let end = run(&format!("{board} {option}"));
+        end.ends("updated", "SUCCEEDED", "accepted v1.0.0", "1.0.0");
+        assert_eq!(end.number("journal_writes") > 0, writes, "{option}");
+    }
+    for address in ["0x101BC000", "0x101C6000", "0x101DFE00"] {
+        let end = run(&format!("{board} --journal {address}"));
+        assert!(!end.ok && end.stderr.contains("--journal: an area reaches"), "{address}: {}", end.stderr);
+    }
+}
+
 /// The made-up update fills the slot when it would not fit otherwise, and an internal slot takes 13 s to write.
 #[test]
 fn the_slots_are_filled_in_the_time_the_parts_have() {
