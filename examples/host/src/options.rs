@@ -80,6 +80,9 @@ pub(crate) struct Options {
     /// The policy a PSoC 64 was provisioned with
     #[arg(long, value_enum, default_value_t = PolicyName::Tfm)]
     pub(crate) policy: PolicyName,
+    /// The update as one TAR file, as the original's PSoC 64 takes it, also for the one image of a PSoC 62
+    #[arg(long, requires = "kit", conflicts_with = "image")]
+    pub(crate) bundle: bool,
     /// Where the journal lies, an address of the kit's. Default: the work flash of a PSoC 62; a PSoC 64 has no place by itself
     #[arg(long, value_name = "ADDRESS", value_parser = number, requires = "kit")]
     pub(crate) journal: Option<u32>,

@@ -1,5 +1,6 @@
 //! What happened while nobody looked: the job's state is derived from the journal and from what boots, never assumed.
 
+use super::job::Number;
 use super::{Agent, Resume, Slots, Stage, State};
 use crate::boot::{ImageState, Revert};
 use crate::journal::{Phase, Record};
@@ -221,11 +222,11 @@ impl Agent<'_> {
         if let Some(id) = self.arena.push(record.job_id().as_bytes()) {
             self.job.id = id;
             self.job.execution = record.execution_number;
-            self.job.version = record.version_number;
+            self.job.version = Number::of(record.version_number);
             self.job.started = record.started;
             self.job.digest = record.job_digest;
             // 0: ended before anything was updated.
-            self.job.updated_by = (record.updated_by != 0).then_some(record.updated_by);
+            self.job.updated_by = Number::of((record.updated_by != 0).then_some(record.updated_by));
         }
         for (image, intended) in self.images.iter_mut().zip(record.intended) {
             image.intended = intended;

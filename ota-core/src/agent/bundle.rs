@@ -252,7 +252,7 @@ impl<'a> Agent<'a> {
             return;
         }
         if let Some(hand) = self.hand.take() {
-            self.distrust_block(hand.block);
+            self.distrust_block(self.fetch.block_at(hand.at));
         }
         self.lose_bare();
         if let State::Verifying { file, .. } = self.state {

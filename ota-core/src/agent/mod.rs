@@ -101,7 +101,6 @@ enum Call {
 /// The block in the message in hand, on its way to flash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Hand {
-    block: u32,
     /// Where it goes in the file, and how long it is.
     at: u32,
     len: u32,

@@ -48,6 +48,21 @@ fn every_board_is_updated() {
     }
 }
 
+/// The same in one TAR file, over either plane.
+#[test]
+fn bundles_are_taken_apart() {
+    for (board, _, _, images) in
+        BOARDS.into_iter().filter(|board| board.3 == 2 || board.1 == "psoc62-external-swap")
+    {
+        for plane in ["mqtt", "http"] {
+            let end = run(&format!("{board} --size 60000 --tls=off --bundle --protocol {plane}"));
+            end.ends("updated", "SUCCEEDED", "accepted v1.0.0", "1.0.0");
+            let versions = end.report["running_versions"].as_array().cloned().unwrap_or_default();
+            assert!(versions.len() == images && versions.iter().all(|it| it == "1.0.0"), "{versions:?}");
+        }
+    }
+}
+
 /// A bootloader that overwrites knows no way back, and that is what is reported.
 #[test]
 fn a_failed_self_test_is_taken_back_where_the_board_can() {
