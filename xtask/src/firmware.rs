@@ -72,7 +72,7 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
     }
     let mut found = Vec::new();
     for (kit, map) in KITS.iter().filter(|kit| names.is_empty() || names.contains(&kit.0)) {
-        let path = build(kit)?;
+        let path = build(kit, json)?;
         let program = std::fs::read(&path).with_context(|| path.display().to_string())?;
         found.push(check(kit, map, &program).with_context(|| format!("firmware of {kit}"))?);
         if let Some(key) = &key {
@@ -121,11 +121,18 @@ fn target_dir() -> PathBuf {
     root().join("target/firmware")
 }
 
-/// Builds with the kit's own settings, which cargo finds in its folder.
-fn build(kit: &str) -> anyhow::Result<PathBuf> {
+/// Builds with the kit's own settings, which cargo finds in its folder. `quiet`: nothing on our output, cargo's own goes to the
+/// screen.
+fn build(kit: &str, quiet: bool) -> anyhow::Result<PathBuf> {
     let mut command = cargo();
     command.current_dir(root().join("examples").join(kit)).env("CARGO_TARGET_DIR", target_dir());
-    stage::run(command.args(["build", "--release"]))?;
+    command.args(["build", "--release"]);
+    if quiet {
+        let status = command.status().context("cannot start cargo")?;
+        ensure!(status.success(), "the build ended with {status}");
+    } else {
+        stage::run(&mut command)?;
+    }
     Ok(target_dir().join(TARGET).join("release").join(kit))
 }
 

@@ -4,7 +4,8 @@
 
 mod map;
 
-use kit::psoc62::{Psoc62, Which};
+use kit::Which;
+use kit::psoc62::Psoc62;
 use ota_psoc6::kit::{CY8CKIT_062S2_43012, Kit};
 use ota_psoc6::layout::FlashMap;
 

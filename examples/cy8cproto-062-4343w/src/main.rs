@@ -4,7 +4,8 @@
 
 mod map;
 
-use kit::psoc62::{Psoc62, Which};
+use kit::Which;
+use kit::psoc62::Psoc62;
 use ota_psoc6::kit::{CY8CPROTO_062_4343W, Kit};
 use ota_psoc6::layout::FlashMap;
 

@@ -79,3 +79,11 @@ pub trait Board {
     /// Resets the chip so that the bootloader runs, once no flash operation is under way. Returns if that does not happen.
     fn reset(&mut self);
 }
+
+/// Which of the kits with one chip, and its map.
+pub trait Which {
+    /// Its pins.
+    const KIT: Kit;
+    /// Where everything lies: a map with an external secondary and a journal.
+    const MAP: FlashMap;
+}

@@ -29,7 +29,7 @@ pub mod psoc62;
 #[cfg(feature = "psoc64")]
 pub mod psoc64;
 
-pub use board::{Board, Clocks};
+pub use board::{Board, Clocks, Flash, Which};
 
 /// The settings of one device. The file is also read outside of this crate's rules.
 #[allow(missing_docs, unreachable_pub, dead_code)]

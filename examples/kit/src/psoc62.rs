@@ -15,7 +15,7 @@ use ota_psoc6::syscall::{DirectCache, RamPlace, SystemCalls};
 use ota_psoc6::trng::{Rng, Trng};
 use ota_psoc6::watchdog::Watchdog;
 
-use crate::board::{Board, Clocks, Flash};
+use crate::board::{Board, Clocks, Flash, Which};
 
 /// A kit with a PSoC 62 and the secondary slot in its serial flash.
 ///
@@ -24,14 +24,6 @@ use crate::board::{Board, Clocks, Flash};
 pub struct Psoc62<K> {
     chip: Mmio,
     kit: core::marker::PhantomData<K>,
-}
-
-/// Which of the kits.
-pub trait Which {
-    /// Its pins.
-    const KIT: Kit;
-    /// Where everything lies: a map with an external secondary.
-    const MAP: FlashMap;
 }
 
 impl<K: Which> Psoc62<K> {

@@ -2,7 +2,7 @@
 
 use embassy_time::{Delay, Instant};
 use log::error;
-use ota_core::journal::NoJournal;
+use ota_core::journal::FlashJournal;
 use ota_psoc6::bus::Mmio;
 use ota_psoc6::clock::{self, Divide};
 use ota_psoc6::flash::{DriverError, ExternalFlash, InternalFlash, Windows};
@@ -11,14 +11,12 @@ use ota_psoc6::layout::{Device, FlashMap};
 use ota_psoc6::reset::reset;
 use ota_psoc6::smif::Smif;
 use ota_psoc6::syscall::{RamPlace, SystemCalls};
-use ota_psoc64::kit::CY8CKIT_064S0S2_4343W;
-use ota_psoc64::layout::TFM;
 use ota_psoc64::pra::{Cache, MessagePlace, Pra, Register, Watchdog};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 
-use crate::board::{Board, Clocks, Flash};
+use crate::board::{Board, Clocks, Flash, Which};
 use crate::config;
 
 /// What the secure firmware of this kit sets (its board support package): the frequency-locked loop at 100 MHz for everything.
@@ -27,29 +25,38 @@ const HZ: u32 = 100_000_000;
 static MESSAGE: MessagePlace = MessagePlace::new();
 static MAIN: RamPlace = RamPlace::new();
 
-/// CY8CKIT-064S0S2-4343W, provisioned with the policy of Trusted Firmware-M. Make one of it: it stands for the chip.
+/// A kit with a PSoC 64. Make one of it: it stands for the chip.
 #[derive(Debug)]
-pub struct Psoc64 {
+pub struct Psoc64<K> {
     chip: Mmio,
     pra: Pra<Mmio>,
+    kit: core::marker::PhantomData<K>,
 }
 
-impl Psoc64 {
+impl<K: Which> Psoc64<K> {
     /// The chip. Once.
     pub fn new(chip: Mmio) -> Self {
         let message = MESSAGE.take().expect("the board is made once");
-        Self { chip, pra: Pra::new(chip, message) }
+        Self { chip, pra: Pra::new(chip, message), kit: core::marker::PhantomData }
     }
 }
 
-impl Board for Psoc64 {
-    const KIT: Kit = CY8CKIT_064S0S2_4343W;
-    const MAP: FlashMap = TFM;
+impl<K: Which> Psoc64<K> {
+    async fn external(&self) -> Result<ExternalFlash<Mmio, Delay, Watchdog<Mmio>>, DriverError> {
+        let windows = Windows::new(&K::MAP, Device::External);
+        ExternalFlash::new_async(Smif::new(self.chip)?, Delay, windows, self.watchdog()).await
+    }
+}
+
+impl<K: Which> Board for Psoc64<K> {
+    const KIT: Kit = K::KIT;
+    const MAP: FlashMap = K::MAP;
     type Watchdog = Watchdog<Mmio>;
     type Primary = InternalFlash<Mmio, Watchdog<Mmio>, Cache<Mmio>>;
     type Secondary = ExternalFlash<Mmio, Delay, Watchdog<Mmio>>;
-    // There is no default place on this map; `FlashMap::with_journal` and `FlashJournal` make one.
-    type Journal = NoJournal;
+    // On the serial flash, beside the slot. Both drivers are the agent's, which does one thing at a time, and each waits for an
+    // idle part before it begins.
+    type Journal = FlashJournal<ExternalFlash<Mmio, Delay, Watchdog<Mmio>>>;
     type Rng = ChaCha20Rng;
 
     fn chip(&self) -> Mmio {
@@ -74,12 +81,13 @@ impl Board for Psoc64 {
         let dog = self.watchdog();
         let ram = MAIN.take().expect("the flash is found once");
         let calls = SystemCalls::new(self.chip, Cache::new(self.pra), ram, clocks.core_hz);
-        let primary = InternalFlash::new(self.chip, calls, Windows::new(&TFM, Device::Internal), dog);
+        let primary = InternalFlash::new(self.chip, calls, Windows::new(&K::MAP, Device::Internal), dog);
         Smif::connect(self.chip, &Self::KIT.qspi);
-        let smif = Smif::new(self.chip)?;
-        let external = Windows::new(&TFM, Device::External);
-        let secondary = ExternalFlash::new_async(smif, Delay, external, dog).await?;
-        Ok(Flash { primary, secondary, journal: NoJournal })
+        let secondary = self.external().await?;
+        const { assert!(K::MAP.journal().is_some(), "the map has a journal") };
+        let region = K::MAP.journal().expect("asserted while compiling");
+        let journal = FlashJournal::new(self.external().await?, region).expect("the region is of this flash");
+        Ok(Flash { primary, secondary, journal })
     }
 
     /// The chip's own source belongs to the secure core, which offers it by `psa_generate_random`, a C interface with its own
