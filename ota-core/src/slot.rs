@@ -174,11 +174,16 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
     pub async fn program(&mut self, at: u32, data: &[u8]) -> Result<(), FlashError> {
         let from = self.place(at, data.len())?;
         let unit_size = self.geometry.write_size();
-        if !at.is_multiple_of(unit_size) {
+        // No division where a mask does: the whole write would wait for it.
+        let beyond = |at: u32| match unit_size.is_power_of_two() {
+            true => at & (unit_size - 1),
+            false => at - unit_start(at, unit_size),
+        };
+        if beyond(at) != 0 {
             return Err(FlashError::NotAligned);
         }
         // The length fits, since the place does.
-        let whole_size = unit_start(data.len() as u32, unit_size);
+        let whole_size = data.len() as u32 - beyond(data.len() as u32);
         let (whole, rest) = data.split_at_checked(whole_size as usize).ok_or(FlashError::OutOfBounds)?;
         self.generation = self.generation.wrapping_add(1);
         if !whole.is_empty() {

@@ -136,6 +136,8 @@ pub(crate) struct Fetch<'a> {
     asked_end: u32,
     /// Sectors of every block under way below this one are open.
     ahead: u32,
+    /// With more blocks than this under way nothing is asked for and no sector is erased ahead.
+    pub(crate) enough: u16,
     /// Blocks that may be under way at once; follows what the link can take.
     pub(crate) window: u16,
     /// When what is under way is given up.
@@ -171,6 +173,7 @@ impl<'a> Fetch<'a> {
             newer_seen: 0,
             asked_end: 0,
             ahead: 0,
+            enough: u16::MAX,
             window: 1,
             due: 0,
             paced: 0,

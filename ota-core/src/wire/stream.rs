@@ -137,17 +137,20 @@ pub(crate) fn json_text(value: Option<Value<'_>>) -> Result<Option<Text<'_>>, St
 ///
 /// # Errors
 /// See [`StreamDecodeError`].
-#[inline(always)]
 pub fn decode_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
     match block_as_sent(message) {
-        Some(block) => Ok(block),
+        Some((file_id, block_id, payload)) => {
+            let size = payload.len() as u32;
+            Ok(Block { file_id, block_id, size, payload: place_of(payload, message) })
+        }
         None => any_block_cbor(message),
     }
 }
 
-/// A block as the service writes it, with the shortest heads: `None` leaves it to [`any_block_cbor`], also where it is wrong.
+/// File, block and payload of a block as the service writes it, with the shortest heads. `None` leaves it to
+/// [`any_block_cbor`], also where it is wrong.
 #[inline(always)]
-fn block_as_sent(message: &[u8]) -> Option<Block> {
+pub(crate) fn block_as_sent(message: &[u8]) -> Option<(u32, u32, &[u8])> {
     let mut decoder = Decoder::new(message);
     let mut number =
         |name: &[u8]| if decoder.take_exactly(name) { decoder.short(major::UNSIGNED) } else { None };
@@ -156,7 +159,7 @@ fn block_as_sent(message: &[u8]) -> Option<Block> {
     let size = number(b"al")?;
     let payload = if decoder.take_exactly(b"ap") { decoder.bytes().ok()? } else { return None };
     let fits = size as usize == payload.len() && decoder.is_last(cbor::BREAK);
-    fits.then(|| Block { file_id, block_id, size, payload: place_of(payload, message) })
+    fits.then_some((file_id, block_id, payload))
 }
 
 /// Where `payload`, a part of `message`, lies in it.

@@ -19,6 +19,8 @@ pub const MAX_ID_SIZE: usize = 128;
 const THINGS: &str = "$aws/things/";
 const JOBS: &str = "/jobs/";
 const STREAMS: &str = "/streams/";
+/// Behind the stream in the topic of a block.
+const BLOCK_TAIL: &str = "/data/cbor";
 /// Stands for every job in a filter (MQTT 5.0, 4.7.1.3).
 const ANY: &str = "+";
 const NEXT: &str = "$next";
@@ -102,6 +104,16 @@ impl Format {
             Self::Json => "json",
         }
     }
+}
+
+/// Whether `topic` is the one on which blocks of this stream come to this thing as CBOR.
+#[inline]
+pub(crate) fn is_block_topic(topic: &str, thing: &str, stream: &[u8]) -> bool {
+    let rest = topic.as_bytes().strip_prefix(THINGS.as_bytes());
+    let rest = rest.and_then(|rest| rest.strip_prefix(thing.as_bytes()));
+    let rest = rest.and_then(|rest| rest.strip_prefix(STREAMS.as_bytes()));
+    let rest = rest.and_then(|rest| rest.strip_prefix(stream));
+    !stream.is_empty() && rest == Some(BLOCK_TAIL.as_bytes())
 }
 
 /// A topic to publish to, or a filter to subscribe to.
@@ -260,7 +272,7 @@ impl<'a> Incoming<'a> {
 
     /// From the end, which is what tells the messages apart: a block is recognised without a search for slashes.
     fn parse_stream(rest: &'a str) -> Option<Self> {
-        if let Some(stream) = rest.strip_suffix("/data/cbor").filter(|stream| !stream.is_empty()) {
+        if let Some(stream) = rest.strip_suffix(BLOCK_TAIL).filter(|stream| !stream.is_empty()) {
             return Some(Self::Data(stream, Format::Cbor));
         }
         let formats = [Format::Cbor, Format::Json];
