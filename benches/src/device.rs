@@ -194,8 +194,9 @@ impl Device<'_> {
     async fn ingest(&mut self, received: &Received<'_>) {
         let mut scratch = [];
         let held = self.local.receive(&mut self.agent, NOW_MS, received, &mut scratch);
-        while !self.is_waiting() {
+        loop {
             match self.agent.action() {
+                Action::Receive { .. } | Action::Verify { .. } => return,
                 Action::Write(part) => {
                     let written = self.slot.program(part.at, held.part(part.from, part.to)).await;
                     written.expect("flash takes what is written");

@@ -276,7 +276,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// A block arrived: it is no longer under way. True when it was overtaken by newer ones and the rest is lost.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn arrived(&mut self, block: u32) -> bool {
         self.alive = true;
         self.useless = 0;

@@ -10,8 +10,8 @@ use crate::wire::stream::block_as_sent;
 use crate::wire::topic::is_block_topic;
 
 impl Agent<'_> {
-    /// Takes `received` if it is a block of the held job's stream as the service writes it, all of which goes into one
-    /// sector that is ready for it: answers the block's payload, and its [`Action::Write`] is outstanding. `None`: nothing
+    /// Takes `received` if it is the first missing block of the held job's file, written as the service writes it, and its
+    /// sector is ready for all of it: answers the block's payload, and its [`Action::Write`] is outstanding. `None`: nothing
     /// has changed, and the message goes the general way, through [`decode`](crate::driver::decode) and
     /// [`step`](Self::step), which comes to the same action for such a block too.
     pub fn take_block<'m>(&mut self, now_ms: u64, received: &Received<'m>) -> Option<&'m [u8]> {
@@ -26,20 +26,24 @@ impl Agent<'_> {
         if !is_block_topic(received.topic, self.config.thing_name, stream) {
             return None;
         }
-        let (file_id, block, data) = block_as_sent(received.payload)?;
+        // Where the block goes is known from the front. Were it taken from the message, the copy into flash would wait for
+        // the message's first bytes to come from memory.
+        let front = self.fetch.front;
+        let (from, to) = self.fetch.block_range(front);
         let file = self.job.files.get(usize::from(file))?;
-        let (from, to) = self.fetch.block_range(block);
-        let good = file_id == u32::from(file.id)
-            && self.fetch.was_asked(block)
+        let (file_id, block, data) = block_as_sent(received.payload)?;
+        let good = block == front
+            && file_id == u32::from(file.id)
+            && self.fetch.was_asked(front)
             && data.len() == (to - from) as usize
-            && self.fetch.is_missing(block)
+            && self.fetch.is_missing(front)
             && self.fetch.is_open(from, to);
         if !good {
             return None;
         }
-        let hand = Hand { block, at: from, len: to - from, done: 0, blank: false };
+        let hand = Hand { block: front, at: from, len: to - from, done: 0, blank: false };
         let part = self.part_to(&hand, file.image, hand.len);
-        self.accept(now_ms, block);
+        self.accept(now_ms, front);
         self.hand = Some(hand);
         self.doing = Some(Action::Write(part));
         Some(data)
