@@ -157,6 +157,13 @@ impl Topic<'_> {
     /// # Errors
     /// A name AWS does not allow, a topic the broker would refuse, or a buffer that is too small.
     pub fn encode<'b>(&self, thing: &str, buf: &'b mut [u8]) -> Result<&'b str, TopicError> {
+        let len = self.write(thing, buf)?;
+        let topic = buf.get(..len).and_then(|topic| core::str::from_utf8(topic).ok());
+        topic.ok_or(TopicError::BufferTooSmall)
+    }
+
+    /// [`encode`](Self::encode), for a caller who looks at the text later; returns the bytes written.
+    pub(crate) fn write(&self, thing: &str, buf: &mut [u8]) -> Result<usize, TopicError> {
         ThingName::new(thing)?;
         let (area, id, tail, format) = match *self {
             Self::DescribeNext => (JOBS, NEXT, "/get", None),
@@ -181,15 +188,15 @@ impl Topic<'_> {
         for part in [THINGS, thing, area, id, tail, format.map_or("", Format::as_str)] {
             writer.str(part);
         }
-        let topic = writer.into_str().map_err(|error| match error {
+        let len = writer.finish().map_err(|error| match error {
             EncodeError::BufferTooSmall => TopicError::BufferTooSmall,
             _ => TopicError::TooLong,
         })?;
         // Names hold no slash, so that no topic of this table has more than `MAX_SLASHES`.
-        if topic.len() > MAX_TOPIC_SIZE {
+        if len > MAX_TOPIC_SIZE {
             return Err(TopicError::TooLong);
         }
-        Ok(topic)
+        Ok(len)
     }
 }
 

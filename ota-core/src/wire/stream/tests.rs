@@ -30,6 +30,12 @@ fn number(out: &mut [u8], at: usize, major: u8, number: u32, random: &mut Random
 }
 
 fn message(out: &mut [u8], random: &mut Random) -> usize {
+    if random.next(3) == 0 {
+        // As the service writes it.
+        let block_id = random.next(1 << 17) >> random.next(17);
+        let payload = &[0x5A; 300][random.next(64)..];
+        return encode_block_cbor(out, None, random.next(24) as u32, block_id as u32, payload).unwrap();
+    }
     let mut names = *b"filp";
     if random.next(3) == 0 {
         names.swap(random.next(4), random.next(4));
