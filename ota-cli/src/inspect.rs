@@ -138,12 +138,12 @@ impl Inspect {
                 format!("{} holds {} bytes there, fewer than a slot of {size}", path.display(), bytes.len())
             })?,
         };
-        let content = Content::read(slot_bytes, keys);
-        // An image with `ustar` in its payload stays an image.
-        if let (Content::Unknown, Some(bundle)) = (&content, Bundle::read(bytes, keys)) {
+        // Before images are looked for: those in a bundle may well lie at a sector's border.
+        if let Some(bundle) = Bundle::read(bytes, keys) {
             let problems = bundle.problems.clone();
             return Ok(Report { bundle: Some(bundle), problems, ..Report::empty(path, bytes) });
         }
+        let content = Content::read(slot_bytes, keys);
         let end = content.end();
         let rest = slot_bytes.get(end.unwrap_or(0)..).unwrap_or_default();
         let is_slot = self.slot_size.is_some() || slot::has_magic(rest);

@@ -65,7 +65,7 @@ pub(crate) struct Serve {
     /// die-at=PERCENT: once so much of the image was sent as blocks, no more of it comes over MQTT
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
     mqtt_fault: StreamFaults,
-    /// die-at=PERCENT: the file server is gone once so much was served; and for each of the first requests one of status=N,
+    /// die-at=PERCENT: the file server is gone once so much was served; untrusted: its certificate is; and for each of the first requests one of status=N,
     /// busy=SECONDS, redirect=URL, close=BYTES, stall=BYTES, size=BYTES, ignore-range, chunked, encoded, connection-close,
     /// etag, expired
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
@@ -112,8 +112,12 @@ impl Serve {
         let made_here = |dir| Certificates::create(dir, &self.thing, &names());
         let certificates =
             self.tls_dir.as_deref().map(made_here).transpose().context("--tls-dir, --tls-name")?;
+        let shown = match (&self.tls_dir, self.http_fault.is_untrusted) {
+            (Some(dir), true) => Some(made_here(&dir.join("untrusted"))?),
+            (Some(_), false) | (None, _) => certificates.clone(),
+        };
         let files = match self.protocols.contains(&Protocol::Http) {
-            true => Some(Arc::new(self.file_server(certificates.clone()).await?)),
+            true => Some(Arc::new(self.file_server(shown).await?)),
             false => None,
         };
         // Streams of two runs have different names, as in the cloud.

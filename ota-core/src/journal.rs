@@ -163,10 +163,8 @@ impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
         while place < self.region.record_count() {
             let bytes = self.read(place).await?;
             match Record::decode(bytes) {
-                Some((_, sequence)) => {
-                    if newest.is_none_or(|(other, _)| is_newer(sequence, other)) {
-                        newest = Some((sequence, place));
-                    }
+                Some((_, sequence)) if newest.is_none_or(|(other, _)| is_newer(sequence, other)) => {
+                    newest = Some((sequence, place));
                 }
                 // Places of a sector are used in order: nothing was written behind a blank one.
                 None if is_all(bytes, erased) => match self.region.next_sector(place) {
@@ -176,7 +174,7 @@ impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
                         continue;
                     }
                 },
-                None => {}
+                Some(_) | None => {}
             }
             place += 1;
         }

@@ -93,7 +93,7 @@
 //!
 //! | Module | Names |
 //! |---|---|
-//! | [`agent`] | [`Agent`](agent::Agent), [`Config`](agent::Config), [`Timing`](agent::Timing), [`Destination`](agent::Destination), [`Plane`](agent::Plane), [`Memory`](agent::Memory), [`ConfigError`](agent::ConfigError); [`Input`](agent::Input), [`Action`](agent::Action), [`Outcome`](agent::Outcome), [`State`](agent::State), [`StateKind`](agent::StateKind), [`Stage`](agent::Stage), [`Failure`](agent::Failure), [`Message`](agent::Message), [`Part`](agent::Part), [`Publication`](agent::Publication), [`Subscription`](agent::Subscription), [`Request`](agent::Request), [`Report`](agent::Report), [`BlockRequest`](agent::BlockRequest), [`RangeRequest`](agent::RangeRequest), [`Statistics`](agent::Statistics), [`TopicBuffer`](agent::TopicBuffer), [`Filters`](agent::Filters) |
+//! | [`agent`] | [`Agent`](agent::Agent), [`Config`](agent::Config), [`Timing`](agent::Timing), [`Destination`](agent::Destination), [`Component`](agent::Component), [`Plane`](agent::Plane), [`Memory`](agent::Memory), [`ConfigError`](agent::ConfigError); [`Input`](agent::Input), [`Action`](agent::Action), [`Outcome`](agent::Outcome), [`State`](agent::State), [`StateKind`](agent::StateKind), [`Stage`](agent::Stage), [`Failure`](agent::Failure), [`Message`](agent::Message), [`Part`](agent::Part), [`Publication`](agent::Publication), [`Subscription`](agent::Subscription), [`Request`](agent::Request), [`Report`](agent::Report), [`BlockRequest`](agent::BlockRequest), [`RangeRequest`](agent::RangeRequest), [`Statistics`](agent::Statistics), [`TopicBuffer`](agent::TopicBuffer), [`Filters`](agent::Filters) |
 //! | [`driver`] | [`run`](driver::run), [`Device`](driver::Device), [`Local`](driver::Local), [`Completion`](driver::Completion), [`Held`](driver::Held), [`decode`](driver::decode): the pieces of another driver |
 //! | [`command`] | [`Command`](command::Command), [`Commands`](command::Commands): the application's words |
 //! | [`policy`] | [`Policy`](policy::Policy), [`DefaultPolicy`](policy::DefaultPolicy), [`Question`](policy::Question), [`Answer`](policy::Answer): may we? [`Observer`](policy::Observer), [`NoObserver`](policy::NoObserver), [`Drop`](policy::Drop): what happens |
@@ -112,7 +112,7 @@
 //! | [`boot`] | [`Images`](boot::Images), [`Image`](boot::Image), [`ImageState`](boot::ImageState), [`Request`](boot::Request), [`Revert`](boot::Revert), [`Withdrawn`](boot::Withdrawn), [`SharedFlash`](boot::SharedFlash), [`SharedError`](boot::SharedError) |
 //! | [`image`](mod@image) | [`Header`](image::Header), [`TlvWalk`](image::TlvWalk), [`Tlv`](image::Tlv), [`ImageInfo`](image::ImageInfo), [`ImageError`](image::ImageError): MCUboot images as bytes |
 //! | [`trailer`] | [`TrailerLayout`](trailer::TrailerLayout), [`Trailer`](trailer::Trailer), [`Magic`](trailer::Magic), [`Flag`](trailer::Flag), [`Pending`](trailer::Pending), [`SwapType`](trailer::SwapType), [`swap_type`](trailer::swap_type) |
-//! | [`verify`] | [`verify`](fn@verify::verify), [`Verified`](verify::Verified), [`Rules`](verify::Rules), [`Scheme`](verify::Scheme), [`EcdsaP256`](verify::EcdsaP256), [`PublicKey`](verify::PublicKey), [`Digest`](verify::Digest), [`Hashes`](verify::Hashes), [`VerifyError`](verify::VerifyError), [`Der`](verify::Der), [`parse_pem`](verify::parse_pem) |
+//! | [`verify`] | [`verify`](fn@verify::verify), [`Verified`](verify::Verified), [`verify_bundle`](verify::verify_bundle), [`SignedBundle`](verify::SignedBundle), [`verify_member`](verify::verify_member), [`Rules`](verify::Rules), [`Scheme`](verify::Scheme), [`EcdsaP256`](verify::EcdsaP256), [`PublicKey`](verify::PublicKey), [`Digest`](verify::Digest), [`Hashes`](verify::Hashes), [`VerifyError`](verify::VerifyError), [`Der`](verify::Der), [`parse_pem`](verify::parse_pem) |
 //! | [`journal`] | [`Journal`](journal::Journal), [`FlashJournal`](journal::FlashJournal), [`NoJournal`](journal::NoJournal), [`Record`](journal::Record), [`Phase`](journal::Phase), [`JobId`](journal::JobId), [`JournalLayout`](journal::JournalLayout), [`JournalRegion`](journal::JournalRegion), [`RegionError`](journal::RegionError) |
 //! | [`version`] | [`Version`](version::Version) |
 //! | [`bitmap`] | [`Bitmap`](bitmap::Bitmap) and the functions on bare bytes: which blocks are missing |
@@ -123,6 +123,7 @@
 //! | Feature | Adds |
 //! |---|---|
 //! | (none) | everything but a transport: bring your own [`Connector`](transport::Connector) and [`Timer`](transport::Timer), and [`Ranges`](transport::Ranges) for HTTP |
+//! | `bundle` | several images of a device in one TAR file, as the Cypress library packs them |
 //! | `mqtt` | the transport over minimq (MQTT 5), any `embedded-io-async` stream, and a timer over embassy-time |
 //! | `http` | the data plane over HTTP: ranges over any `embedded-io-async` stream, reqwless as the codec |
 //! | `tls` | TLS 1.3 to authenticated servers over any stream: `tls::connect`, and the opener `tls::Tls` for `mqtt` and `http` |

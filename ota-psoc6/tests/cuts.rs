@@ -26,6 +26,52 @@ impl Board for Psoc62 {
 
 const PAYLOAD: usize = 6000;
 
+const MAGIC: [u8; 16] = *b"\x77\xc2\x95\xf3\x60\xd2\xef\x7f\x35\x52\x50\x0f\x2c\xb6\x79\x80";
+
+/// The last 48 bytes of a slot: erased, but for the magic and these bytes at these distances from its end.
+fn tail(erased: u8, bytes: &[(usize, u8)]) -> Vec<u8> {
+    let mut tail = vec![erased; 32];
+    tail.extend(MAGIC);
+    for (back, byte) in bytes {
+        tail[48 - back] = *byte;
+    }
+    tail
+}
+
+/// The request and the confirm as flash holds them, against the bytes of MCUboot's `boot_set_pending(0)` (magic and swap info 2) and
+/// imgtool's `--pad` (magic alone, which is all a status-swap bootloader takes), for both erased values.
+#[test]
+fn trailers_are_those_of_mcuboot() {
+    for (map, erased, request) in [
+        (psoc62::INTERNAL_OVERWRITE, 0x00, &[(0x28, 2)][..]),
+        (psoc62::EXTERNAL_OVERWRITE, 0xFF, &[(0x28, 2)]),
+        (psoc62::INTERNAL_SWAP, 0x00, &[]),
+        (psoc62::EXTERNAL_SWAP, 0xFF, &[]),
+    ] {
+        let rig = Rig::new::<Psoc62>(map, PAYLOAD);
+        let name = map.spec().name;
+        let held = |address: u32| {
+            let mut held = vec![0; 48];
+            rig.model.peek(address - 48, &mut held);
+            held
+        };
+        rig.one_life::<Psoc62>();
+        assert_eq!(held(map.secondary(0).end()), tail(erased, request), "{name}: the request");
+        rig.boot();
+        if request.is_empty() {
+            // The bootloader's own trailer, which the confirm adds `image_ok` to: swap size, swap info 2, copy done.
+            let before = held(map.primary(0).end());
+            let size = rig.new[0].len().max(rig.old[0].len()) as u32;
+            assert_eq!(before[..4], size.to_le_bytes(), "{name}: swap size");
+            assert_eq!(before[4..], tail(0x00, &[(0x28, 2), (0x20, 1)])[4..], "{name}: on trial");
+            rig.one_life::<Psoc62>();
+            let after = held(map.primary(0).end());
+            assert_eq!(after[4..], tail(0x00, &[(0x28, 2), (0x20, 1), (0x18, 1)])[4..], "{name}: confirmed");
+        }
+        assert_eq!(rig.model.violations(), [], "{name}");
+    }
+}
+
 macro_rules! sweeps {
     ($($name:ident: $map:ident;)*) => {$(
         #[test]

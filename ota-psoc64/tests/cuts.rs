@@ -59,3 +59,31 @@ fn an_image_over_the_first_sector_boundary() {
     let ending = rig.live::<Psoc64>();
     assert_eq!((ending.lives, ending.mixed, rig.model.violations()), (2, 0, vec![]));
 }
+
+/// A bootloader that does not confirm the secure firmware takes it back at the next boot, unless the confirmed application needs it:
+/// these images need each other.
+#[test]
+fn secure_firmware_that_nobody_confirms_stays_with_the_application_that_needs_it() {
+    let mut rig = Rig::new::<Psoc64>(layout::TFM, PAYLOAD);
+    rig.set_img_ok = false;
+    let ending = rig.live::<Psoc64>();
+    assert_eq!((ending.lives, ending.mixed, rig.model.violations()), (2, 0, vec![]));
+}
+
+/// Without dependencies the requests and the confirm can be parted, and always the same way: secure firmware new, application old.
+#[test]
+fn without_dependencies_one_mixture_is_possible() {
+    let ending = Rig::with_needs::<Psoc64>(layout::TFM, PAYLOAD, false).live::<Psoc64>();
+    let (mut mixed, mut new) = (0, 0);
+    for step in ending.steps - 4..ending.steps {
+        for when in [When::Before, When::Blank, When::After] {
+            let rig = Rig::with_needs::<Psoc64>(layout::TFM, PAYLOAD, false);
+            rig.model.cut(step, when);
+            let ending = rig.live::<Psoc64>();
+            assert_eq!(rig.model.violations(), [], "step {step} {when:?}");
+            mixed += u32::from(ending.mixed > 0);
+            new |= ending.mixed_new;
+        }
+    }
+    assert!(mixed > 0 && new == 0b10, "{mixed} cuts, images {new:#b}");
+}

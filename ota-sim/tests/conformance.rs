@@ -102,7 +102,8 @@ impl<const WRITE: usize> Flash<WRITE> {
 
     fn check(&self, offset: u32, len: usize, unit: usize) -> Result<std::ops::Range<usize>, Fault> {
         let (from, to) = (offset as usize, offset as usize + len);
-        if (from % unit != 0 || len % unit != 0) && !self.is(Wrong::TakesUnaligned) {
+        let aligned = from.is_multiple_of(unit) && len.is_multiple_of(unit);
+        if !aligned && !self.is(Wrong::TakesUnaligned) {
             let other = self.is(Wrong::NamesUnalignedOther);
             return Err(Fault(if other { NorFlashErrorKind::Other } else { NorFlashErrorKind::NotAligned }));
         }

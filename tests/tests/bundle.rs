@@ -1,6 +1,8 @@
 //! Several images in one TAR file: routed to their slots, signed as a whole, all or none.
 
-use ota_core::agent::Plane;
+use std::collections::BTreeSet;
+
+use ota_core::agent::{Plane, StateKind};
 use ota_core::geometry::BootMode;
 use ota_core::status::Reason;
 use ota_core::wire::Format;
@@ -8,7 +10,7 @@ use ota_sim::Version;
 use ota_sim::aws::{Faults, Status};
 use ota_sim::flash::{Cut, Tear, When};
 use ota_sim::image::BundleBuilder;
-use ota_tests::{Drops, Kind, Pack, Report, Scenario, SelfTest, bundle};
+use ota_tests::{Act, Drops, Event, Kind, Moment, Pack, Report, Scenario, SelfTest, bundle};
 
 const NEW: Version = Version::new(1, 0, 0, 0);
 /// Blocks of 2 KiB hold the head of these bundles.
@@ -373,6 +375,32 @@ sweeps! {
 fn external_swap_status() {
     let scenario = pair(Kind::External, BootMode::SwapStatus);
     sweep(scenario, &[When::Inside(Tear::ReadsErased)], 7, "external_swap_status");
+}
+
+/// Held whole and verified when the power fails: exactly the blocks with bytes that no slot keeps are fetched again.
+#[test]
+fn a_restart_fetches_what_no_slot_keeps() {
+    for (kind, mode) in [(Kind::Nor4k, BootMode::SwapMove), (Kind::External, BootMode::SwapStatus)] {
+        for planes in [&[Plane::Mqtt], &[Plane::Http]] {
+            let mut scenario =
+                pair(kind, mode).with(Event::new(Moment::Entered(StateKind::Verified), Act::CutPower));
+            scenario.planes = planes;
+            let factory = scenario.factory();
+            let sizes = [0, 1].map(|image| factory.image_size(0, image));
+            let end = factory.content(0).len();
+            let second = 1536 + sizes[0].next_multiple_of(512) + 512;
+            let block = scenario.block_size as usize;
+            let bare = [0..1536, 1536 + sizes[0]..second, second + sizes[1]..end];
+            let again: BTreeSet<_> =
+                bare.into_iter().flat_map(|bytes| bytes.start / block..bytes.end.div_ceil(block)).collect();
+            let report = scenario.run_with(&factory);
+            let context = format!("{kind:?} {planes:?}");
+            report.assert_updated(&context);
+            assert_eq!((report.boots, report.statistics.sectors_given_up), (3, 0), "{context}: {report:#?}");
+            let received = report.statistics.blocks_received as usize;
+            assert_eq!(received, end.div_ceil(block) + again.len(), "{context}: {report:#?}");
+        }
+    }
 }
 
 #[test]

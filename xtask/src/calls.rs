@@ -92,6 +92,10 @@ impl Calls {
             while let Some(function) = next.pop() {
                 for &caller in self.callers.get(&function).into_iter().flatten() {
                     let name = &self.names[caller];
+                    if RESUMED.contains(&name.as_str()) {
+                        blamed = true;
+                        continue;
+                    }
                     if !STANDARD.contains(&crate_of(name)) && !name.starts_with(OUTLINED) {
                         found.insert(name.as_str());
                         blamed = true;
@@ -185,7 +189,7 @@ mod tests {
             "core::panicking::panic_nounwind",
         ];
         let callers =
-            [(0, vec![1]), (1, vec![2]), (3, vec![4])].map(|(to, from)| (to, from.into_iter().collect()));
+            [(0, vec![1, 3]), (1, vec![2]), (3, vec![4])].map(|(to, from)| (to, from.into_iter().collect()));
         let calls =
             Calls { names: names.map(str::to_owned).to_vec(), callers: callers.into_iter().collect() };
         let found: Vec<&str> = calls.panicking().into_iter().collect();

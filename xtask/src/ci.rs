@@ -12,6 +12,7 @@ pub(crate) const TARGET: &str = "thumbv7em-none-eabihf";
 /// Every set of features of `ota-core` that is built and checked, in the words of cargo's command line.
 const FEATURE_SETS: &[&[&str]] = &[
     &[],
+    &["--features=bundle"],
     &["--features=mqtt"],
     &["--features=http"],
     &["--features=nal"],

@@ -47,12 +47,13 @@ pub(crate) fn symbol_sizes(program: &[u8], prefix: &str) -> anyhow::Result<Vec<(
     Ok(found)
 }
 
-/// Bytes of code and constants that functions and statics of `crates` have names of. What the linker put into other
-/// functions is not seen.
-pub(crate) fn text_of(program: &[u8], crates: &[&str]) -> anyhow::Result<u64> {
+/// Bytes of the symbols that belong to one of `crates`, or whose name starts with one of `paths`. What the linker put into
+/// other functions is not seen.
+pub(crate) fn text_of(program: &[u8], crates: &[&str], paths: &[&str]) -> anyhow::Result<u64> {
     let file = object::File::parse(program).context("not an ELF file")?;
     let owned = file.symbols().filter(|symbol| {
-        symbol.name().is_ok_and(|name| crates.contains(&calls::crate_of(&calls::demangled(name))))
+        let Ok(name) = symbol.name().map(calls::demangled) else { return false };
+        crates.contains(&calls::crate_of(&name)) || paths.iter().any(|path| name.starts_with(path))
     });
     Ok(owned.map(|symbol| symbol.size()).sum())
 }

@@ -16,12 +16,14 @@ mod device;
 mod kills;
 mod options;
 mod report;
+mod setting;
 mod update;
 
 pub(crate) use build::clippy;
 use build::{Firmware, Program};
 use options::{Options, Protocol, Task};
-use update::{Setting, Update};
+use setting::Setting;
+use update::Update;
 
 /// The workspace of the firmware, seen from the root.
 pub(crate) const MANIFEST: &str = "examples/qemu/Cargo.toml";

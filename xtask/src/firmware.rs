@@ -38,7 +38,7 @@ const KITS: &[(&str, &FlashMap)] = &[
 const TLV_MAX: u64 = 0x200;
 /// The routine that has to be in RAM.
 const RAM_ROUTINE: &str = "ota_psoc6::syscall::transact";
-/// Symbols of a program with a heap.
+/// How the symbols of a program with a heap end, without their hash.
 const ALLOCATES: &[&str] = &["__rust_alloc", "__rg_alloc", "__rdl_alloc", "__rust_realloc"];
 /// How a stand-in for a blob of the Wi-Fi chip begins.
 const STAND_IN: &[u8] = b"OTA-STAND-IN: ";
@@ -91,11 +91,20 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
 
 /// CI: all of them, built without a warning, formatted and linted.
 pub(crate) fn stage() -> anyhow::Result<()> {
-    for (kit, _) in KITS {
+    let lint = |folder: &str, options: &[&str]| {
         let mut command = cargo();
-        command.current_dir(root().join("examples").join(kit)).env("CARGO_TARGET_DIR", target_dir());
-        stage::run(command.args(["clippy", "--release", "--", "-Dwarnings"]))?;
-    }
+        command.current_dir(root().join("examples").join(folder)).env("CARGO_TARGET_DIR", target_dir());
+        stage::run(
+            command
+                .args(["clippy", "--release", "--target", TARGET])
+                .args(options)
+                .args(["--", "-Dwarnings"]),
+        )
+    };
+    // Cargo lints what it was asked for, not what that depends on.
+    lint("kit", &["--features=psoc62"])?;
+    lint("kit", &["--features=psoc64"])?;
+    KITS.iter().try_for_each(|(kit, _)| lint(kit, &[]))?;
     run(&[])
 }
 
@@ -155,14 +164,20 @@ fn check(kit: &'static str, map: &FlashMap, program: &[u8]) -> anyhow::Result<Fo
     ensure!(in_ram(routine.address()), "{RAM_ROUTINE} lies at {:#010x}, in flash", routine.address());
     ensure!(!calls_out(&file, &routine)?, "{RAM_ROUTINE} calls something; in flash nothing may be called");
 
-    if let Some(symbol) = file.symbols().find(|one| one.name().is_ok_and(|name| ALLOCATES.contains(&name))) {
-        bail!("the program allocates: it has {}", symbol.name()?);
+    if let Some(symbol) = allocator(&file) {
+        bail!("the program allocates: it has {symbol}");
     }
     let footprint = elf::footprint(program)?;
     let ram_free = u64::from(ram.size()).saturating_sub(footprint.data + footprint.bss);
     let stand_ins = program.windows(STAND_IN.len()).filter(|window| *window == STAND_IN).count() > 1;
     let frame = frames::largest(program)?;
     Ok(Found { kit, footprint, image_size, image_max, ram_free, frame, stand_ins })
+}
+
+/// The name of an allocating function, if the program has one.
+fn allocator(file: &object::File<'_>) -> Option<String> {
+    let mut names = file.symbols().filter_map(|symbol| Some(calls::demangled(symbol.name().ok()?)));
+    names.find(|name| ALLOCATES.iter().any(|end| name.ends_with(end)))
 }
 
 /// Whether a function has a call or a branch out of itself.
@@ -271,4 +286,24 @@ fn print(found: &[Found]) {
         }
     }
     println!("image: with header and {TLV_MAX} bytes for TLVs; all of it in bytes");
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_with_a_heap_is_known() {
+        // This test's own is one.
+        let program = std::fs::read("/proc/self/exe").expect("the running program can be read");
+        let file = object::File::parse(program.as_slice()).expect("an ELF file");
+        assert!(allocator(&file).is_some());
+    }
+
+    #[test]
+    fn versions_are_those_of_the_manifests() {
+        for (kit, _) in KITS {
+            assert_eq!(version(kit).expect("a version").split('.').count(), 3, "{kit}");
+        }
+    }
 }

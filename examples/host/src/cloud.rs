@@ -82,7 +82,12 @@ impl Cloud {
             OtaSpec { protocols: Vec::new(), files: update.files.iter().enumerate().map(file).collect() };
         let mut files = None;
         if options.protocol != Protocol::Mqtt {
-            let server = Arc::new(file_server(options, certificates.clone()).await?);
+            let others = || Certificates::create(&folder.path().join("others"), THING, &[]);
+            let shown = match options.http_fault.is_untrusted && certificates.is_some() {
+                true => Some(others()?),
+                false => certificates.clone(),
+            };
+            let server = Arc::new(file_server(options, shown).await?);
             service.presign = server.presign();
             for (file, path) in spec.files.iter_mut().zip(PATHS) {
                 server.put(path, file.content.clone());

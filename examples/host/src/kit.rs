@@ -12,6 +12,9 @@ use ota_sim::mcuboot::Area;
 use crate::options::{Mode, Options};
 use crate::plan::{ImagePlan, Part, PartTiming, Plan, boot_mode};
 
+/// Bytes of a journal at an address of the caller's: two sectors, or eight rows.
+const JOURNAL_SIZE: u32 = 4096;
+
 /// A kit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kit {
@@ -86,7 +89,11 @@ impl Options {
                 ota_psoc64::layout::map(policy, mode)
             }
         };
-        map.map(Some).map_err(|error| anyhow!("--kit, --boot-mode: {error}"))
+        let map = map.map_err(|error| anyhow!("--kit, --boot-mode: {error}"))?;
+        let Some(address) = self.journal else { return Ok(Some(map)) };
+        let sector = Place::new(address, 1).device().map_or(0, |device| device.sector_size());
+        let journal = Place::new(address, sector.saturating_mul(2).max(JOURNAL_SIZE));
+        map.with_journal(Some(journal)).map(Some).map_err(|error| anyhow!("--journal: {error}"))
     }
 }
 
@@ -117,7 +124,7 @@ pub(crate) fn plan(map: &FlashMap) -> anyhow::Result<Plan> {
             bootloader_confirms: !pair.confirmable,
         });
     }
-    for place in spec.images.iter().map(|pair| pair.secondary).chain(spec.scratch) {
+    for place in spec.images.iter().map(|pair| pair.secondary).chain(spec.scratch).chain(spec.journal) {
         if place.device() == Some(Device::External) {
             let covered = place.covered();
             external = external.max(covered.offset() + covered.size());

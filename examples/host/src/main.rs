@@ -45,7 +45,7 @@ struct World<'a> {
     wifi: &'a Wifi,
 }
 
-/// 1. The network: how to open a stream to the broker, and to wherever the job's URL points. TLS needs the device's
+/// Step 1, the network: how to open a stream to the broker, and to wherever the job's URL points. TLS needs the device's
 /// identity, memory for records, and random numbers. With memory for one connection only, both take turns with it.
 async fn network(
     world: &World<'_>,
@@ -118,9 +118,13 @@ async fn firmware(
     config.useless_max = options.useless_max();
     config.seed = totals.boots;
     let mut strings = [0; Memory::STRINGS_WITH_URL];
-    let most = |bytes: &dyn Fn(&ImageLayout) -> usize| layouts.iter().map(bytes).max().unwrap_or(0);
-    let mut blocks = vec![0; most(&|layout| Memory::block_bytes(layout, options.block_size))];
-    let mut sectors = vec![0; most(&|layout| Memory::sector_bytes(layout))];
+    let (blocks, sectors) = if options.bundle {
+        (Memory::bundle_block_bytes(&layouts, options.block_size), Memory::bundle_sector_bytes(&layouts))
+    } else {
+        let most = |bytes: &dyn Fn(&ImageLayout) -> usize| layouts.iter().map(bytes).max().unwrap_or(0);
+        (most(&|layout| Memory::block_bytes(layout, options.block_size)), most(&Memory::sector_bytes))
+    };
+    let (mut blocks, mut sectors) = (vec![0; blocks], vec![0; sectors]);
     let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
     let mut agent = Agent::new(&config, memory)?;
 

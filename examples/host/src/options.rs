@@ -63,7 +63,7 @@ pub(crate) struct Options {
     /// die-at=PERCENT: once so much of the file was sent as blocks, no more of it comes over MQTT
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
     pub(crate) mqtt_fault: StreamFaults,
-    /// die-at=PERCENT: the file server is gone once so much was served; and for each of the first requests one of status=N,
+    /// die-at=PERCENT: the file server is gone once so much was served; untrusted: its certificate is; and for each of the first requests one of status=N,
     /// busy=SECONDS, redirect=URL, close=BYTES, stall=BYTES, size=BYTES, ignore-range, chunked, encoded, connection-close,
     /// etag, expired
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
@@ -80,6 +80,12 @@ pub(crate) struct Options {
     /// The policy a PSoC 64 was provisioned with
     #[arg(long, value_enum, default_value_t = PolicyName::Tfm)]
     pub(crate) policy: PolicyName,
+    /// The update as one TAR file, as the original's PSoC 64 takes it, also for the one image of a PSoC 62
+    #[arg(long, requires = "kit", conflicts_with = "image")]
+    pub(crate) bundle: bool,
+    /// Where the journal lies, an address of the kit's. Default: the work flash of a PSoC 62; a PSoC 64 has no place by itself
+    #[arg(long, value_name = "ADDRESS", value_parser = number, requires = "kit")]
+    pub(crate) journal: Option<u32>,
     /// How the bootloader installs an update. Default: swap-move; on a kit overwrite, or what its policy says
     #[arg(long, value_enum)]
     pub(crate) boot_mode: Option<Mode>,

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, bail};
 use ota_core::image::Header;
 use ota_core::verify::{Digest, Hashes, parse_pem};
-use ota_sim::image::{ImageBuilder, Key, Version as ImageVersion};
+use ota_sim::image::{BundleBuilder, ImageBuilder, Key, Version as ImageVersion};
 
 use crate::options::Options;
 use crate::plan::Plan;
@@ -93,7 +93,8 @@ impl Update {
             }
         };
         let hashes: Vec<_> = files.iter().map(|file| hashes_of(file)).collect();
-        let [a, b, c, d, ..] = hashes[0].file;
+        let files = if options.bundle { vec![bundle(options, &files)] } else { files };
+        let [a, b, c, d, ..] = hashes_of(&files[0]).file;
         let job_id = format!("AFR_OTA-host-{:08x}-{}", u32::from_be_bytes([a, b, c, d]), options.seed);
         let hashes = hashes.iter().map(|hashes| hashes.image).collect();
         Ok(Self { files, job_id, hashes, factory, image_keys, job_key })
@@ -103,6 +104,15 @@ impl Update {
     pub(crate) fn size(&self) -> usize {
         self.files.iter().map(Vec::len).sum()
     }
+}
+
+/// All images in one file, the application first.
+fn bundle(options: &Options, images: &[Vec<u8>]) -> Vec<u8> {
+    let names = [("cm4.bin", "NSPE"), ("cm0p.bin", "SPE")];
+    let bundle = BundleBuilder::new(&options.version.to_string());
+    let put =
+        |to: BundleBuilder, ((name, kind), image): (&(&str, &str), &Vec<u8>)| to.member(name, kind, image);
+    names.iter().zip(images).fold(bundle, put).build()
 }
 
 fn hashes_of(file: &[u8]) -> Hashes {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ota_core::image::HEADER_MAGIC;
 use ota_core::wire::tar::{Head, Header, RECORD_SIZE, TarError, is_tar, padded};
 use serde::Serialize;
 
@@ -29,7 +30,8 @@ struct Member {
 impl Bundle {
     /// The bundle that `bytes` are; `None` when they are no TAR archive.
     pub(super) fn read(bytes: &[u8], keys: &[KeyFile]) -> Option<Self> {
-        if !is_tar(bytes) {
+        // An image with `ustar` in its payload stays an image.
+        if !is_tar(bytes) || bytes.starts_with(&HEADER_MAGIC.to_le_bytes()) {
             return None;
         }
         let mut bundle = Self { version: String::new(), members: Vec::new(), problems: Vec::new() };

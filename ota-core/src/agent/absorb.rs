@@ -100,7 +100,7 @@ impl Agent<'_> {
         self.call = Call::None;
         self.hand = None;
         self.record_due = false;
-        self.tokens = [const { None }; super::MAX_IMAGES];
+        self.drop_tokens();
         self.fetch.begun = false;
         self.resume = None;
     }

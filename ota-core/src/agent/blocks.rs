@@ -64,7 +64,7 @@ impl<'a> Agent<'a> {
         if !judging && !self.takes_bundle_block(block, data) {
             return;
         }
-        self.hand = Some(Hand { block, at: from, len: to - from, done: 0, blank: false });
+        self.hand = Some(Hand { at: from, len: to - from, done: 0, blank: false });
         if judging {
             self.judge(file, data);
         }
@@ -211,7 +211,7 @@ impl<'a> Agent<'a> {
         if to < hand.len {
             return;
         }
-        let block = hand.block;
+        let block = self.fetch.block_at(hand.at);
         self.hand = None;
         self.fetch.hold(block);
         if self.fetch.is_complete() {

@@ -1,6 +1,7 @@
 //! What happened while nobody looked: the job's state is derived from the journal and from what boots, never assumed.
 
-use super::{Agent, Job, Resume, Slots, Stage, State};
+use super::job::Number;
+use super::{Agent, Resume, Slots, Stage, State};
 use crate::boot::{ImageState, Revert};
 use crate::journal::{Phase, Record};
 use crate::policy::Question;
@@ -18,6 +19,9 @@ enum Running {
     /// None of them runs, or none was meant to.
     Other,
 }
+
+/// Resets after which a revert that is due and does not come is no longer waited for.
+const REVERT_RESETS: u8 = 2;
 
 impl Agent<'_> {
     pub(super) fn inspected(&mut self, image: u8, state: Option<ImageState>) {
@@ -175,8 +179,7 @@ impl Agent<'_> {
     }
 
     fn forget_job(&mut self) {
-        self.arena.clear();
-        self.job = Job::default();
+        self.drop_job();
         for image in &mut self.images {
             image.intended = NONE;
         }
@@ -185,7 +188,21 @@ impl Agent<'_> {
     /// The self test is lost.
     pub(super) fn test_failed(&mut self) {
         match self.revert() {
-            Revert::Yes => self.state = State::Resetting,
+            // With several images a bootloader may refuse what its flags announce, because another image needs this one: a
+            // device that remembers its resets does not reset for ever.
+            Revert::Yes if !self.remembers || self.config.images.len() < 2 => self.state = State::Resetting,
+            Revert::Yes if self.resets < REVERT_RESETS => {
+                self.resets += 1;
+                self.record_due = true;
+                self.state = State::Resetting;
+            }
+            Revert::Yes => {
+                for state in self.images.iter_mut().filter_map(|image| image.state.as_mut()) {
+                    state.revert = Revert::No;
+                }
+                self.remember_bad();
+                self.fail(Reason::SelfTestFailedNoRevert, 0);
+            }
             // Nobody knows whether a reset reverts: spend one on finding out, if the next boot remembers that it was spent.
             Revert::Unknown if self.resets == 0 && self.remembers => {
                 self.resets = 1;
@@ -203,16 +220,13 @@ impl Agent<'_> {
     fn restore(&mut self, record: &Record) {
         self.forget_job();
         if let Some(id) = self.arena.push(record.job_id().as_bytes()) {
-            self.job = Job {
-                id,
-                execution: record.execution_number,
-                version: record.version_number,
-                started: record.started,
-                digest: record.job_digest,
-                // 0: ended before anything was updated.
-                updated_by: (record.updated_by != 0).then_some(record.updated_by),
-                ..Job::default()
-            };
+            self.job.id = id;
+            self.job.execution = record.execution_number;
+            self.job.version = Number::of(record.version_number);
+            self.job.started = record.started;
+            self.job.digest = record.job_digest;
+            // 0: ended before anything was updated.
+            self.job.updated_by = Number::of((record.updated_by != 0).then_some(record.updated_by));
         }
         for (image, intended) in self.images.iter_mut().zip(record.intended) {
             image.intended = intended;

@@ -12,6 +12,7 @@
 //! activated like the files of any job with several.
 
 use super::blocks::judge_header;
+use super::config::BUNDLE_MARGIN;
 use super::fetch::{Fetch, Place, Sector};
 use super::job::{File, Job};
 use super::plan::{HASH_SIZE, Next};
@@ -150,7 +151,9 @@ impl<'a> Agent<'a> {
 
     /// Most bytes a file may have for all a job says: those of the largest bundle, if the memory given serves it.
     pub(super) fn largest_file(&self) -> u32 {
-        self.fetch.block_memory().saturating_mul(self.config.block_size)
+        let images: u32 = self.config.images.iter().map(ImageLayout::max_image_size).sum();
+        let memory = self.fetch.block_memory().saturating_mul(self.config.block_size);
+        memory.min(images.saturating_add(BUNDLE_MARGIN))
     }
 
     /// Block 0 is in hand. True when it is that of a bundle: it was judged.
@@ -249,7 +252,7 @@ impl<'a> Agent<'a> {
             return;
         }
         if let Some(hand) = self.hand.take() {
-            self.distrust_block(hand.block);
+            self.distrust_block(self.fetch.block_at(hand.at));
         }
         self.lose_bare();
         if let State::Verifying { file, .. } = self.state {

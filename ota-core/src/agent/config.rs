@@ -16,7 +16,7 @@ pub const MAX_REQUEST_SIZE: u32 = 128 * 1024;
 pub const BLOCK_SIZES: core::ops::RangeInclusive<u32> = 256..=65_536;
 
 /// Headers, list and padding of a bundle: tar fills archives up to a multiple of 10 KiB.
-const BUNDLE_MARGIN: u32 = 16 * 1024;
+pub(super) const BUNDLE_MARGIN: u32 = 16 * 1024;
 
 /// Most bytes of names and values of [`Config::details`] together, so that every status update fits
 /// [`MAX_PAYLOAD_SIZE`](super::MAX_PAYLOAD_SIZE).

@@ -139,7 +139,7 @@ impl Agent<'_> {
         let mut updated_by = [0; TOKEN_SIZE];
         let mut writer = Writer::new(&mut updated_by);
         writer.str("0x");
-        writer.hexadecimal(self.job.updated_by.unwrap_or_else(|| self.running_version().word()), 1);
+        writer.hexadecimal(self.job.updated_by.get().unwrap_or_else(|| self.running_version().word()), 1);
         let updated_by = ("updatedBy", writer.into_str()?);
 
         let mut text = [0; REASON_SIZE];
@@ -182,7 +182,7 @@ impl Agent<'_> {
         let update = Update {
             status,
             details: pairs,
-            expected_version: self.job.version.filter(|_| self.config.expected_version && answered),
+            expected_version: self.job.version.get().filter(|_| self.config.expected_version && answered),
             execution_number: (self.job.execution != 0 && answered).then_some(self.job.execution),
             include_state: answered,
             token,

@@ -260,6 +260,11 @@ impl<'a> Fetch<'a> {
         (from, from.saturating_add(self.block_size.get()).min(self.size))
     }
 
+    /// The block that byte `at` of the file lies in.
+    pub(crate) fn block_at(&self, at: u32) -> u32 {
+        at / self.block_size
+    }
+
     /// The blocks that hold file bytes `from..to`.
     pub(crate) fn blocks_of_bytes(&self, from: u32, to: u32) -> Range<u32> {
         let whole = to / self.block_size;

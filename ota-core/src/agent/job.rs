@@ -63,6 +63,23 @@ impl<'a> Arena<'a> {
     }
 }
 
+/// A number that may be unknown, in five bytes.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Number {
+    bytes: [u8; 4],
+    known: bool,
+}
+
+impl Number {
+    pub(crate) fn of(number: Option<u32>) -> Self {
+        Self { bytes: number.unwrap_or(0).to_ne_bytes(), known: number.is_some() }
+    }
+
+    pub(crate) fn get(self) -> Option<u32> {
+        self.known.then_some(u32::from_ne_bytes(self.bytes))
+    }
+}
+
 /// One file of the held job.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct File {
@@ -86,22 +103,21 @@ pub(crate) struct Job {
     /// 0 where the service did not say.
     pub(crate) execution: u64,
     /// The version number the next versioned update expects.
-    pub(crate) version: Option<u32>,
+    pub(crate) version: Number,
     /// The execution is `IN_PROGRESS`: from here on a judgement is reported as `FAILED`.
     pub(crate) started: bool,
     /// The document is here: stream, files and signatures are set.
     pub(crate) loaded: bool,
     pub(crate) files: [File; MAX_IMAGES],
     pub(crate) file_count: u8,
-    /// The planes the document offers.
-    pub(crate) mqtt: bool,
+    /// The document offers the plane over HTTP; over MQTT where there is a stream.
     pub(crate) http: bool,
     /// Where the URLs begin in the arena: they are replaced when they expire.
     pub(crate) urls_at: u16,
     /// Identity of the data: SHA-256 over every file's size, image and signature.
     pub(crate) digest: [u8; 32],
     /// `statusDetails.updatedBy` as the service or the journal had it.
-    pub(crate) updated_by: Option<u32>,
+    pub(crate) updated_by: Number,
     /// What is known of the file, if it is a bundle.
     pub(crate) bundle: Bundle,
 }
@@ -111,21 +127,10 @@ impl Job {
         self.id.len > 0
     }
 
-    /// Takes identity and status over, without the document.
-    pub(crate) fn identify(arena: &mut Arena<'_>, execution: &Execution<'_>) -> Result<Job, Reason> {
-        arena.clear();
-        let mut job = Job {
-            id: arena.push(execution.job_id.as_bytes()).ok_or(Reason::DocumentTooLarge)?,
-            ..Job::default()
-        };
-        job.refresh(execution);
-        Ok(job)
-    }
-
     /// Status and version as the service says they are now.
     pub(crate) fn refresh(&mut self, execution: &Execution<'_>) {
         self.execution = execution.execution_number.unwrap_or(self.execution);
-        self.version = execution.version_number.or(self.version);
+        self.version = Number::of(execution.version_number.or(self.version.get()));
         self.started = match execution.status {
             JobStatus::Queued => false,
             JobStatus::InProgress
@@ -137,7 +142,7 @@ impl Job {
             | JobStatus::Removed => true,
         };
         if execution.updated_by.is_some() {
-            self.updated_by = execution.updated_by;
+            self.updated_by = Number::of(execution.updated_by);
         }
     }
 
@@ -154,12 +159,17 @@ impl Job {
         if usize::from(document.file_count) > MAX_IMAGES {
             return Err(Reason::TooManyFiles);
         }
-        self.mqtt = document.protocols.mqtt;
-        self.http = document.protocols.http;
-        if !config.planes.iter().any(|plane| self.offers(*plane)) {
+        let protocols = document.protocols;
+        let known = |plane: &Plane| match plane {
+            Plane::Mqtt => protocols.mqtt,
+            Plane::Http => protocols.http,
+        };
+        if !config.planes.iter().any(known) {
             return Err(Reason::UnknownProtocol);
         }
-        if self.mqtt {
+        self.http = protocols.http;
+        self.stream = Span::default();
+        if protocols.mqtt {
             let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
             self.stream = arena.push(stream.as_bytes()).ok_or(Reason::DocumentTooLarge)?;
         }
@@ -236,11 +246,12 @@ impl Job {
 
     pub(crate) fn offers(&self, plane: Plane) -> bool {
         match plane {
-            Plane::Mqtt => self.mqtt,
+            Plane::Mqtt => self.stream.len > 0,
             Plane::Http => self.http,
         }
     }
 
+    #[inline(never)]
     pub(crate) fn file(&self, index: u8) -> File {
         self.files.get(usize::from(index)).copied().unwrap_or_default()
     }

@@ -1,7 +1,8 @@
 //! Answers of AWS IoT Jobs: judged by token and job id, then applied.
 
 use super::encode::TOKEN_SIZE;
-use super::{Agent, Call, Job, Link, Report, Request, Stage, State};
+use super::job::Number;
+use super::{Agent, Call, Link, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
 use crate::status::{Ended, Reason, reason_of_document};
 use crate::wire::{
@@ -133,8 +134,7 @@ impl Agent<'_> {
 
     /// The job in hand is none of this library's: `$next` is asked again at `check_at`.
     pub(super) fn leave_alone(&mut self, check_at: u64) {
-        self.arena.clear();
-        self.job = Job::default();
+        self.drop_job();
         self.check_at = check_at;
         self.state = State::Idle;
     }
@@ -148,22 +148,19 @@ impl Agent<'_> {
             return self.fail(Reason::DocumentTooLarge, 0);
         }
         if self.state == State::Idle {
-            self.arena.clear();
-            self.job = Job::default();
+            self.drop_job();
         }
         self.check_at = now;
     }
 
-    /// Takes the execution's identity over.
+    /// Takes the execution's identity and status over, without the document.
     fn identify(&mut self, execution: &Execution<'_>) -> bool {
-        match Job::identify(&mut self.arena, execution) {
-            Ok(job) => {
-                self.job = job;
-                true
-            }
-            // Cannot be reported: not even the id fits. The memory is too small for any job.
-            Err(_) => false,
-        }
+        self.drop_job();
+        // Cannot be reported: not even the id fits. The memory is too small for any job.
+        let Some(id) = self.arena.push(execution.job_id.as_bytes()) else { return false };
+        self.job.id = id;
+        self.job.refresh(execution);
+        true
     }
 
     /// A new OTA job.
@@ -172,7 +169,7 @@ impl Agent<'_> {
         if execution.self_test.is_some() && execution.status == JobStatus::InProgress {
             return self.orphaned_test();
         }
-        self.job.updated_by = None;
+        self.job.updated_by = Number::of(None);
         let largest = self.largest_file();
         match self.job.load(&mut self.arena, self.config, document, largest) {
             Err(reason) => self.fail(reason, 0),
@@ -184,7 +181,7 @@ impl Agent<'_> {
     /// to go by (AWS' agents always do it this way).
     fn orphaned_test(&mut self) {
         let running = self.running_version();
-        match running.word().cmp(&self.job.updated_by.unwrap_or(0)) {
+        match running.word().cmp(&self.job.updated_by.get().unwrap_or(0)) {
             _ if self.was_reverted() => self.fail(Reason::Reverted, 0),
             core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped, 0),
             core::cmp::Ordering::Less => self.fail(Reason::Downgrade, 0),
@@ -205,10 +202,10 @@ impl Agent<'_> {
     fn held_job(&mut self, now: u64, execution: &Execution<'_>, document: bool) {
         let retried =
             execution.execution_number.is_some_and(|n| self.job.execution != 0 && n != self.job.execution);
-        let updated_by = self.job.updated_by;
+        let updated_by = self.job.updated_by.get();
         self.job.refresh(execution);
         // What this device wrote down outranks what the service stored last.
-        self.job.updated_by = updated_by.or(self.job.updated_by);
+        self.job.updated_by = Number::of(updated_by.or(self.job.updated_by.get()));
         if retried {
             self.retried(now);
         }
@@ -298,15 +295,15 @@ impl Agent<'_> {
             State::Withdrawing { image, .. } => self.state = State::Withdrawing { image, reason: None },
             State::Testing { until, .. } => {
                 // Nobody is left to report to. The image still has to be confirmed or taken back.
-                self.arena.clear();
-                self.job = Job { digest: self.job.digest, ..Job::default() };
+                let digest = self.job.digest;
+                self.drop_job();
+                self.job.digest = digest;
                 self.record_due = true;
                 self.state =
                     State::Testing { until, announced: false, question: Some(Question::JobGoneInTest) };
             }
             State::Confirming { .. } => {
-                self.arena.clear();
-                self.job = Job::default();
+                self.drop_job();
                 self.fetch.begun = false;
             }
             State::Booting { .. } | State::Idle | State::Resetting | State::Stopped => {}
@@ -323,14 +320,15 @@ impl Agent<'_> {
         let Some((report, _)) = self.reported_call(token, job_id) else {
             // A progress update: all it tells is that the version went up by one.
             if token.0.is_none() && job_id == self.job_id() {
-                self.job.version = self.job.version.map(|version| version.saturating_add(1));
+                self.job.version =
+                    Number::of(self.job.version.get().map(|version| version.saturating_add(1)));
                 self.job.started = true;
                 return;
             }
             return self.drop_message(Drop::Late);
         };
-        self.job.version =
-            state.and_then(|s| s.version_number).or(self.job.version.map(|v| v.saturating_add(1)));
+        let next = self.job.version.get().map(|version| version.saturating_add(1));
+        self.job.version = Number::of(state.and_then(|s| s.version_number).or(next));
         self.accepted(now, report);
     }
 
@@ -365,12 +363,12 @@ impl Agent<'_> {
             RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.state {
                 // The answer to an earlier attempt got lost.
                 Some(state) if self.is_reported(report, state) => {
-                    self.job.version = state.version_number;
+                    self.job.version = Number::of(state.version_number);
                     self.accepted(now, report);
                 }
                 Some(state) if state.status.is_terminal() => self.gone(now),
                 Some(state) => {
-                    self.job.version = state.version_number;
+                    self.job.version = Number::of(state.version_number);
                     self.job.started = state.status == JobStatus::InProgress;
                     if let State::Failed { reason, rejected: true, detail } = self.state {
                         self.state = State::Failed { reason, rejected: !self.job.started, detail };
@@ -378,7 +376,7 @@ impl Agent<'_> {
                     self.repeat(now, request, tries);
                 }
                 None => {
-                    self.job.version = None;
+                    self.job.version = Number::of(None);
                     self.retry_or_give_up(now, request, tries);
                 }
             },
@@ -388,7 +386,7 @@ impl Agent<'_> {
             | RejectedCode::InvalidRequest
             | RejectedCode::Unknown => {
                 // Perhaps it was the number: some services want none.
-                self.job.version = None;
+                self.job.version = Number::of(None);
                 self.retry_or_give_up(now, request, tries);
             }
             RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(now, request, tries),

@@ -102,7 +102,6 @@ enum Call {
 /// The block in the message in hand, on its way to flash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Hand {
-    block: u32,
     /// Where it goes in the file, and how long it is.
     at: u32,
     len: u32,
@@ -383,10 +382,12 @@ impl<'a> Agent<'a> {
     }
 
     /// The version that runs: configured, else from the header in the primary slot of image 0, else 0.0.0.
+    #[inline(never)]
     pub fn running_version(&self) -> Version {
         self.config.running_version.unwrap_or_else(|| self.version_of(0))
     }
 
+    #[inline(never)]
     fn version_of(&self, image: u8) -> Version {
         let state = self.images.get(usize::from(image)).and_then(|i| i.state);
         state.map_or(Version::new(0, 0, 0, 0), |slots| slots.version)
@@ -408,7 +409,7 @@ impl<'a> Agent<'a> {
     fn fail(&mut self, reason: Reason, detail: u32) {
         self.hand = None;
         self.failures = 0;
-        self.tokens = [const { None }; MAX_IMAGES];
+        self.drop_tokens();
         self.fetch.forget_requests();
         self.call = Call::None;
         self.record_due = true;
@@ -438,14 +439,26 @@ impl<'a> Agent<'a> {
         State::Failed { reason, rejected: reason.is_judgement() && !self.job.started, detail }
     }
 
+    /// No job is held.
+    #[inline(never)]
+    fn drop_job(&mut self) {
+        self.arena.clear();
+        self.job = Job::default();
+    }
+
+    /// Nothing is verified.
+    #[inline(never)]
+    fn drop_tokens(&mut self) {
+        self.tokens = [const { None }; MAX_IMAGES];
+    }
+
     /// The job is over and everybody knows.
     fn close(&mut self, now: u64, how: Ended) {
         self.ended = Some(how);
         self.keep_progress();
-        self.arena.clear();
-        self.job = Job::default();
+        self.drop_job();
         self.hand = None;
-        self.tokens = [const { None }; MAX_IMAGES];
+        self.drop_tokens();
         for image in &mut self.images {
             image.intended = [0; 32];
         }

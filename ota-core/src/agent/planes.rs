@@ -24,8 +24,10 @@ pub(super) struct Planes {
     pub(super) current: Plane,
     /// Why the others are not.
     lost: [Option<Reason>; 2],
-    /// The open range.
+    /// The range, and while it is open the block that comes next and the first that is not asked for.
     range: Range,
+    next: u32,
+    end: u32,
     /// New URLs in a row without a block.
     refreshes: u8,
     /// A new URL has to be asked for.
@@ -38,8 +40,8 @@ pub(super) struct Planes {
 enum Range {
     /// None is open.
     Closed,
-    /// Open, or being opened: block `next` comes next, none from `end` on.
-    Open { next: u32, end: u32 },
+    /// Open, or being opened.
+    Open,
     /// The driver has it open and the agent does not want it any more.
     Unwanted,
 }
@@ -50,6 +52,8 @@ impl Planes {
             current: Plane::Mqtt,
             lost: [None; 2],
             range: Range::Closed,
+            next: 0,
+            end: 0,
             refreshes: 0,
             stale: false,
             restarts: 0,
@@ -60,7 +64,7 @@ impl Planes {
 impl Planes {
     /// A range is open.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.range, Range::Open { .. })
+        self.range == Range::Open
     }
 }
 
@@ -118,8 +122,8 @@ impl Agent<'_> {
         let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
         match self.planes.range {
             Range::Unwanted => self.act(Action::CloseRange),
-            Range::Open { .. } if !fetching => self.act(Action::CloseRange),
-            Range::Open { .. } | Range::Closed => Next::Nothing,
+            Range::Open if !fetching => self.act(Action::CloseRange),
+            Range::Open | Range::Closed => Next::Nothing,
         }
     }
 
@@ -194,7 +198,7 @@ impl Agent<'_> {
         }
         let (from, _) = self.fetch.block_range(run.start);
         let (_, to) = self.fetch.block_range(run.end - 1);
-        self.planes.range = Range::Open { next: run.start, end: run.end };
+        (self.planes.range, self.planes.next, self.planes.end) = (Range::Open, run.start, run.end);
         self.fetch.expect(run);
         self.fetch.due = now + u64::from(self.config.timing.request_ms);
         self.statistics.ranges += 1;
@@ -204,8 +208,14 @@ impl Agent<'_> {
 
     /// A block of the open range arrived, in order.
     pub(super) fn range_block(&mut self, now: u64, data: &[u8]) {
-        let Range::Open { next, end } = self.planes.range else { return self.drop_message(Drop::Late) };
-        self.planes.range = if next + 1 < end { Range::Open { next: next + 1, end } } else { Range::Closed };
+        if !self.planes.is_open() {
+            return self.drop_message(Drop::Late);
+        }
+        let next = self.planes.next;
+        self.planes.next = next + 1;
+        if self.planes.next >= self.planes.end {
+            self.planes.range = Range::Closed;
+        }
         self.planes.refreshes = 0;
         let received = self.statistics.blocks_received;
         self.block(now, None, 0, next, data);

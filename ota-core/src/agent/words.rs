@@ -1,5 +1,6 @@
 //! The application's words: its commands, and its answers to what policy was asked.
 
+use super::job::Number;
 use super::{Agent, Link, Stage, State};
 use crate::command::Command;
 use crate::policy::{Answer, Question};
@@ -149,8 +150,8 @@ impl Agent<'_> {
     /// Policy agreed: the job starts, or goes on from what flash holds.
     pub(super) fn start_job(&mut self, now: u64) {
         let State::Offered { stage, .. } = self.state else { return };
-        if self.job.updated_by.is_none() || stage == Stage::New {
-            self.job.updated_by = Some(self.running_version().word());
+        if self.job.updated_by.get().is_none() || stage == Stage::New {
+            self.job.updated_by = Number::of(Some(self.running_version().word()));
         }
         let known = self.resume.filter(|resume| resume.identity == self.job.digest);
         self.job.close_bundle();
@@ -161,7 +162,7 @@ impl Agent<'_> {
             (Stage::New, Some(resume)) => resume.file().min(self.job.file_count),
             (Stage::New, None) => 0,
         };
-        self.tokens = [const { None }; super::MAX_IMAGES];
+        self.drop_tokens();
         self.choose_plane();
         self.failures = 0;
         self.next_file(now, stage);

@@ -417,7 +417,7 @@ mod tests {
             (4, 0),
             (4, FORMAT + 1),
             (5, 8),
-            (6, 0x04),
+            (6, 0x08),
             (6, 0x80),
             (43, 1), // a zero byte is no character of a job id
             (43, 129),

@@ -64,6 +64,7 @@ impl<'b> Writer<'b> {
         Self { buf, at: 0, overflow: false }
     }
 
+    #[inline(never)]
     pub(crate) fn byte(&mut self, byte: u8) {
         match self.buf.get_mut(self.at) {
             Some(place) => {

@@ -265,7 +265,7 @@ fn documents_that_cannot_be_used_are_rejected_each_with_its_reason() {
     let long = file_member(0, 1272, &[1; 1000]);
     for (document, status) in [
         (document(&[file(0, 0)]), "REJECTED reason=zero_size"),
-        (document(&[file(0, 0x2000)]), "REJECTED reason=file_too_large"),
+        (document(&[file(0, 0x80_0000)]), "REJECTED reason=file_too_large"),
         (document(&[file(7, 1272)]), "REJECTED reason=no_destination"),
         (document(&[file(0, 1272), file(0, 1272)]), "REJECTED reason=duplicate_file_id"),
         (document(&[file(0, 9), file(1, 9), file(2, 9), file(3, 9)]), "REJECTED reason=too_many_files"),

@@ -96,7 +96,11 @@ fn reasons_are_frozen() {
             "54 object_not_found",
             "55 object_changed",
             "56 no_data_plane_left",
+            "57 bundle_malformed",
+            "58 bundle_truncated",
+            "59 bundle_mismatch",
             "60 server_not_trusted",
+            "61 bundle_unsupported",
         ]
     );
 }

@@ -30,6 +30,8 @@ pub(super) struct Smif {
     /// The count phase under way: word without count, bytes left.
     phase: Option<(u32, u32)>,
     is_selected: bool,
+    /// The command FIFO was full when it was last looked at.
+    was_full: bool,
 }
 
 impl Smif {
@@ -40,7 +42,12 @@ impl Smif {
 
 impl State {
     pub(super) fn read_smif(&mut self, address: u32) -> u32 {
-        self.run_smif();
+        // Whoever looks at the command FIFO finds it as full as it can be: it moves on only when it was found full before.
+        if address != BASE + 0x044 || core::mem::take(&mut self.smif.was_full) {
+            self.run_smif();
+        }
+        let commands = self.smif.commands.len();
+        self.smif.was_full = commands >= CMD_DEPTH;
         match address - BASE {
             0x000 => self.smif.control,
             0x004 => {
@@ -48,7 +55,7 @@ impl State {
                     self.smif.phase.is_some() || !self.smif.commands.is_empty() || self.smif.is_selected;
                 if busy { BUSY } else { 0 }
             }
-            0x044 => self.smif.commands.len() as u32,
+            0x044 => commands as u32,
             0x084 => self.smif.sent.len() as u32,
             0x0C4 => self.smif.received.len() as u32,
             0x0D0 => self.take(1),

@@ -20,7 +20,7 @@
 //! looks every 10 ms.
 //!
 //! **CYW43012**: [`Chip`] knows it and [`start`] names it, but no released Rust driver speaks to it. Its RAM is larger and its
-//! power management differs throughout, so it needs a driver of its own above [`Card`](crate::sdhc::Card).
+//! power management differs throughout, so it needs a driver of its own above [`Card`].
 //!
 //! Modelled on the host up to the byte-for-byte upload of the firmware; never run on a board.
 

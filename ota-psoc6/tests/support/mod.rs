@@ -73,10 +73,17 @@ pub struct Ending {
     pub steps: u32,
     /// Boots in which some images were new and some old.
     pub mixed: u32,
+    /// Bit n: in such a boot image n was the new one.
+    pub mixed_new: u32,
 }
 
 impl Rig {
     pub fn new<B: Board>(map: FlashMap, payload: usize) -> Self {
+        Self::with_needs::<B>(map, payload, true)
+    }
+
+    /// The new images need each other, or do not.
+    pub fn with_needs<B: Board>(map: FlashMap, payload: usize, needs: bool) -> Self {
         let model = Model::new(B::FAMILY);
         model.mailbox(|mailbox| mailbox.looks = 2);
         let key = Key::from_seed(7);
@@ -86,7 +93,7 @@ impl Rig {
                 .map(|index| {
                     let builder = ImageBuilder::with_random_payload(version, payload, seed + index as u64)
                         .header_size(0x400);
-                    let others = (0..count).filter(|other| *other != index && version == NEW);
+                    let others = (0..count).filter(|other| needs && *other != index && version == NEW);
                     others.fold(builder, |builder, other| builder.dependency(other as u8, NEW)).signed(&key)
                 })
                 .collect()
@@ -158,7 +165,11 @@ impl Rig {
             assert!(ending.lives < 8, "no end: {ending:?}");
             self.boot();
             let new = (0..count).filter(|index| self.runs_new(*index)).count();
-            ending.mixed += u32::from(new != 0 && new != count);
+            if new != 0 && new != count {
+                ending.mixed += 1;
+                ending.mixed_new |=
+                    (0..count).map(|index| u32::from(self.runs_new(index)) << index).sum::<u32>();
+            }
             let done = self.life::<B>();
             ending.steps = self.model.steps();
             if !self.model.is_powered() {
@@ -177,6 +188,11 @@ impl Rig {
         self.boot();
         assert!((0..count).all(|index| self.runs_new(index)), "it was confirmed, and it is gone");
         ending
+    }
+
+    /// One life of the application, which must come to its end.
+    pub fn one_life<B: Board>(&self) {
+        self.life::<B>().expect("works with power on");
     }
 
     /// One life of the application.

@@ -45,6 +45,8 @@ pub enum HttpFault {
 pub struct HttpFaults {
     /// `die-at=PERCENT`: once so many percent of a file were served, the server is gone for good.
     pub die_at_percent: Option<u8>,
+    /// `untrusted`: its certificate is from a CA nobody trusts.
+    pub is_untrusted: bool,
     /// All others, one for each of the first requests:
     /// `status=N`, `busy=SECONDS`, `redirect=URL`, `close=BYTES`, `stall=BYTES`, `size=BYTES` (a wrong size in `Content-Range`),
     /// `ignore-range`, `chunked`, `encoded`, `connection-close`, `etag` (another one), `expired`.
@@ -64,6 +66,10 @@ impl FromStr for HttpFaults {
             faults.requests.push(match name {
                 "die-at" => {
                     faults.die_at_percent = Some(percent(part, value)?);
+                    continue;
+                }
+                "untrusted" => {
+                    faults.is_untrusted = true;
                     continue;
                 }
                 "status" => HttpFault::Status(small()?),
@@ -115,8 +121,8 @@ mod tests {
 
     #[test]
     fn faults_are_spelled_as_a_list() {
-        let faults: HttpFaults = "die-at=40,busy=2,expired,close=1000,status=404".parse().unwrap();
-        assert_eq!(faults.die_at_percent, Some(40));
+        let faults: HttpFaults = "die-at=40,busy=2,untrusted,expired,close=1000,status=404".parse().unwrap();
+        assert_eq!((faults.die_at_percent, faults.is_untrusted), (Some(40), true));
         let busy = HttpFault::Busy { status: 503, after_s: Some(2) };
         let expected = [busy, HttpFault::Expired, HttpFault::CloseAfter(1000), HttpFault::Status(404)];
         assert_eq!(faults.requests, expected);

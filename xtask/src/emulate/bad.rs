@@ -9,7 +9,8 @@ use super::{
     build::{Firmware, Program},
     options::{Options, Protocol},
     report,
-    update::{Enough, Setting, Update},
+    setting::Setting,
+    update::{Enough, Update},
 };
 
 /// What one case is to come to.

@@ -44,15 +44,64 @@ impl Board {
         Ok(Self { file, part, keys })
     }
 
-    /// What would run if the power came back now: boots a copy of the flash.
-    pub(crate) fn boot_copy(&self) -> anyhow::Result<ImageBoot> {
+    /// What would run if the power came back now, and what if it then failed once more: boots a copy of the flash twice. An
+    /// image that has not confirmed itself goes at the second boot, so this also tells whether the way back is whole.
+    pub(crate) fn boot_copy(&self) -> anyhow::Result<[ImageBoot; 2]> {
         let bytes = fs::read(&self.file)?;
         let (flash, status) = (self.part.flash(), self.part.status());
         let slots = bytes[..flash.size as usize].to_vec();
         let rows = bytes[STATUS_AT as usize..][..status.size as usize].to_vec();
         let mut slots = FlashDouble::<_, 1, 1>::new(slots, flash)?;
         let mut rows = FlashDouble::<_, 1, 1>::new(rows, status)?;
-        let boot = self.part.boot(&mut slots, &mut rows, &self.keys);
-        boot.map_err(|halt| anyhow!("the device would not boot any more: {halt:?}"))
+        let mut boot = || self.part.boot(&mut slots, &mut rows, &self.keys);
+        let [first, second] = [boot(), boot()];
+        let halted = |halt| anyhow!("the device would not boot any more: {halt:?}");
+        Ok([first.map_err(halted)?, second.map_err(halted)?])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use ota_sim::image::{ImageBuilder, Key, Version};
+    use qemu_board::{Endpoint, PARTS};
+
+    use super::*;
+
+    #[test]
+    fn a_new_board_of_every_part_boots_and_knows_its_settings() {
+        let folder = std::env::temp_dir().join(format!("ota-board-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let key = Key::from_seed(1);
+        for part in &PARTS {
+            let settings = Settings {
+                part,
+                thing: "thing",
+                broker: Endpoint { address: Ipv4Addr::new(10, 0, 2, 2), port: 8883 },
+                server_name: "localhost",
+                root: &[1; 500],
+                certificate: &[2; 600],
+                device_key: &[3; 32],
+                job_key: key.public_spki(),
+                image_key: key.public_spki(),
+            };
+            let factory = ImageBuilder::with_random_payload(Version::new(1, 0, 0, 0), 50_000, 1);
+            let board = Board::new(&folder, &factory.signed(&key), &settings).unwrap();
+            for boot in board.boot_copy().unwrap() {
+                assert_eq!(
+                    boot.running.map(|image| image.version),
+                    Some(Version::new(1, 0, 0, 0)),
+                    "{}",
+                    part.name
+                );
+            }
+            // Another key's image is none that may boot.
+            let board = Board::new(&folder, &factory.signed(&Key::from_seed(2)), &settings).unwrap();
+            assert!(board.boot_copy().is_err(), "{}", part.name);
+        }
+        let empty = Settings::decode(&[0xFF; 64]);
+        assert_eq!(empty, None);
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -16,7 +16,8 @@ use super::{
     build::{Firmware, Program},
     options::Options,
     report,
-    update::{Kill, Setting, Update},
+    setting::Setting,
+    update::{Kill, Update},
 };
 
 /// How far the kills of one life are spread: flash operations of the application (a download has about 180), of the bootloader
@@ -189,4 +190,27 @@ fn update(
         end.reason
     );
     Ok((update.kills, outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use qemu_board::Arguments;
+
+    use super::*;
+
+    #[test]
+    fn the_device_reads_every_plan_as_it_was_meant() {
+        let mut rng = Rng::new(3);
+        let drawn = (0..200).flat_map(|_| draw(&mut rng).1);
+        let mut count = 0;
+        for kill in scripts().into_iter().flat_map(|(_, _, script)| script).chain(drawn) {
+            if let Kill::Plan(plan) = kill {
+                let line = format!("device seed=7 cut={plan}");
+                assert_eq!(Arguments::parse(&line), Arguments { seed: 7, plan: Some(plan) }, "{line}");
+                count += 1;
+            }
+        }
+        assert!(count > 500, "{count}");
+        assert_eq!(Arguments::parse("device cut=frame:x:half seed=-1"), Arguments::default());
+    }
 }

@@ -12,18 +12,15 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use ota_sim::{
-    image::{Corruption, Key, corrupt},
-    mcuboot::{ImageBoot, ImageRecord, Mode},
-};
+use ota_sim::mcuboot::{Action, ImageRecord, Mode, SwapType};
 use qemu_board::{Plan, Settings};
 
 use super::{
     board::Board,
-    build::{Firmware, Program, target_folder},
-    cloud::{Cloud, SERVER_NAME, Service, THING},
+    build::{Program, target_folder},
+    cloud::{Cloud, Service, THING},
     device::{Device, Event},
-    options::Options,
+    setting::Setting,
 };
 
 /// Nothing may be silent for longer; the agent's longest pause is 64 s and a quarter.
@@ -32,62 +29,6 @@ const SILENCE: Duration = Duration::from_secs(120);
 const UPDATE: Duration = Duration::from_secs(600);
 /// How long the device may take to notice that the cloud is gone because the job is over.
 const FAREWELL: Duration = Duration::from_secs(5);
-
-/// What goes into an update; bad input is made by changing it.
-pub(crate) struct Setting<'a> {
-    pub(crate) firmware: &'a Firmware,
-    pub(crate) options: &'a Options,
-    /// The file that is delivered.
-    pub(crate) file: Vec<u8>,
-    /// The image the device comes with.
-    factory: Vec<u8>,
-    program: Program,
-    /// Signs images; the bootloader believes it.
-    pub(crate) image_key: Key,
-    /// Signs the job.
-    pub(crate) job_key: Key,
-    /// What the device believes.
-    trusted_job_key: Key,
-    /// The device is told this name of the servers.
-    pub(crate) server_name: &'a str,
-    /// The device trusts another root.
-    pub(crate) foreign_root: bool,
-    /// The device shows a certificate that is not its own.
-    pub(crate) foreign_device: bool,
-    /// More words for `ota serve`.
-    pub(crate) more: Vec<String>,
-}
-
-impl<'a> Setting<'a> {
-    pub(crate) fn new(firmware: &'a Firmware, options: &'a Options, program: Program) -> Self {
-        let image_key = Key::from_seed(options.seed);
-        let image = |program| firmware.image(program, options.part, &image_key);
-        Self {
-            firmware,
-            options,
-            file: image(program),
-            factory: image(Program::First),
-            program,
-            job_key: Key::from_seed(!options.seed),
-            trusted_job_key: Key::from_seed(!options.seed),
-            image_key,
-            server_name: SERVER_NAME,
-            foreign_root: false,
-            foreign_device: false,
-            more: Vec::new(),
-        }
-    }
-
-    /// The update's image, signed with another key.
-    pub(crate) fn image(&self, key: &Key) -> Vec<u8> {
-        self.firmware.image(self.program, self.options.part, key)
-    }
-
-    /// Spoils the file.
-    pub(crate) fn spoil(&mut self, how: Corruption) {
-        self.file = corrupt(std::mem::take(&mut self.file), how);
-    }
-}
 
 /// How a life is to end before its time.
 #[derive(Clone, Copy, Debug)]
@@ -244,8 +185,7 @@ impl<'s, 'f> Update<'s, 'f> {
                 return Ok(());
             }
             // Whatever the power cut left behind boots, and is one of the two.
-            let boot = self.look()?;
-            let version = boot.running.unwrap_or_default().version;
+            let version = self.look()?.version;
             self.say("host", &format!("power cut; what lies in flash would boot version {version}"));
         }
     }
@@ -386,12 +326,19 @@ impl<'s, 'f> Update<'s, 'f> {
         }
     }
 
-    /// Boots a copy of the flash: what runs must be one of the two images, whole.
-    fn look(&self) -> anyhow::Result<ImageBoot> {
-        let boot = self.board.boot_copy()?;
-        let running = boot.running.unwrap_or_default();
-        ensure!(self.hashes.contains(&running.hash), "neither of the two images boots, but {running:?}");
-        Ok(boot)
+    /// Boots a copy of the flash: what runs must be one of the two images, whole; and so must be what it could be taken back
+    /// to. Answers what runs first.
+    fn look(&self) -> anyhow::Result<ImageRecord> {
+        let boots = self.board.boot_copy()?;
+        let running = boots.map(|boot| boot.running.unwrap_or_default());
+        for image in running {
+            ensure!(self.hashes.contains(&image.hash), "neither of the two images boots, but {image:?}");
+        }
+        if matches!(boots[0].action, Action::Test | Action::Resumed(SwapType::Test)) {
+            let (old, back) = (self.hashes[0], boots[1]);
+            ensure!(running[1].hash == old, "the way back from an image on trial is spoilt: {back:?}");
+        }
+        Ok(running[0])
     }
 
     /// The end: the job's status and what boots must agree.
@@ -411,7 +358,7 @@ impl<'s, 'f> Update<'s, 'f> {
         if self.over {
             self.cloud.finish()?;
         }
-        let running = self.look()?.running.unwrap_or_default();
+        let running = self.look()?;
         let end = End {
             status: self.cloud.status.clone(),
             reason: self.cloud.reason.clone(),

@@ -48,6 +48,21 @@ fn every_board_is_updated() {
     }
 }
 
+/// The same in one TAR file, over either plane.
+#[test]
+fn bundles_are_taken_apart() {
+    for (board, _, _, images) in
+        BOARDS.into_iter().filter(|board| board.3 == 2 || board.1 == "psoc62-external-swap")
+    {
+        for plane in ["mqtt", "http"] {
+            let end = run(&format!("{board} --size 60000 --tls=off --bundle --protocol {plane}"));
+            end.ends("updated", "SUCCEEDED", "accepted v1.0.0", "1.0.0");
+            let versions = end.report["running_versions"].as_array().cloned().unwrap_or_default();
+            assert!(versions.len() == images && versions.iter().all(|it| it == "1.0.0"), "{versions:?}");
+        }
+    }
+}
+
 /// A bootloader that overwrites knows no way back, and that is what is reported.
 #[test]
 fn a_failed_self_test_is_taken_back_where_the_board_can() {
@@ -62,6 +77,31 @@ fn a_failed_self_test_is_taken_back_where_the_board_can() {
         } else {
             assert_eq!(name, "psoc64-tfm-swap");
         }
+    }
+}
+
+/// Secure firmware that its bootloader has confirmed needs the new application, so the bootloader refuses to take that back. With
+/// a journal the device finds out in two resets, and says so; no journal, no such memory.
+#[test]
+fn a_revert_that_the_secure_firmware_forbids_is_not_waited_for() {
+    let end = run("--kit CY8CKIT-064S0S2-4343W --size 60000 --tls=off --self-test fail --expect failed \
+                   --journal 0x14000000");
+    end.ends("failed", "FAILED", "self_test_failed_no_revert", "1.0.0");
+    assert_eq!(end.number("reboots"), 3);
+}
+
+/// A PSoC 64 has no place for a journal by itself, and some are not to be had.
+#[test]
+fn a_journal_has_its_place_named() {
+    let board = "--kit CY8CKIT-064S0S2-4343W --size 60000 --tls=off";
+    for (option, writes) in [("", false), ("--journal 0x14000000", true), ("--journal 0x18300000", true)] {
+        let end = run(&format!("{board} {option}"));
+        end.ends("updated", "SUCCEEDED", "accepted v1.0.0", "1.0.0");
+        assert_eq!(end.number("journal_writes") > 0, writes, "{option}");
+    }
+    for address in ["0x101BC000", "0x101C6000", "0x101DFE00"] {
+        let end = run(&format!("{board} --journal {address}"));
+        assert!(!end.ok && end.stderr.contains("--journal: an area reaches"), "{address}: {}", end.stderr);
     }
 }
 

@@ -57,6 +57,16 @@ fn no_plane_is_left() {
     assert_eq!(detail, "no_data_plane_left: mqtt no_blocks_received, http http_failed");
 }
 
+/// Whoever answers in the file server's place is left at once, with nothing taken from it.
+#[test]
+fn a_server_that_is_not_trusted_costs_one_attempt() {
+    let end = run("--size 300000 --protocol both --prefer http --http-fault untrusted");
+    end.is_updated();
+    end.nothing_twice();
+    assert_eq!((shares(&end), end.number("ranges")), ((end.number("blocks"), 0), 1));
+    assert_eq!(end.number("http_bytes_sent"), 0);
+}
+
 #[test]
 fn urls_expire_and_connections_close_again_and_again() {
     let end = run("--protocol http --url-expires 1 --range-limit 65536 --rate 400000 --size 2000000");
@@ -75,6 +85,7 @@ fn faults_of_the_file_server_one_after_the_other() {
     end.nothing_twice();
     assert_eq!(end.number("url_refreshes"), 1);
     for (fault, reason) in [
+        ("untrusted", "server_not_trusted"),
         ("status=404", "object_not_found"),
         ("encoded", "http_failed"),
         ("redirect=https://localhost/", "http_failed"),
