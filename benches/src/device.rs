@@ -9,7 +9,7 @@ use std::hint::black_box;
 use ota_core::{
     agent::{self, Action, Agent, Config, Input, MAX_PAYLOAD_SIZE, Publication, StateKind, TopicBuffer},
     boot::{Image, SharedFlash},
-    driver::{Completion, Held, Local, decode},
+    driver::{Completion, Held, Local},
     geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout},
     journal::NoJournal,
     policy::{DefaultPolicy, NoObserver},
@@ -179,9 +179,7 @@ impl Device<'_> {
     /// The outstanding receive brings `received`; works until the device receives again, or is to verify the file.
     async fn receive(&mut self, received: &Received<'_>) {
         let mut scratch = [];
-        let message = decode(THING, received, &mut scratch);
-        let held = Held::new(&message, received.payload);
-        self.local.step(&mut self.agent, NOW_MS, Input::Message(&message));
+        let held = self.local.receive(&mut self.agent, NOW_MS, received, &mut scratch);
         self.work(&held).await;
     }
 
@@ -195,11 +193,10 @@ impl Device<'_> {
     /// since how long a chip takes for one is not the library's, and a new array is blank.
     async fn ingest(&mut self, received: &Received<'_>) {
         let mut scratch = [];
-        let message = decode(THING, received, &mut scratch);
-        let held = Held::new(&message, received.payload);
-        self.local.step(&mut self.agent, NOW_MS, Input::Message(&message));
-        while !self.is_waiting() {
+        let held = self.local.receive(&mut self.agent, NOW_MS, received, &mut scratch);
+        loop {
             match self.agent.action() {
+                Action::Receive { .. } | Action::Verify { .. } => return,
                 Action::Write(part) => {
                     let written = self.slot.program(part.at, held.part(part.from, part.to)).await;
                     written.expect("flash takes what is written");

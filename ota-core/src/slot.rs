@@ -174,25 +174,31 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
     pub async fn program(&mut self, at: u32, data: &[u8]) -> Result<(), FlashError> {
         let from = self.place(at, data.len())?;
         let unit_size = self.geometry.write_size();
-        if !at.is_multiple_of(unit_size) {
+        // The length fits, since the place does.
+        let size = data.len() as u32;
+        // No division where a mask does: the whole write would wait for it.
+        let (at_beyond, size_beyond) = match unit_size.is_power_of_two() {
+            true => (at & (unit_size - 1), size & (unit_size - 1)),
+            false => (at - unit_start(at, unit_size), size - unit_start(size, unit_size)),
+        };
+        if at_beyond != 0 {
             return Err(FlashError::NotAligned);
         }
-        // The length fits, since the place does.
-        let whole_size = unit_start(data.len() as u32, unit_size);
+        let whole_size = size - size_beyond;
         let (whole, rest) = data.split_at_checked(whole_size as usize).ok_or(FlashError::OutOfBounds)?;
         self.generation = self.generation.wrapping_add(1);
         if !whole.is_empty() {
             self.flash.write(from, whole).await.map_err(fault)?;
         }
-        if !rest.is_empty() {
-            let unit = self.unit.get_mut(..unit_size as usize).ok_or(FlashError::OutOfBounds)?;
-            let (head, pad) = unit.split_at_mut_checked(rest.len()).ok_or(FlashError::OutOfBounds)?;
-            copy(head, rest);
-            pad.fill(self.geometry.erased());
-            // The slot's size is a multiple of the write size, so the padding stays inside it.
-            self.flash.write(from.saturating_add(whole_size), unit).await.map_err(fault)?;
+        if rest.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let unit = self.unit.get_mut(..self.geometry.write_size() as usize).ok_or(FlashError::OutOfBounds)?;
+        let (head, pad) = unit.split_at_mut_checked(rest.len()).ok_or(FlashError::OutOfBounds)?;
+        copy(head, rest);
+        pad.fill(self.geometry.erased());
+        // The slot's size is a multiple of the write size, so the padding stays inside it.
+        self.flash.write(from.saturating_add(whole_size), unit).await.map_err(fault)
     }
 
     /// Compares flash at `at` with `data`. [`Compared::Blank`] looks at every write unit the place touches, so that such a

@@ -60,11 +60,7 @@ impl<'a> Agent<'a> {
             self.statistics.duplicates = self.statistics.duplicates.saturating_add(1);
             return self.drop_message(Drop::Duplicate);
         }
-        if self.fetch.arrived(block) {
-            self.fetch.shrink();
-        }
-        self.fetch.due = now + u64::from(self.config.timing.block_ms);
-        self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
+        self.accept(now, block);
         if !judging && !self.takes_bundle_block(block, data) {
             return;
         }
@@ -72,6 +68,16 @@ impl<'a> Agent<'a> {
         if judging {
             self.judge(file, data);
         }
+    }
+
+    /// The block is what was asked for: the link works.
+    #[inline]
+    pub(super) fn accept(&mut self, now: u64, block: u32) {
+        if self.fetch.arrived(block) {
+            self.fetch.shrink();
+        }
+        self.fetch.due = now + u64::from(self.config.timing.block_ms);
+        self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
     }
 
     /// The first block is in hand: is this an image we want? Nothing is touched yet.

@@ -36,7 +36,7 @@ impl TopicBuffer {
     }
 
     fn put(&mut self, topic: &Topic<'_>, thing: &str) -> Result<(), TopicError> {
-        self.len = topic.encode(thing, &mut self.bytes)?.len();
+        self.len = topic.write(thing, &mut self.bytes)?;
         Ok(())
     }
 }

@@ -136,6 +136,8 @@ pub(crate) struct Fetch<'a> {
     asked_end: u32,
     /// Sectors of every block under way below this one are open.
     ahead: u32,
+    /// With more blocks than this under way nothing is asked for and no sector is erased ahead.
+    pub(crate) enough: u16,
     /// Blocks that may be under way at once; follows what the link can take.
     pub(crate) window: u16,
     /// When what is under way is given up.
@@ -171,6 +173,7 @@ impl<'a> Fetch<'a> {
             newer_seen: 0,
             asked_end: 0,
             ahead: 0,
+            enough: u16::MAX,
             window: 1,
             due: 0,
             paced: 0,
@@ -278,6 +281,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// A block arrived: it is no longer under way. True when it was overtaken by newer ones and the rest is lost.
+    #[inline(always)]
     pub(crate) fn arrived(&mut self, block: u32) -> bool {
         self.alive = true;
         self.useless = 0;
@@ -436,6 +440,11 @@ impl<'a> Fetch<'a> {
     /// The sectors of the image that hold a part of the block.
     pub(crate) fn sectors_of(&self, block: u32, image: &ImageLayout) -> Range<u32> {
         let (from, to) = self.block_range(block);
+        self.sectors_of_bytes(from, to, image)
+    }
+
+    /// The sectors of the image that hold file bytes `from..to`.
+    fn sectors_of_bytes(&self, from: u32, to: u32, image: &ImageLayout) -> Range<u32> {
         let (from, to) = (from.max(self.place.start), to.min(self.place.end));
         if from >= to {
             return 0..0;
@@ -504,12 +513,19 @@ impl<'a> Fetch<'a> {
         if self.is_open(from, to) {
             return None;
         }
-        blocks_of(request).find_map(|block| self.closed_sector_of(block, image))
+        // A closed sector holds no block, so among those of a request there is none that it does not write to.
+        self.closed_sector_in(from, to, image)
     }
 
     /// The first closed sector `block` lies in.
     fn closed_sector_of(&self, block: u32, image: &ImageLayout) -> Option<u32> {
-        self.sectors_of(block, image).find(|sector| self.sector(*sector) == Sector::Closed)
+        let (from, to) = self.block_range(block);
+        self.closed_sector_in(from, to, image)
+    }
+
+    /// The first closed sector that file bytes `from..to` lie in.
+    fn closed_sector_in(&self, from: u32, to: u32, image: &ImageLayout) -> Option<u32> {
+        self.sectors_of_bytes(from, to, image).find(|sector| self.sector(*sector) == Sector::Closed)
     }
 
     /// The first sector under way that is still closed. Looks at every block once a request.
@@ -529,11 +545,4 @@ impl<'a> Fetch<'a> {
 /// Bytes of `sectors` memory for a slot of `sector_count` sectors.
 pub(super) const fn sector_memory(sector_count: u32) -> usize {
     sector_count.div_ceil(4) as usize
-}
-
-fn blocks_of(request: &BlockRequest) -> impl Iterator<Item = u32> + '_ {
-    let bytes = request.bits.iter().zip((request.offset..).step_by(8)).filter(|(byte, _)| **byte != 0);
-    bytes.flat_map(|(byte, first)| {
-        (0..8).filter(move |k| byte & (1 << k) != 0).map(move |k| first.saturating_add(k))
-    })
 }

@@ -33,6 +33,7 @@ mod fetch;
 mod io;
 mod job;
 mod jobs;
+mod lane;
 mod plan;
 mod planes;
 mod record;

@@ -284,6 +284,7 @@ impl<'a> Agent<'a> {
 
     /// Blocks are asked for and waited for.
     fn plan_waiting(&mut self, now: u64, waited: bool) -> Next {
+        self.fetch.enough = u16::MAX;
         if let State::Judging { file, .. } | State::Downloading { file } = self.state {
             if !self.has_one_session()
                 && let Some(layout) = self.layout(self.job.file(file).image)
@@ -319,7 +320,13 @@ impl<'a> Agent<'a> {
                 matches!(self.plan_beside_blocks(now, false, stream), Next::Nothing),
             Link::Up { .. } | Link::Down { .. } | Link::Suspended { .. } | Link::Aside { .. } => false,
         });
-        self.plan_waiting(now, false)
+        let Some(until_ms) = self.next_wait(now) else { return self.plan_waiting(now, false) };
+        let action = Action::Receive { until_ms };
+        if cfg!(debug_assertions) {
+            self.plan_waiting(now, false);
+            debug_assert_eq!(self.doing, Some(action));
+        }
+        self.act(action)
     }
 
     /// The one request to Jobs: its deadline, its retry, or the next one.
@@ -421,6 +428,9 @@ impl<'a> Agent<'a> {
         let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
         // Only the first block can be judged: nothing else is asked for before it is here.
         let low = if slow || judging { 0 } else { self.fetch.window / 2 };
+        if self.cleared {
+            self.fetch.enough = low;
+        }
         let all_asked = u32::from(under_way) >= self.fetch.missing_count;
         if under_way > low || now < self.fetch.paced || all_asked {
             return Next::Nothing;
@@ -507,13 +517,20 @@ impl<'a> Agent<'a> {
             }
             Call::Waiting { until: at, .. } | Call::Retry { at, .. } => until = until.min(at),
         }
-        if let State::Judging { .. } | State::Downloading { .. } = self.state {
-            if self.fetch.under_way() > 0 || self.planes.is_open() {
-                until = until.min(self.fetch.due);
-            }
-            if self.fetch.under_way() <= self.fetch.window / 2 && self.fetch.paced > now {
-                until = until.min(self.fetch.paced);
-            }
+        match self.state {
+            State::Judging { .. } | State::Downloading { .. } => self.deadline_of_blocks(now, until),
+            _other => until.max(now + 1),
+        }
+    }
+
+    /// The next moment something is due while blocks are waited for, if nothing else is before `until`.
+    #[inline]
+    pub(super) fn deadline_of_blocks(&self, now: u64, mut until: u64) -> u64 {
+        if self.fetch.under_way() > 0 || self.planes.is_open() {
+            until = until.min(self.fetch.due);
+        }
+        if self.fetch.under_way() <= self.fetch.window / 2 && self.fetch.paced > now {
+            until = until.min(self.fetch.paced);
         }
         until.max(now + 1)
     }

@@ -39,18 +39,9 @@ impl<'m> Held<'m> {
 /// Decodes a message; `scratch` takes the payload of a block that came as JSON. Never fails: what is of no use is a
 /// [`Message::Useless`] and counted by the agent.
 pub fn decode<'m>(thing: &str, received: &Received<'m>, scratch: &'m mut [u8]) -> Message<'m> {
-    match Incoming::parse(received.topic, thing) {
-        Some(Incoming::Data(stream, Format::Cbor)) => {
-            block_message(stream, decode_block_cbor(received.payload), received.payload)
-        }
-        other => decode_other(other, received.payload, scratch),
-    }
-}
-
-#[inline(never)]
-fn decode_other<'m>(incoming: Option<Incoming<'m>>, payload: &'m [u8], scratch: &'m mut [u8]) -> Message<'m> {
     let undecodable = Message::Useless(Drop::Undecodable);
-    match incoming {
+    let payload = received.payload;
+    match Incoming::parse(received.topic, thing) {
         None | Some(Incoming::Notify | Incoming::StreamDescription(..)) => Message::Useless(Drop::Unknown),
         Some(Incoming::NotifyNext) => Message::Notify,
         Some(Incoming::Data(stream, Format::Cbor)) => {

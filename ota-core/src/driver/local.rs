@@ -1,12 +1,13 @@
 //! Every action that needs no link: flash, journal, verification, the application's policy.
 
-use super::decode::{Held, custom_document};
+use super::decode::{Held, custom_document, decode};
 use crate::agent::{Action, Agent, Failure, Input, Part};
 use crate::boot::{ImageState, Images, Withdrawn};
 use crate::image::Header;
 use crate::journal::{Journal, Record};
 use crate::policy::{Answer, Observer, Policy, Question};
 use crate::slot::{Compared, FlashError};
+use crate::transport::Received;
 use crate::verify::{Digest, Rules, Scheme, SignedBundle, Verified, verify, verify_bundle, verify_member};
 
 /// Bytes read at once while hashing.
@@ -215,6 +216,24 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
             at += len as u32;
         }
         Ok(())
+    }
+
+    /// Takes a message: what the agent wants next is its [`action`](Agent::action), and what its parts are parts of is
+    /// answered. `scratch` takes the payload of a block that came as JSON.
+    pub fn receive<'m>(
+        &mut self,
+        agent: &mut Agent<'_>,
+        now_ms: u64,
+        received: &Received<'m>,
+        scratch: &'m mut [u8],
+    ) -> Held<'m> {
+        // A block in hand is nothing to tell the observer.
+        if let Some(block) = agent.take_block(now_ms, received) {
+            return Held { block, payload: received.payload };
+        }
+        let message = decode(agent.config().thing_name, received, scratch);
+        self.step(agent, now_ms, Input::Message(&message));
+        Held::new(&message, received.payload)
     }
 
     /// Steps the agent and tells the observer what changed.

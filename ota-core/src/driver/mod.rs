@@ -17,7 +17,7 @@
 //! # use std::cell::{Cell, RefCell};
 //! use embassy_futures::block_on;
 //! use ota_core::agent::{Action, Agent, Failure, Filters, Input, Outcome, TopicBuffer};
-//! use ota_core::driver::{Held, Local, decode};
+//! use ota_core::driver::{Held, Local};
 //! use ota_core::{boot::Images, command::Commands, journal::Journal, policy::*, transport::Qos, verify::Scheme};
 //! # use ota_core::transport::Received;
 //! # use ota_core::agent::{Config, Memory};
@@ -61,9 +61,8 @@
 //!                     Err(Lost) => Input::Failed(Failure::Link),
 //!                     Ok(None) => Input::Timeout,
 //!                     Ok(Some(received)) => {
-//!                         let message = decode(agent.config().thing_name, &received, &mut buffer);
-//!                         let held = Held::new(&message, received.payload);
-//!                         action = local.step(agent, now_ms(), Input::Message(&message));
+//!                         let held = local.receive(agent, now_ms(), &received, &mut buffer);
+//!                         action = *agent.action();
 //!                         // The message stays in the client's buffer until flash holds what it brought.
 //!                         while Local::<I, J, P, O, S>::can_perform(&action) {
 //!                             let done = block_on(local.perform(agent, &held));
@@ -471,11 +470,8 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
         match received {
             Ok(received) if received.is_taken() => self.step(Input::Done),
             Ok(received) => {
-                let thing = self.agent.config().thing_name;
-                let message = decode(thing, &received, self.buffer);
-                let held = Held::new(&message, received.payload);
                 // `held` may borrow the desk's scratch, so the rest of the desk is named one by one.
-                self.local.step(self.agent, self.timer.now_ms(), Input::Message(&message));
+                let held = self.local.receive(self.agent, self.timer.now_ms(), &received, self.buffer);
                 in_hand(self.agent, self.local, self.timer, &held).await
             }
             Err(error) => match error.kind() {

@@ -31,12 +31,12 @@ pub(crate) mod major {
 }
 
 /// Additional information (RFC 8949, 3): the lower five bits of the first byte.
-mod info {
+pub(crate) mod info {
     pub(super) const MASK: u8 = 0x1F;
-    pub(super) const BITS: u32 = 5;
+    pub(crate) const BITS: u32 = 5;
     /// Below this the value is the argument itself.
-    pub(super) const ONE_BYTE: u8 = 24;
-    pub(super) const TWO_BYTES: u8 = 25;
+    pub(crate) const ONE_BYTE: u8 = 24;
+    pub(crate) const TWO_BYTES: u8 = 25;
     pub(super) const FOUR_BYTES: u8 = 26;
     pub(super) const EIGHT_BYTES: u8 = 27;
     pub(super) const INDEFINITE: u8 = 31;
@@ -106,20 +106,6 @@ impl<'a> Decoder<'a> {
     #[inline]
     pub(crate) fn end(&self) -> Result<(), StreamDecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(StreamDecodeError::Trailing) }
-    }
-
-    /// Takes these bytes, if they come next.
-    #[inline]
-    pub(crate) fn take_exactly(&mut self, bytes: &[u8]) -> bool {
-        let rest = self.rest.strip_prefix(bytes);
-        self.rest = rest.unwrap_or(self.rest);
-        rest.is_some()
-    }
-
-    /// The message ends with this byte.
-    #[inline]
-    pub(crate) fn is_last(&self, byte: u8) -> bool {
-        *self.rest == [byte]
     }
 
     #[inline]

@@ -7,7 +7,7 @@ use core::{fmt, ops::Range};
 
 use super::{
     base64::{self, Base64Error},
-    cbor::{self, Decoder, major},
+    cbor::{self, Decoder, info, major},
     json::{self, JsonError, Text, Value},
     writer::{EncodeError, Writer, checked_token},
 };
@@ -137,26 +137,37 @@ pub(crate) fn json_text(value: Option<Value<'_>>) -> Result<Option<Text<'_>>, St
 ///
 /// # Errors
 /// See [`StreamDecodeError`].
-#[inline(always)]
 pub fn decode_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
     match block_as_sent(message) {
-        Some(block) => Ok(block),
+        Some((file_id, block_id, payload)) => {
+            let size = payload.len() as u32;
+            Ok(Block { file_id, block_id, size, payload: place_of(payload, message) })
+        }
         None => any_block_cbor(message),
     }
 }
 
-/// A block as the service writes it, with the shortest heads: `None` leaves it to [`any_block_cbor`], also where it is wrong.
+/// File, block and payload of a block as the service writes it, with the shortest heads. `None` leaves it to
+/// [`any_block_cbor`], also where it is wrong, the file's id is above 23, or the payload shorter than 256 bytes.
 #[inline(always)]
-fn block_as_sent(message: &[u8]) -> Option<Block> {
-    let mut decoder = Decoder::new(message);
-    let mut number =
-        |name: &[u8]| if decoder.take_exactly(name) { decoder.short(major::UNSIGNED) } else { None };
-    let file_id = number(b"\xBFaf")?;
-    let block_id = number(b"ai")?;
-    let size = number(b"al")?;
-    let payload = if decoder.take_exactly(b"ap") { decoder.bytes().ok()? } else { return None };
-    let fits = size as usize == payload.len() && decoder.is_last(cbor::BREAK);
-    fits.then(|| Block { file_id, block_id, size, payload: place_of(payload, message) })
+pub(crate) fn block_as_sent(message: &[u8]) -> Option<(u32, u32, &[u8])> {
+    use cbor::{BREAK, MAP_INDEFINITE};
+    // Names, and heads whose argument stands in the byte or the two bytes behind them (RFC 8949, section 3).
+    const NAME: u8 = major::TEXT << info::BITS | 1;
+    const ONE: u8 = info::ONE_BYTE;
+    const TWO: u8 = info::TWO_BYTES;
+    const BYTES_TWO: u8 = major::BYTES << info::BITS | TWO;
+    let [MAP_INDEFINITE, NAME, b'f', file_id @ 0..ONE, NAME, b'i', rest @ ..] = message else { return None };
+    let (block_id, rest) = match rest {
+        [block_id @ 0..ONE, rest @ ..] | [ONE, block_id, rest @ ..] => (u32::from(*block_id), rest),
+        [TWO, high, low, rest @ ..] => (u32::from(u16::from_be_bytes([*high, *low])), rest),
+        _ => return None,
+    };
+    let [NAME, b'l', TWO, size @ .., BREAK] = rest else { return None };
+    let (size, [NAME, b'p', BYTES_TWO, payload @ ..]) = size.split_first_chunk()? else { return None };
+    let (len, payload) = payload.split_first_chunk()?;
+    let fits = size == len && usize::from(u16::from_be_bytes(*size)) == payload.len();
+    fits.then(|| (u32::from(*file_id), block_id, payload))
 }
 
 /// Where `payload`, a part of `message`, lies in it.

@@ -19,6 +19,8 @@ pub const MAX_ID_SIZE: usize = 128;
 const THINGS: &str = "$aws/things/";
 const JOBS: &str = "/jobs/";
 const STREAMS: &str = "/streams/";
+/// Behind the stream in the topic of a block.
+const BLOCK_TAIL: &str = "/data/cbor";
 /// Stands for every job in a filter (MQTT 5.0, 4.7.1.3).
 const ANY: &str = "+";
 const NEXT: &str = "$next";
@@ -104,6 +106,16 @@ impl Format {
     }
 }
 
+/// Whether `topic` is the one on which blocks of this stream come to this thing as CBOR.
+#[inline]
+pub(crate) fn is_block_topic(topic: &str, thing: &str, stream: &[u8]) -> bool {
+    let rest = topic.as_bytes().strip_prefix(THINGS.as_bytes());
+    let rest = rest.and_then(|rest| rest.strip_prefix(thing.as_bytes()));
+    let rest = rest.and_then(|rest| rest.strip_prefix(STREAMS.as_bytes()));
+    let rest = rest.and_then(|rest| rest.strip_prefix(stream));
+    !stream.is_empty() && rest == Some(BLOCK_TAIL.as_bytes())
+}
+
 /// A topic to publish to, or a filter to subscribe to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic<'a> {
@@ -145,6 +157,13 @@ impl Topic<'_> {
     /// # Errors
     /// A name AWS does not allow, a topic the broker would refuse, or a buffer that is too small.
     pub fn encode<'b>(&self, thing: &str, buf: &'b mut [u8]) -> Result<&'b str, TopicError> {
+        let len = self.write(thing, buf)?;
+        let topic = buf.get(..len).and_then(|topic| core::str::from_utf8(topic).ok());
+        topic.ok_or(TopicError::BufferTooSmall)
+    }
+
+    /// [`encode`](Self::encode), for a caller who looks at the text later; returns the bytes written.
+    pub(crate) fn write(&self, thing: &str, buf: &mut [u8]) -> Result<usize, TopicError> {
         ThingName::new(thing)?;
         let (area, id, tail, format) = match *self {
             Self::DescribeNext => (JOBS, NEXT, "/get", None),
@@ -169,15 +188,15 @@ impl Topic<'_> {
         for part in [THINGS, thing, area, id, tail, format.map_or("", Format::as_str)] {
             writer.str(part);
         }
-        let topic = writer.into_str().map_err(|error| match error {
+        let len = writer.finish().map_err(|error| match error {
             EncodeError::BufferTooSmall => TopicError::BufferTooSmall,
             _ => TopicError::TooLong,
         })?;
         // Names hold no slash, so that no topic of this table has more than `MAX_SLASHES`.
-        if topic.len() > MAX_TOPIC_SIZE {
+        if len > MAX_TOPIC_SIZE {
             return Err(TopicError::TooLong);
         }
-        Ok(topic)
+        Ok(len)
     }
 }
 
@@ -260,7 +279,7 @@ impl<'a> Incoming<'a> {
 
     /// From the end, which is what tells the messages apart: a block is recognised without a search for slashes.
     fn parse_stream(rest: &'a str) -> Option<Self> {
-        if let Some(stream) = rest.strip_suffix("/data/cbor").filter(|stream| !stream.is_empty()) {
+        if let Some(stream) = rest.strip_suffix(BLOCK_TAIL).filter(|stream| !stream.is_empty()) {
             return Some(Self::Data(stream, Format::Cbor));
         }
         let formats = [Format::Cbor, Format::Json];

@@ -4,6 +4,7 @@ mod blocks;
 mod boots;
 mod device;
 mod jobs;
+mod lane;
 mod limits;
 mod lost;
 mod several;

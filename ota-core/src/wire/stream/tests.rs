@@ -30,6 +30,12 @@ fn number(out: &mut [u8], at: usize, major: u8, number: u32, random: &mut Random
 }
 
 fn message(out: &mut [u8], random: &mut Random) -> usize {
+    if random.next(3) == 0 {
+        // As the service writes it.
+        let block_id = random.next(1 << 17) >> random.next(17);
+        let payload = &[0x5A; 300][random.next(64)..];
+        return encode_block_cbor(out, None, random.next(24) as u32, block_id as u32, payload).unwrap();
+    }
     let mut names = *b"filp";
     if random.next(3) == 0 {
         names.swap(random.next(4), random.next(4));
@@ -37,12 +43,12 @@ fn message(out: &mut [u8], random: &mut Random) -> usize {
     let definite = random.next(4) == 0;
     out[0] = if definite { 0xA4 } else { 0xBF };
     let mut at = 1;
-    let size = [0, 1, 23, 24, 255, 256, 300][random.next(7)];
+    let size = [0, 1, 23, 24, 255, 256, 257, 280, 300][random.next(9)];
     for name in names {
         out[at..at + 2].copy_from_slice(&[0x61, name]);
         at += 2;
         at = match name {
-            b'f' => number(out, at, 0, random.next(300) as u32, random),
+            b'f' => number(out, at, 0, random.next(30) as u32 * random.next(20) as u32, random),
             b'i' => number(out, at, 0, (random.next(1 << 31) >> random.next(31)) as u32, random),
             b'l' => number(out, at, 0, size, random),
             _ => number(out, at, 2, size, random) + size as usize,
@@ -72,7 +78,9 @@ fn the_short_reader_agrees_with_the_general_one() {
         let general = any_block_cbor(message);
         assert_eq!(decode_block_cbor(message), general, "seed {seed}");
         match block_as_sent(message) {
-            Some(block) => {
+            Some((file_id, block_id, payload)) => {
+                let size = payload.len() as u32;
+                let block = Block { file_id, block_id, size, payload: place_of(payload, message) };
                 assert_eq!(Ok(block), general, "seed {seed}");
                 read += 1;
             }
