@@ -36,6 +36,7 @@ fn mqtt_gives_up_and_http_goes_on() {
     let report = scenario.run();
     report.assert_updated("no block over MQTT");
     assert_eq!(report.statistics.blocks_received, blocks(&report));
+    assert_eq!(report.statistics.block_requests, 4, "a plane is left soon while another one is there");
 }
 
 #[test]

@@ -137,7 +137,8 @@ pub struct Config<'a> {
     pub record_blocks: u16,
     /// A progress update is published after this many blocks; 0: never.
     pub progress_blocks: u16,
-    /// Requests in a row without a block before the job fails.
+    /// Requests in a row without a block before the last plane is given up and the job fails. While another plane is left,
+    /// 4 at most.
     pub useless_max: u8,
     /// Deadlines.
     pub timing: Timing,

@@ -462,7 +462,7 @@ impl<'a> Agent<'a> {
     /// A request for blocks brought nothing: again after a growing pause, until that is too much.
     pub(super) fn blocks_useless(&mut self, now: u64) {
         self.fetch.useless = self.fetch.useless.saturating_add(1);
-        if self.fetch.useless >= self.config.useless_max.max(1) {
+        if self.fetch.useless >= self.useless_max() {
             return self.plane_lost(now, Reason::NoBlocks, 0);
         }
         // The job may have been canceled and its stream deleted, or the link be half dead.

@@ -12,6 +12,9 @@ use crate::transport::RangeError;
 
 /// New URLs in a row that brought no block.
 const MAX_REFRESHES: u8 = 3;
+/// Requests in a row without a block before a plane is left for another one. With the pauses of the default timing that is
+/// half a minute; for the last plane there is `useless_max`, since nothing comes after it but the end of the job.
+const FALL_OVER_AFTER: u8 = 4;
 /// Times a file is started over because the object changed.
 const MAX_RESTARTS: u8 = 2;
 /// Longest pause a server may ask for.
@@ -89,10 +92,9 @@ impl Agent<'_> {
         if let Some(place) = self.planes.lost.get_mut(index(self.planes.current)) {
             *place = Some(reason);
         }
-        let left =
-            |plane: &&Plane| self.job.offers(**plane) && self.planes.lost.get(index(**plane)) == Some(&None);
-        if let Some(next) = self.config.planes.iter().find(left) {
-            self.planes.current = *next;
+        let next = self.planes_left().next();
+        if let Some(next) = next {
+            self.planes.current = next;
             self.fetch.useless = 0;
             self.fetch.paced = now;
             return;
@@ -102,6 +104,22 @@ impl Agent<'_> {
                 self.fail(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
             }
             [Some(_), None] | [None, Some(_)] | [None, None] => self.fail(reason, detail),
+        }
+    }
+
+    /// Planes that configuration and job agree on and that are not given up, in the order of configuration.
+    fn planes_left(&self) -> impl Iterator<Item = Plane> {
+        let left =
+            |plane: &Plane| self.job.offers(*plane) && self.planes.lost.get(index(*plane)) == Some(&None);
+        self.config.planes.iter().copied().filter(left)
+    }
+
+    /// Requests in a row without a block before the plane in use is given up: few while another one is left.
+    pub(super) fn useless_max(&self) -> u8 {
+        let most = self.config.useless_max.max(1);
+        match self.planes_left().nth(1) {
+            Some(_) => most.min(FALL_OVER_AFTER),
+            None => most,
         }
     }
 
@@ -266,7 +284,7 @@ impl Agent<'_> {
                 return self.start_over(now);
             }
         };
-        if self.fetch.useless >= self.config.useless_max.max(1) {
+        if self.fetch.useless >= self.useless_max() {
             return self.plane_lost(now, Reason::HttpFailed, 0);
         }
         self.fetch.alive = false;
