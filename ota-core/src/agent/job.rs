@@ -155,7 +155,7 @@ impl Job {
         document: &OtaDocument<'_>,
         bundle_size: u32,
     ) -> Result<(), Reason> {
-        self.bundle = Bundle::default();
+        self.bundle = Default::default();
         if usize::from(document.file_count) > MAX_IMAGES {
             return Err(Reason::TooManyFiles);
         }

@@ -41,7 +41,7 @@ impl Agent<'_> {
         if !good {
             return None;
         }
-        let hand = Hand { block: front, at: from, len: to - from, done: 0, blank: false };
+        let hand = Hand { at: from, len: to - from, done: 0, blank: false };
         let part = self.part_to(&hand, file.image, hand.len);
         self.accept(now_ms, front);
         self.hand = Some(hand);
