@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use ota_sim::aws::{Change, Execution, FILE_SIZE_MAX, OtaSpec, ServiceConfig, Status};
+use ota_sim::aws::{Change, Execution, FILE_SIZE_MAX, FaultRates, OtaSpec, ServiceConfig, Status};
 use ota_sim::https::{FileServer, FileServerConfig, HttpFaults, StreamFaults};
 use ota_sim::net::{Broker, Certificates, Server, ServerConfig, Tls};
 
@@ -62,6 +62,12 @@ pub(crate) struct Serve {
     /// Blocks and files leave no faster than this
     #[arg(long, value_name = "BYTES_PER_S")]
     rate: Option<u32>,
+    /// Faults on block messages of MQTT in percent, e.g. loss=20,dup=10,reorder=20,flip=1 (also: truncate)
+    #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
+    fault: FaultRates,
+    /// The same faults again for the same seed and the same requests
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
     /// die-at=PERCENT: once so much of the image was sent as blocks, no more of it comes over MQTT
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
     mqtt_fault: StreamFaults,
@@ -131,6 +137,8 @@ impl Serve {
             broker,
             service,
             bytes_per_s: self.rate,
+            block_faults: self.fault.clone(),
+            fault_seed: self.seed,
             ..ServerConfig::default()
         })
         .await?;

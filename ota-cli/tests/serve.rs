@@ -167,6 +167,36 @@ fn tls_files_are_made_and_announced() {
     }
 }
 
+#[test]
+fn block_messages_suffer_as_told() {
+    let dir = tempfile::tempdir().expect("folder");
+    for (fault, expected) in [("dup=100", vec![0, 0, 1, 1]), ("", vec![0, 1])] {
+        let tool = Tool::serve(&image_file(dir.path()).0, &["--fault", fault, "--seed", "1"]);
+        let mut device = device(tool.port());
+        let stream = tool.after("Stream ");
+        let blocks = format!("$aws/things/{THING}/streams/{stream}/data/json");
+        device.0.subscribe(blocks, QoS::AtMostOnce).expect("queued");
+        let get = |device: &mut (Client, Connection), o: u32, n: u32| {
+            let topic = format!("$aws/things/{THING}/streams/{stream}/get/json");
+            let request = format!(r#"{{"f":0,"l":1024,"o":{o},"n":{n}}}"#);
+            device.0.publish(topic, QoS::AtLeastOnce, false, request).expect("queued");
+        };
+        get(&mut device, 0, 2);
+        // The last block is short: where it arrives, all before it have.
+        get(&mut device, 4, 1);
+        let mut blocks = vec![];
+        while !blocks.contains(&4) {
+            let event = device.1.recv_timeout(PATIENCE).expect("a message in time").expect("connected");
+            if let Event::Incoming(Packet::Publish(message)) = event {
+                let block: serde_json::Value = serde_json::from_slice(&message.payload).expect("JSON");
+                blocks.push(block["i"].as_u64().expect("block id"));
+            }
+        }
+        blocks.retain(|block| *block != 4);
+        assert_eq!(blocks, expected, "--fault {fault:?}");
+    }
+}
+
 /// Fetches bytes 1000 to 1999 from a server on 127.0.0.1 whose certificate must be valid for the URL's host, and for the
 /// other name given.
 const FETCH: &str = "import http.client, socket, ssl, sys, urllib.parse

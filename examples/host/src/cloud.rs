@@ -108,7 +108,7 @@ impl Cloud {
                 None => Broker::Embedded { port: tls.is_none().then_some(0), tls },
             },
             service,
-            block_faults: options.fault.0.clone(),
+            block_faults: options.fault.clone(),
             fault_seed: options.seed,
             bytes_per_s: options.rate,
             ..ServerConfig::default()

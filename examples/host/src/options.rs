@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
@@ -94,7 +93,7 @@ pub(crate) struct Options {
     pub(crate) self_test: SelfTest,
     /// Faults on block messages of MQTT in percent, e.g. loss=20,dup=10,reorder=20,flip=1 (also: truncate)
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
-    pub(crate) fault: Faults,
+    pub(crate) fault: FaultRates,
     /// Cut the power in the middle of the device's flash operation of this number, then boot and resume. The first is 0;
     /// --json tells how many there are without a cut
     #[arg(long, value_name = "OPERATION")]
@@ -289,32 +288,6 @@ impl Outcome {
     }
 }
 
-/// `loss=20,dup=10`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Faults(pub(crate) FaultRates);
-
-impl FromStr for Faults {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut rates = FaultRates::default();
-        for part in text.split(',').filter(|part| !part.is_empty()) {
-            let (name, percent) = part.split_once('=').ok_or(format!("`{part}` is not NAME=PERCENT"))?;
-            let percent = percent.parse().ok().filter(|percent| *percent <= 100);
-            let percent = percent.ok_or(format!("`{part}`: the percentage must be 0 to 100"))?;
-            match name {
-                "loss" => rates.loss_pct = percent,
-                "dup" => rates.dup_pct = percent,
-                "reorder" => rates.reorder_pct = percent,
-                "flip" => rates.flip_pct = percent,
-                "truncate" => rates.truncate_pct = percent,
-                _ => return Err(format!("`{name}`: there are loss, dup, reorder, flip and truncate")),
-            }
-        }
-        Ok(Self(rates))
-    }
-}
-
 /// A number in decimal, or in hexadecimal after `0x`.
 fn number(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x") {
@@ -348,12 +321,11 @@ mod tests {
 
     #[test]
     fn faults_are_named_percentages() {
-        let faults: Faults = "loss=20,dup=10,reorder=20,flip=1,truncate=100".parse().unwrap();
-        let rates = &faults.0;
+        let rates: FaultRates = "loss=20,dup=10,reorder=20,flip=1,truncate=100".parse().unwrap();
         assert_eq!((rates.loss_pct, rates.dup_pct, rates.reorder_pct, rates.flip_pct), (20, 10, 20, 1));
         assert_eq!(rates.truncate_pct, 100);
         for wrong in ["loss", "loss=101", "loss=-1", "loss=a", "rain=1", "loss:1"] {
-            assert!(wrong.parse::<Faults>().is_err(), "{wrong}");
+            assert!(wrong.parse::<FaultRates>().is_err(), "{wrong}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a network does to messages, as numbers; the decisions follow from a seed.
 
 use core::ops::{Range, RangeInclusive};
+use core::str::FromStr;
 
 use super::message::Kind;
 #[cfg(feature = "net")]
@@ -37,6 +38,29 @@ impl Default for FaultRates {
             delay_ms: 1..=1,
             reorder_ms: 40,
         }
+    }
+}
+
+/// `loss=20,dup=10,reorder=20,flip=1,truncate=1`: percentages, as a command line says them.
+impl FromStr for FaultRates {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut rates = FaultRates::default();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (name, percent) = part.split_once('=').ok_or(format!("`{part}` is not NAME=PERCENT"))?;
+            let percent = percent.parse().ok().filter(|percent| *percent <= 100);
+            let percent = percent.ok_or(format!("`{part}`: the percentage must be 0 to 100"))?;
+            match name {
+                "loss" => rates.loss_pct = percent,
+                "dup" => rates.dup_pct = percent,
+                "reorder" => rates.reorder_pct = percent,
+                "flip" => rates.flip_pct = percent,
+                "truncate" => rates.truncate_pct = percent,
+                _ => return Err(format!("`{name}`: there are loss, dup, reorder, flip and truncate")),
+            }
+        }
+        Ok(rates)
     }
 }
 
