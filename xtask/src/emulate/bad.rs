@@ -90,6 +90,16 @@ const CASES: &[Case] = &[
         Expect::Refusal("root"),
     ),
     case("the server does not know the device", |setting| setting.foreign_device = true, Expect::Refused),
+    case(
+        "blocks are lost, doubled, late and cut off",
+        |setting| setting.more = words(&["--fault", "loss=10,dup=10,reorder=10,truncate=5"]),
+        GOOD,
+    ),
+    case(
+        "bits flip on the way",
+        |setting| setting.more = words(&["--fault", "flip=30"]),
+        Expect::Job("FAILED", "signature_invalid"),
+    ),
     Case {
         name: "the stream stops half-way",
         protocol: Protocol::Both,
