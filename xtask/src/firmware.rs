@@ -103,6 +103,7 @@ pub(crate) fn stage() -> anyhow::Result<()> {
     };
     // Cargo lints what it was asked for, not what that depends on.
     lint("kit", &["--features=psoc62"])?;
+    lint("kit", &["--features=psoc62,rtt"])?;
     lint("kit", &["--features=psoc64"])?;
     KITS.iter().try_for_each(|(kit, _)| lint(kit, &[]))?;
     run(&[])

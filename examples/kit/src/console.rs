@@ -1,4 +1,4 @@
-//! Log lines to the debug UART, 115200 baud, and what a panic does.
+//! Log lines to the debug UART, 115200 baud, with the feature `rtt` to the debug probe as well, and what a panic does.
 
 use core::cell::RefCell;
 use core::fmt::Write as _;
@@ -31,6 +31,8 @@ impl Log for Console {
                 let ms = embassy_time::Instant::now().as_millis();
                 let level = record.level();
                 let _ = write!(uart, "{:5}.{:03} {level:5} {}\r\n", ms / 1000, ms % 1000, record.args());
+                #[cfg(feature = "rtt")]
+                rtt_target::rprintln!("{:5}.{:03} {:5} {}", ms / 1000, ms % 1000, level, record.args());
             }
         });
     }
@@ -40,6 +42,9 @@ impl Log for Console {
 
 /// Opens the console.
 pub(crate) fn start(chip: Mmio, kit: &Kit, peripheral_hz: u32) {
+    // Without a probe lines are dropped; nothing ever waits for one.
+    #[cfg(feature = "rtt")]
+    rtt_target::rtt_init_print!(rtt_target::ChannelMode::NoBlockSkip, 2048);
     let uart = Uart::new(chip, &kit.uart, peripheral_hz, BAUD);
     critical_section::with(|cs| CONSOLE.0.borrow_ref_mut(cs).replace(uart));
     if log::set_logger(&CONSOLE).is_ok() {
@@ -59,6 +64,8 @@ fn panic(info: &PanicInfo<'_>) -> ! {
             && let Some(uart) = &mut *uart
         {
             let _ = write!(uart, "{info}\r\n");
+            #[cfg(feature = "rtt")]
+            rtt_target::rprintln!("{info}");
         }
     });
     for _ in 0..PANIC_TURNS {

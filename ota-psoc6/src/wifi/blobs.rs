@@ -22,6 +22,10 @@ const TAIL: usize = 1024;
 const FIRMWARE_MIN: usize = 100_000;
 /// How a regulatory blob begins.
 const CLM_MAGIC: &[u8] = b"BLOB";
+/// The header of a regulatory blob in front of its segments: magic, length of the header with them, CRC, type, their number.
+const CLM_HEADER_LEN: usize = 20;
+/// A segment's entry: type, offset from the blob's start, length, CRC, flags.
+const CLM_ENTRY_LEN: usize = 20;
 /// RAM of the chip that firmware and settings share.
 const RAM_SIZE: usize = 512 * 1024;
 
@@ -53,12 +57,14 @@ pub enum BlobError {
     Nvram = 5,
     /// There is no regulatory data, or it does not begin as it must.
     Clm = 6,
+    /// The regulatory data ends before a segment its header names: it was cut off.
+    ClmTruncated = 7,
 }
 
 impl Blobs<'_> {
     /// Whether the chip may be given these. It costs a look at both ends.
     ///
-    /// A regulatory blob that is cut off in its middle is only noticed by the chip.
+    /// What is whole but changed in its middle is only noticed by the chip.
     ///
     /// # Errors
     /// The first thing found.
@@ -84,6 +90,28 @@ impl Blobs<'_> {
         if !self.clm.starts_with(CLM_MAGIC) {
             return Err(BlobError::Clm);
         }
+        if !clm_is_whole(self.clm) {
+            return Err(BlobError::ClmTruncated);
+        }
         Ok(())
     }
+}
+
+/// Whether all segments the header names are there. Numbers are little-endian words (`wl_segment_info` of the vendor's
+/// `msf.h`). In the file of the release the last segment ends with the file.
+fn clm_is_whole(clm: &[u8]) -> bool {
+    let word = |at: usize| {
+        let bytes = clm.get(at..at.checked_add(4)?)?;
+        usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+    };
+    let (Some(header_len), Some(count)) = (word(4), word(16)) else { return false };
+    let entries_len = count.checked_mul(CLM_ENTRY_LEN).and_then(|len| len.checked_add(CLM_HEADER_LEN));
+    if count == 0 || entries_len.is_none_or(|len| len > header_len) || header_len > clm.len() {
+        return false;
+    }
+    (0..count).all(|index| {
+        let entry = CLM_HEADER_LEN + index * CLM_ENTRY_LEN;
+        let end = word(entry + 4).zip(word(entry + 8)).and_then(|(offset, len)| offset.checked_add(len));
+        end.is_some_and(|end| end <= clm.len())
+    })
 }

@@ -12,7 +12,7 @@
 //! same for too long: it never returns, the driver above stands still before it can panic, and [`Health::broken`] names the
 //! reason to whoever raced the driver. Drop the driver, [`power_up`] again, [`start`] again.
 //!
-//! **What is left to a panic**, and so to the panic handler, which should reset: a regulatory blob that begins well and that
+//! **What is left to a panic**, and so to the panic handler, which should reset: a regulatory blob that is whole and that
 //! the chip does not like. Other requests the chip refuses are counted in [`Health`] and not told to the driver, which would
 //! panic.
 //!

@@ -31,7 +31,13 @@ fn aligned(bytes: &[u8]) -> &'static Aligned<A4, [u8]> {
 
 pub(crate) fn clm() -> &'static [u8] {
     static CLM: OnceLock<Vec<u8>> = OnceLock::new();
-    CLM.get_or_init(|| b"BLOB".iter().copied().chain((0..2500).map(|i| (i % 253) as u8)).collect())
+    CLM.get_or_init(|| {
+        // Header, then two entries: the data and four bytes behind it, as in the vendor's file.
+        let (header, data, end) = ([60, 0, 1, 2], [2, 60, 2440, 0, 0], [0, 2500, 4, 0, 0]);
+        let words = header.into_iter().chain(data).chain(end);
+        let data = (0..2444).map(|i| (i % 253) as u8);
+        b"BLOB".iter().copied().chain(words.flat_map(u32::to_le_bytes)).chain(data).collect()
+    })
 }
 
 pub(crate) fn blobs() -> Blobs<'static> {
@@ -190,11 +196,27 @@ fn blobs_are_looked_at_before_the_chip_is() {
         (Blobs { nvram: aligned(b"manfid=0x2d0\0"), ..good }, BlobError::Nvram),
         (Blobs { clm: &[], ..good }, BlobError::Clm),
         (Blobs { clm: b"BLO", ..good }, BlobError::Clm),
+        (Blobs { clm: &clm()[..1024], ..good }, BlobError::ClmTruncated),
     ];
     for (blobs, error) in cases {
         assert_eq!(blobs.check(), Err(error));
         let sim = sim();
         assert_eq!(bring_up(&sim, &blobs, &Health::new()), Err(StartError::Blob(error)));
         assert_eq!(sim.state.borrow().card.chip.starts, 0);
+    }
+}
+
+#[test]
+fn regulatory_data_is_refused_wherever_it_is_cut_off() {
+    let good = blobs();
+    for len in 0..clm().len() {
+        let error = if len < 4 { BlobError::Clm } else { BlobError::ClmTruncated };
+        assert_eq!(Blobs { clm: &clm()[..len], ..good }.check(), Err(error), "{len} bytes");
+    }
+    // No segments, more than there are, more than can be counted; a segment that begins or ends beyond everything.
+    for (at, word) in [(16, 0), (16, 3), (16, u32::MAX), (4, u32::MAX), (24, u32::MAX), (28, u32::MAX)] {
+        let mut bad = clm().to_vec();
+        bad[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
+        assert_eq!(Blobs { clm: &bad, ..good }.check(), Err(BlobError::ClmTruncated), "{word} at {at}");
     }
 }
