@@ -54,13 +54,11 @@ pub(crate) fn run() {
     let Ok(mut journal) = FlashJournal::<_>::new(Flash, layout::JOURNAL) else { return };
     let (payload, scratch): (&[u8], _) = (unknown(), unknown());
     let mut record: Option<Record>;
-    let mut message;
-    let mut input = Input::Start;
+    let mut action = agent.step(black_box(0), Input::Start);
     loop {
-        let action = agent.step(black_box(0), input);
         // The block in hand lies where the last message was received.
         let held = Held { block: black_box(payload), payload: &[] };
-        input = match action {
+        let input = match action {
             Action::Finish(outcome) => {
                 black_box(outcome);
                 return;
@@ -89,8 +87,14 @@ pub(crate) fn run() {
             Action::Receive { until_ms } | Action::Pause { until_ms } => {
                 black_box(until_ms);
                 let received = Received { topic: unknown_str(), payload };
-                message = decode(agent.config().thing_name, &received, scratch);
-                Input::Message(&message)
+                if let Some(block) = agent.take_block(black_box(0), &received) {
+                    black_box(block);
+                    action = *agent.action();
+                    continue;
+                }
+                let message = decode(agent.config().thing_name, &received, scratch);
+                action = agent.step(black_box(0), Input::Message(&message));
+                continue;
             }
             Action::Consult(question) => {
                 black_box(question);
@@ -134,5 +138,6 @@ pub(crate) fn run() {
             },
             Action::Confirm { image } => done(ready(images.confirm(image))),
         };
+        action = agent.step(black_box(0), input);
     }
 }
