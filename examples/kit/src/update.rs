@@ -94,7 +94,7 @@ async fn agent<B: Board>(
     let secure = tls::Config {
         client: Some(Client { certificate: config::CERTIFICATE, signer: &key }),
         time: &Clock,
-        ..tls::Config::new("", &all, built_at_s())
+        ..tls::Config::new("", &all, crate::built_at_s())
     };
     let rng = board.rng().ok_or(Missing::RandomNumbers)?;
     let (mut rx, mut tx) = ([0; tls::rx_size(RECORD_MAX)], [0; tls::tx_size(CERTIFICATE_MAX)]);
@@ -133,20 +133,6 @@ fn sec1_key(der: &[u8]) -> Option<SigningKey> {
         [0x30, _, 0x02, 0x01, 0x01, 0x04, 0x20, rest @ ..] => SigningKey::from_slice(rest.get(..32)?).ok(),
         _ => None,
     }
-}
-
-/// When this firmware was built; see `build.rs`.
-fn built_at_s() -> u64 {
-    const { parse(env!("OTA_BUILT_AT_S").as_bytes()) }
-}
-
-const fn parse(digits: &[u8]) -> u64 {
-    let (mut value, mut at) = (0, 0);
-    while at < digits.len() {
-        value = value * 10 + (digits[at] - b'0') as u64;
-        at += 1;
-    }
-    value
 }
 
 /// What happens, line by line.
