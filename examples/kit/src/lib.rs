@@ -10,6 +10,7 @@
 //! | `network.rs` | the IP stack above it: `kit_net`'s `Network` | TCP and DNS by `embedded-nal-async` |
 //! | `date.rs` | the time, for certificates: `kit_net`'s `TimeServer` | never earlier than the build |
 //! | `update.rs` | the agent with all of that | |
+//! | `heap.rs` | feature `rsa` only: a heap | |
 //! | `app.rs` | the application: blinks, and says whether the image works | says it only when it knows |
 //! | `config.rs` | the settings of one device | not committed |
 //!
@@ -22,6 +23,8 @@ mod board;
 mod bridge;
 mod console;
 mod date;
+#[cfg(feature = "rsa")]
+mod heap;
 mod network;
 mod update;
 mod vectors;
@@ -56,6 +59,8 @@ pub async fn run<B: Board>(mut board: B) -> ! {
     ota_psoc6::time::start(chip, (clocks.peripheral_hz / ota_psoc6::time::TICK_HZ) as u16);
     vectors::enable();
     console::start(chip, &B::KIT, clocks.peripheral_hz);
+    #[cfg(feature = "rsa")]
+    heap::start();
     info!("{}: {} on {}", B::KIT.name, env!("CARGO_PKG_NAME"), B::KIT.mcu);
 
     let app = app::run(&B::KIT, chip, board.watchdog());
