@@ -8,6 +8,8 @@
 //! const MAP: FlashMap = psoc62::checked(Secondary::SELECTED, BootMode::Overwrite, Bootloader::Small);
 //! ota_psoc6::build::memory_x(&MAP).unwrap();
 //! ```
+//!
+//! Whether the files of the Wi-Fi chip are whole: [`crate::blobs`].
 
 extern crate std;
 
