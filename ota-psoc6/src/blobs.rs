@@ -153,6 +153,7 @@ pub fn regulatory(bytes: &[u8]) -> Result<(), BlobError> {
 }
 
 /// Whether firmware and settings, each good by itself, fit the chip's RAM together; the length of the settings is there too.
+#[cfg(feature = "wifi")]
 pub(crate) const fn fit(firmware: &[u8], settings: &[u8]) -> bool {
     firmware.len() + settings.len() + 8 <= RAM_SIZE
 }
