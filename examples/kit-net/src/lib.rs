@@ -10,6 +10,7 @@
 //! | [`time`] | asking a time server | [`TimeServer`], [`Network`] |
 //! | [`pace`] | growing pauses with jitter, bounded waits | a [`Timer`] |
 //! | [`beat`] | the application's heart-beat, which feeds the watchdog | a [`Timer`] |
+//! | [`secret`] | random numbers where the chip's own are out of reach | a secret, clocks |
 //!
 //! The way to the broker from there on (TCP, TLS, MQTT) is tried again by the update agent of `ota-core`.
 //!
@@ -25,6 +26,7 @@
 pub mod beat;
 pub mod network;
 pub mod pace;
+pub mod secret;
 pub mod time;
 pub mod wifi;
 

@@ -4,4 +4,5 @@ mod answers;
 mod bad_input;
 mod clock;
 mod paces;
+mod secrets;
 mod world;
