@@ -139,6 +139,23 @@ fn every_fault_of_the_time_is_named_retried_and_got_over() {
 }
 
 #[test]
+fn pauses_begin_anew_with_an_answer_of_the_time_server() {
+    let world = World::default();
+    let silent = Weather { server: answers::silent, ..Weather::default() };
+    world.weather.set(silent);
+    world.run_until(FAULT_MS + 3 * u64::from(time::REFRESH_MS), async |world| {
+        world.sleep(FAULT_MS).await;
+        world.weather.set(Weather::default());
+        world.sleep(u64::from(time::REFRESH_MS) / 2).await;
+        world.weather.set(silent);
+    });
+    let events = world.time.borrow();
+    let answered = events.iter().position(|(_, event)| *event == Time::Time(TIME_S)).expect("an answer");
+    let Time::Failed { pause_ms, .. } = events[answered + 1].1 else { panic!("{events:?}") };
+    assert!(answered > 4 && pause_ms < time::PAUSE_MS[0] / 4 * 5, "{events:?}");
+}
+
+#[test]
 fn all_well_is_quiet() {
     let world = World::default();
     world.run_until(3 * u64::from(time::REFRESH_MS), async |_| {});
@@ -227,6 +244,14 @@ fn attempts_in_a_row_are_counted_and_begin_anew_with_an_address() {
     assert!(from > 0, "{counted:?}");
     assert_eq!(counted[from + 1..][..4], [1, 2, 3, 4], "{counted:?}");
     assert!(counted.iter().all(|attempt| *attempt < TRIES));
+    // So do the pauses.
+    let events = world.wifi.borrow();
+    let reached = events.iter().position(|(_, event)| *event == Event::Reached).expect("it was reached");
+    let next = events[reached..].iter().find_map(|(_, event)| match event {
+        Event::Failed { pause_ms, .. } => Some(*pause_ms),
+        _ => None,
+    });
+    assert!(next.is_some_and(|pause_ms| pause_ms < PAUSE_MS[0] / 4 * 5), "{next:?}");
     assert!(u64::from(JOIN_MS) * u64::from(TRIES) < FAULT_MS);
 }
 
