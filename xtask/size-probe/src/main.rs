@@ -14,7 +14,7 @@ use core::{
 
 use ota_core as _;
 
-#[cfg(any(feature = "http", feature = "tls"))]
+#[cfg(any(feature = "http", feature = "tls", feature = "network"))]
 mod network;
 mod parts;
 #[cfg(feature = "path")]
@@ -76,6 +76,8 @@ fn main() -> ! {
     embassy_futures::block_on(network::http());
     #[cfg(feature = "tls")]
     embassy_futures::block_on(network::tls());
+    #[cfg(feature = "network")]
+    embassy_futures::block_on(network::tcp());
     #[cfg(feature = "path")]
     path::run();
     #[cfg(feature = "ram")]

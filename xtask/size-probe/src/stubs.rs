@@ -100,10 +100,10 @@ pub(crate) async fn use_flash() {
     let _ = black_box(Flash).erase(0, 0).await;
 }
 
-#[cfg(any(feature = "mqtt", feature = "http", feature = "tls"))]
+#[cfg(any(feature = "mqtt", feature = "http", feature = "tls", feature = "network"))]
 pub(crate) mod net {
     use core::hint::black_box;
-    #[cfg(any(feature = "mqtt", feature = "http"))]
+    #[cfg(any(feature = "mqtt", feature = "http", feature = "network"))]
     use core::task::Waker;
 
     use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
@@ -144,10 +144,10 @@ pub(crate) mod net {
     }
 
     /// A clock that stands still.
-    #[cfg(any(feature = "mqtt", feature = "http"))]
+    #[cfg(any(feature = "mqtt", feature = "http", feature = "network"))]
     struct Clock;
 
-    #[cfg(any(feature = "mqtt", feature = "http"))]
+    #[cfg(any(feature = "mqtt", feature = "http", feature = "network"))]
     impl embassy_time_driver::Driver for Clock {
         fn now(&self) -> u64 {
             black_box(0)
@@ -158,6 +158,6 @@ pub(crate) mod net {
         }
     }
 
-    #[cfg(any(feature = "mqtt", feature = "http"))]
+    #[cfg(any(feature = "mqtt", feature = "http", feature = "network"))]
     embassy_time_driver::time_driver_impl!(static CLOCK: Clock = Clock);
 }
