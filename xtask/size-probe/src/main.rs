@@ -49,6 +49,7 @@ fn unknown_str() -> &'static str {
 fn main() -> ! {
     // In the empty program too, so that no part is charged for them.
     black_box(unknown_str());
+    stubs::use_memory();
     embassy_futures::block_on(stubs::use_flash());
     #[cfg(feature = "sha256")]
     parts::sha256();
