@@ -249,6 +249,16 @@ impl Geometry {
         (if begin < size { begin } else { size })..(if end < size { end } else { size })
     }
 
+    /// A whole covering sector as a range of the flash device, `None` past the last one.
+    pub(crate) const fn sector(&self, sector: u32) -> Option<Range<u32>> {
+        if sector >= self.sector_count() {
+            return None;
+        }
+        // Inside the covered range, whose end was checked.
+        let start = self.0.start - self.lead() + sector * self.0.sector_size;
+        Some(start..start + self.0.sector_size)
+    }
+
     /// The covering sectors as a range of the flash device. All of it is erased in the life of the slot: whoever lays out
     /// the device must keep everything else out of it (see [`Geometry::is_disjoint`]).
     pub const fn covered(&self) -> Range<u32> {
@@ -393,6 +403,12 @@ impl ImageLayout {
         let info = self.secondary_trailer().info_start();
         let begin = secondary.size().saturating_sub(reserved);
         secondary.sector_of(if begin < info { begin } else { info })..secondary.sector_count()
+    }
+
+    /// Sectors of the secondary with fields of a request.
+    pub(crate) const fn field_sectors(&self) -> Range<u32> {
+        let secondary = &self.slots.secondary;
+        secondary.sector_of(self.secondary_trailer().info_start())..secondary.sector_count()
     }
 
     /// Sectors of the secondary before byte 0 of the image: empty, or sector 0 in [`BootMode::SwapOffset`]. After a swap

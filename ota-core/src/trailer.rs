@@ -114,6 +114,11 @@ impl TrailerLayout {
         Self { slot_size, max_align, mode }
     }
 
+    /// The boot mode.
+    pub(crate) const fn mode(&self) -> BootMode {
+        self.mode
+    }
+
     /// Offset of the magic.
     pub const fn magic(&self) -> u32 {
         self.slot_size.saturating_sub(MAGIC_SIZE)

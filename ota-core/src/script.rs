@@ -1,0 +1,224 @@
+//! Work on flash as a script: plain code looks at what was read and says the next step; one small loop per driver does it.
+//!
+//! What to do is decided by a [`Script`], which never waits and knows no driver. [`run`] is all that is made anew for each
+//! driver type, and the only place that waits: it reads, writes or erases, once a turn. What a script programs is read back,
+//! and what it wipes is looked at, before it is asked again.
+//!
+//! Dropping [`run`] half-way is a power cut in that place: scripts keep in RAM only what flash shows as well.
+
+use core::ops::Range;
+
+use embedded_storage_async::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
+
+use crate::{
+    bytes::{copy, front, is_all, unit_start},
+    slot::{FlashError, MAX_READ_SIZE},
+};
+
+/// One thing to do with flash. Offsets are those of the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Read to the front of the buffer, at most as much as it holds.
+    Read(Range<u32>),
+    /// Program this part of the buffer at this offset and read it back.
+    Program(u32, Range<usize>),
+    /// Erase.
+    Erase(Range<u32>),
+    /// Erase, and see that all of it reads as erased.
+    Wipe(Range<u32>),
+    /// Nothing is left to do.
+    Done,
+}
+
+/// Decides one step at a time.
+pub(crate) trait Script {
+    /// The next step. After [`Step::Read`] `buffer` begins with what was read; a script may prepare in it what to program.
+    fn next(&mut self, buffer: &mut [u8]) -> Result<Step, FlashError>;
+
+    /// The last step failed. `Ok`: the script knows what to do about it, and is asked for its next step.
+    fn failed(&mut self, error: FlashError) -> Result<(), FlashError> {
+        Err(error)
+    }
+}
+
+/// A script with one step.
+impl Script for Step {
+    fn next(&mut self, _: &mut [u8]) -> Result<Step, FlashError> {
+        Ok(core::mem::replace(self, Step::Done))
+    }
+}
+
+/// What a script works with.
+pub(crate) struct Desk<'w> {
+    /// What is read, and what is programmed.
+    pub(crate) buffer: &'w mut [u8],
+    /// What an erased byte reads as.
+    pub(crate) erased: u8,
+    /// Counts each write and erase before it begins.
+    pub(crate) changes: &'w mut u32,
+}
+
+/// Does what `script` says, until it is done or fails.
+pub(crate) async fn run<F: NorFlash>(
+    flash: &mut F,
+    desk: Desk<'_>,
+    script: &mut dyn Script,
+) -> Result<(), FlashError> {
+    let mut work = Work { desk, script, look: 0..0, piece: 0, wanted: None, held: [0; MAX_READ_SIZE] };
+    let mut done = Ok(());
+    loop {
+        done = match work.next(done)? {
+            Operation::Read(at, bytes) => read(flash, at, bytes).await,
+            Operation::Program(at, bytes) => flash.write(at, bytes).await.map_err(fault),
+            Operation::Erase(range) => flash.erase(range.start, range.end).await.map_err(fault),
+            Operation::Done => return Ok(()),
+        };
+    }
+}
+
+/// What the driver is to do now.
+enum Operation<'b> {
+    Read(u32, &'b mut [u8]),
+    Program(u32, &'b [u8]),
+    Erase(Range<u32>),
+    Done,
+}
+
+/// A script under way, and the look at flash that some of its steps end with.
+struct Work<'w> {
+    desk: Desk<'w>,
+    script: &'w mut dyn Script,
+    /// What of flash is still to be looked at.
+    look: Range<u32>,
+    /// Bytes of it that are being read.
+    piece: usize,
+    /// Where in the buffer the bytes begin that they should be. `None`: they should be erased.
+    wanted: Option<usize>,
+    /// What flash holds of a part that was programmed: the buffer is kept to compare it with.
+    held: [u8; MAX_READ_SIZE],
+}
+
+impl Work<'_> {
+    /// The next operation, after the last one ended with `done`.
+    fn next(&mut self, done: Result<(), FlashError>) -> Result<Operation<'_>, FlashError> {
+        if let Err(error) = done.and_then(|()| self.compare_piece()) {
+            (self.look, self.piece) = (0..0, 0);
+            self.script.failed(error)?;
+        }
+        if !self.look.is_empty() {
+            let place = match self.wanted {
+                Some(_) => &mut self.held[..],
+                None => &mut *self.desk.buffer,
+            };
+            let piece = buffer(place, self.look.end - self.look.start);
+            self.piece = piece.len();
+            return Ok(Operation::Read(self.look.start, piece));
+        }
+        Ok(match self.script.next(self.desk.buffer)? {
+            Step::Read(range) => {
+                Operation::Read(range.start, buffer(self.desk.buffer, range.end.saturating_sub(range.start)))
+            }
+            Step::Program(at, part) => {
+                let bytes = self.desk.buffer.get(part.clone()).ok_or(FlashError::OutOfBounds)?;
+                *self.desk.changes = self.desk.changes.wrapping_add(1);
+                self.look = at..at.saturating_add(bytes.len() as u32);
+                self.wanted = Some(part.start);
+                Operation::Program(at, bytes)
+            }
+            Step::Erase(range) => {
+                *self.desk.changes = self.desk.changes.wrapping_add(1);
+                Operation::Erase(range)
+            }
+            Step::Wipe(range) => {
+                *self.desk.changes = self.desk.changes.wrapping_add(1);
+                self.look = range.clone();
+                self.wanted = None;
+                Operation::Erase(range)
+            }
+            Step::Done => Operation::Done,
+        })
+    }
+
+    /// Compares the piece of the look that was read, if one was.
+    fn compare_piece(&mut self) -> Result<(), FlashError> {
+        let piece = core::mem::take(&mut self.piece);
+        self.look.start = self.look.start.saturating_add(piece as u32);
+        let is_right = match &mut self.wanted {
+            Some(begin) => {
+                let wanted = self.desk.buffer.get(*begin..).and_then(|bytes| bytes.get(..piece));
+                *begin = begin.saturating_add(piece);
+                wanted == self.held.get(..piece)
+            }
+            None => is_all(front(self.desk.buffer, piece), self.desk.erased),
+        };
+        if is_right { Ok(()) } else { Err(FlashError::ReadBack) }
+    }
+}
+
+/// What a driver says of itself.
+pub(crate) struct DriverSizes {
+    pub(crate) capacity: u32,
+    read: usize,
+    write: usize,
+    erase: usize,
+}
+
+impl DriverSizes {
+    pub(crate) fn of<F: NorFlash>(flash: &F) -> Self {
+        let capacity = u32::try_from(flash.capacity()).unwrap_or(u32::MAX);
+        Self { capacity, read: F::READ_SIZE, write: F::WRITE_SIZE, erase: F::ERASE_SIZE }
+    }
+
+    /// Whether the driver can write units and erase sectors of these sizes, and read in units we have room for.
+    pub(crate) fn divide(&self, write_size: u32, sector_size: u32) -> bool {
+        let divides = |driver: usize, ours: u32| driver != 0 && (ours as usize).is_multiple_of(driver);
+        divides(self.write, write_size)
+            && divides(self.erase, sector_size)
+            && self.read != 0
+            && self.read <= MAX_READ_SIZE
+    }
+}
+
+/// The first `len` bytes of a buffer, or all of it.
+pub(crate) fn buffer(bytes: &mut [u8], len: u32) -> &mut [u8] {
+    let len = bytes.len().min(len as usize);
+    front(bytes, len)
+}
+
+/// Reads at any offset, also where the driver reads whole units only.
+pub(crate) async fn read<F: NorFlash>(flash: &mut F, from: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+    let unit_size = F::READ_SIZE as u32;
+    if unit_size == 1 && !bytes.is_empty() {
+        return flash.read(from, bytes).await.map_err(fault);
+    }
+    let (mut from, mut rest) = (from, bytes);
+    while !rest.is_empty() {
+        let lead = from - unit_start(from, unit_size);
+        let whole = front(rest, unit_start(rest.len() as u32, unit_size) as usize);
+        let done = if lead == 0 && !whole.is_empty() {
+            flash.read(from, whole).await.map_err(fault)?;
+            whole.len()
+        } else {
+            // A unit of which only a part is wanted.
+            let mut unit = [0; MAX_READ_SIZE];
+            let unit = buffer(&mut unit, unit_size);
+            flash.read(from - lead, unit).await.map_err(fault)?;
+            let wanted = unit.get(lead as usize..).ok_or(FlashError::OutOfBounds)?;
+            copy(rest, wanted);
+            wanted.len().min(rest.len())
+        };
+        from = from.saturating_add(done as u32);
+        rest = rest.get_mut(done..).ok_or(FlashError::OutOfBounds)?;
+    }
+    Ok(())
+}
+
+/// A driver's fault by its kind.
+pub(crate) fn fault(error: impl NorFlashError) -> FlashError {
+    match error.kind() {
+        NorFlashErrorKind::NotAligned => FlashError::NotAligned,
+        NorFlashErrorKind::OutOfBounds => FlashError::OutOfBounds,
+        // The trait's enum may grow.
+        NorFlashErrorKind::Other | _ => FlashError::Driver,
+    }
+}
