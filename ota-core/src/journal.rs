@@ -18,7 +18,7 @@ mod ring;
 
 use embedded_storage_async::nor_flash::NorFlash;
 
-use crate::script::{self, Desk, DriverSizes};
+use crate::script::{Bench, DriverSizes};
 use crate::slot::FlashError;
 
 pub use record::{IMAGE_COUNT, JobId, Phase, RECORD_SIZE, Record, WINDOW_BLOCKS};
@@ -80,12 +80,11 @@ impl Journal for NoJournal {
 /// [`records_per_sector`](JournalRegion::records_per_sector) appends; [`JournalRegion::erases_per_sector`] computes the wear.
 #[derive(Debug)]
 pub struct FlashJournal<F, const BUFFER: usize = 512> {
-    flash: F,
+    bench: Bench<F, BUFFER>,
     region: JournalRegion,
     /// Where and with which number the next record goes. `None`: not known, because nothing was read yet or an append
     /// did not end.
     next: Option<Entry>,
-    buffer: [u8; BUFFER],
 }
 
 impl<F: NorFlash> FlashJournal<F> {
@@ -125,7 +124,7 @@ impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
         if layout.start + layout.sector_size * layout.sector_count > sizes.capacity {
             return Err(RegionError::OutOfBounds);
         }
-        Ok(Self { flash, region, next: None, buffer: [0; BUFFER] })
+        Ok(Self { bench: Bench::new(flash, layout.erased), region, next: None })
     }
 
     /// Where the journal lies.
@@ -135,28 +134,20 @@ impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
 
     /// The flash device, given back.
     pub fn release(self) -> F {
-        self.flash
-    }
-
-    /// Appends `record`; without one, finds the newest and reads it to the front of the buffer: `true` when there is one.
-    async fn work(&mut self, record: Option<&Record>) -> Result<bool, FlashError> {
-        let mut ring = Ring::new(&self.region, &mut self.next, record);
-        let desk = Desk { buffer: &mut self.buffer, erased: self.region.layout().erased, changes: &mut 0 };
-        script::run(&mut self.flash, desk, &mut ring).await?;
-        Ok(ring.is_found())
+        self.bench.flash
     }
 }
 
 impl<F: NorFlash, const BUFFER: usize> Journal for FlashJournal<F, BUFFER> {
     async fn load(&mut self) -> Result<Option<Record>, FlashError> {
         self.next = None;
-        Ok(match self.work(None).await? {
-            true => Record::decode(&self.buffer).map(|(record, _)| record),
-            false => None,
-        })
+        let mut ring = Ring::new(&self.region, &mut self.next, None);
+        self.bench.run(&mut ring).await?;
+        Ok(if ring.is_found() { Record::read(&self.bench.buffer) } else { None })
     }
 
     async fn append(&mut self, record: &Record) -> Result<(), FlashError> {
-        self.work(Some(record)).await.map(|_| ())
+        let mut ring = Ring::new(&self.region, &mut self.next, Some(record));
+        self.bench.run(&mut ring).await
     }
 }

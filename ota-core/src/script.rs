@@ -1,10 +1,10 @@
 //! Work on flash as a script: plain code looks at what was read and says the next step; one small loop per driver does it.
 //!
-//! What to do is decided by a [`Script`], which never waits and knows no driver. [`run`] is all that is made anew for each
+//! What to do is decided by a [`Script`], which never waits and knows no driver. [`Bench::run`] is all that is made anew for each
 //! driver type, and the only place that waits: it reads, writes or erases, once a turn. What a script programs is read back,
 //! and what it wipes is looked at, before it is asked again.
 //!
-//! Dropping [`run`] half-way is a power cut in that place: scripts keep in RAM only what flash shows as well.
+//! Dropping it half-way is a power cut in that place: scripts keep in RAM only what flash shows as well.
 
 use core::ops::Range;
 
@@ -48,31 +48,38 @@ impl Script for Step {
     }
 }
 
-/// What a script works with.
-pub(crate) struct Desk<'w> {
+/// A flash device with a buffer: where scripts work.
+#[derive(Debug)]
+pub(crate) struct Bench<F, const SIZE: usize> {
+    pub(crate) flash: F,
     /// What is read, and what is programmed.
-    pub(crate) buffer: &'w mut [u8],
+    pub(crate) buffer: [u8; SIZE],
     /// What an erased byte reads as.
-    pub(crate) erased: u8,
-    /// Counts each write and erase before it begins.
-    pub(crate) changes: &'w mut u32,
+    erased: u8,
+    /// Writes and erases begun so far.
+    pub(crate) changes: u32,
 }
 
-/// Does what `script` says, until it is done or fails.
-pub(crate) async fn run<F: NorFlash>(
-    flash: &mut F,
-    desk: Desk<'_>,
-    script: &mut dyn Script,
-) -> Result<(), FlashError> {
-    let mut work = Work { desk, script, look: 0..0, piece: 0, wanted: None, held: [0; MAX_READ_SIZE] };
-    let mut done = Ok(());
-    loop {
-        done = match work.next(done)? {
-            Operation::Read(at, bytes) => read(flash, at, bytes).await,
-            Operation::Program(at, bytes) => flash.write(at, bytes).await.map_err(fault),
-            Operation::Erase(range) => flash.erase(range.start, range.end).await.map_err(fault),
-            Operation::Done => return Ok(()),
-        };
+impl<F: NorFlash, const SIZE: usize> Bench<F, SIZE> {
+    pub(crate) fn new(flash: F, erased: u8) -> Self {
+        Self { flash, buffer: [0; SIZE], erased, changes: 0 }
+    }
+
+    /// Does what `script` says, until it is done or fails.
+    pub(crate) async fn run(&mut self, script: &mut dyn Script) -> Result<(), FlashError> {
+        let Self { flash, buffer, erased, changes } = self;
+        let held = [0; MAX_READ_SIZE];
+        let mut work =
+            Work { buffer, erased: *erased, changes, script, look: 0..0, piece: 0, wanted: None, held };
+        let mut done = Ok(());
+        loop {
+            done = match work.next(done)? {
+                Operation::Read(at, bytes) => read(flash, at, bytes).await,
+                Operation::Program(at, bytes) => flash.write(at, bytes).await.map_err(fault),
+                Operation::Erase(range) => flash.erase(range.start, range.end).await.map_err(fault),
+                Operation::Done => return Ok(()),
+            };
+        }
     }
 }
 
@@ -86,7 +93,9 @@ enum Operation<'b> {
 
 /// A script under way, and the look at flash that some of its steps end with.
 struct Work<'w> {
-    desk: Desk<'w>,
+    buffer: &'w mut [u8],
+    erased: u8,
+    changes: &'w mut u32,
     script: &'w mut dyn Script,
     /// What of flash is still to be looked at.
     look: Range<u32>,
@@ -108,29 +117,29 @@ impl Work<'_> {
         if !self.look.is_empty() {
             let place = match self.wanted {
                 Some(_) => &mut self.held[..],
-                None => &mut *self.desk.buffer,
+                None => &mut *self.buffer,
             };
             let piece = buffer(place, self.look.end - self.look.start);
             self.piece = piece.len();
             return Ok(Operation::Read(self.look.start, piece));
         }
-        Ok(match self.script.next(self.desk.buffer)? {
+        Ok(match self.script.next(self.buffer)? {
             Step::Read(range) => {
-                Operation::Read(range.start, buffer(self.desk.buffer, range.end.saturating_sub(range.start)))
+                Operation::Read(range.start, buffer(self.buffer, range.end.saturating_sub(range.start)))
             }
             Step::Program(at, part) => {
-                let bytes = self.desk.buffer.get(part.clone()).ok_or(FlashError::OutOfBounds)?;
-                *self.desk.changes = self.desk.changes.wrapping_add(1);
+                let bytes = self.buffer.get(part.clone()).ok_or(FlashError::OutOfBounds)?;
+                *self.changes = self.changes.wrapping_add(1);
                 self.look = at..at.saturating_add(bytes.len() as u32);
                 self.wanted = Some(part.start);
                 Operation::Program(at, bytes)
             }
             Step::Erase(range) => {
-                *self.desk.changes = self.desk.changes.wrapping_add(1);
+                *self.changes = self.changes.wrapping_add(1);
                 Operation::Erase(range)
             }
             Step::Wipe(range) => {
-                *self.desk.changes = self.desk.changes.wrapping_add(1);
+                *self.changes = self.changes.wrapping_add(1);
                 self.look = range.clone();
                 self.wanted = None;
                 Operation::Erase(range)
@@ -145,11 +154,11 @@ impl Work<'_> {
         self.look.start = self.look.start.saturating_add(piece as u32);
         let is_right = match &mut self.wanted {
             Some(begin) => {
-                let wanted = self.desk.buffer.get(*begin..).and_then(|bytes| bytes.get(..piece));
+                let wanted = self.buffer.get(*begin..).and_then(|bytes| bytes.get(..piece));
                 *begin = begin.saturating_add(piece);
                 wanted == self.held.get(..piece)
             }
-            None => is_all(front(self.desk.buffer, piece), self.desk.erased),
+            None => is_all(front(self.buffer, piece), self.erased),
         };
         if is_right { Ok(()) } else { Err(FlashError::ReadBack) }
     }
@@ -188,27 +197,21 @@ pub(crate) fn buffer(bytes: &mut [u8], len: u32) -> &mut [u8] {
 /// Reads at any offset, also where the driver reads whole units only.
 pub(crate) async fn read<F: NorFlash>(flash: &mut F, from: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
     let unit_size = F::READ_SIZE as u32;
-    if unit_size == 1 && !bytes.is_empty() {
-        return flash.read(from, bytes).await.map_err(fault);
-    }
+    let mut unit = [0; MAX_READ_SIZE];
     let (mut from, mut rest) = (from, bytes);
     while !rest.is_empty() {
         let lead = from - unit_start(from, unit_size);
-        let whole = front(rest, unit_start(rest.len() as u32, unit_size) as usize);
-        let done = if lead == 0 && !whole.is_empty() {
-            flash.read(from, whole).await.map_err(fault)?;
-            whole.len()
-        } else {
-            // A unit of which only a part is wanted.
-            let mut unit = [0; MAX_READ_SIZE];
-            let unit = buffer(&mut unit, unit_size);
-            flash.read(from - lead, unit).await.map_err(fault)?;
-            let wanted = unit.get(lead as usize..).ok_or(FlashError::OutOfBounds)?;
-            copy(rest, wanted);
-            wanted.len().min(rest.len())
-        };
+        let whole = unit_start(rest.len() as u32, unit_size) as usize;
+        // A unit of which only a part is wanted is read aside.
+        let aside = lead != 0 || whole == 0;
+        let place = if aside { buffer(&mut unit, unit_size) } else { front(rest, whole) };
+        flash.read(from - lead, place).await.map_err(fault)?;
+        let wanted =
+            if aside { unit.get(lead as usize..unit_size as usize).unwrap_or_default() } else { &[] };
+        copy(rest, wanted);
+        let done = if aside { wanted.len().min(rest.len()) } else { whole };
         from = from.saturating_add(done as u32);
-        rest = rest.get_mut(done..).ok_or(FlashError::OutOfBounds)?;
+        rest = rest.get_mut(done..).unwrap_or_default();
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 use crate::{
     bytes::{copy, unit_start},
     geometry::{Geometry, GeometryError},
-    script::{self, Desk, DriverSizes, Script, Step, fault},
+    script::{self, Bench, DriverSizes, Script, Step, fault},
 };
 
 mod scripts;
@@ -82,10 +82,8 @@ pub const MIN_UNIT: usize = 2 * crate::trailer::MAX_INFO_SIZE;
 /// it, and a driver must wait for an idle chip before its next operation.
 #[derive(Debug)]
 pub struct Slot<F, const UNIT: usize = 512> {
-    flash: F,
+    bench: Bench<F, UNIT>,
     geometry: Geometry,
-    generation: u32,
-    unit: [u8; UNIT],
 }
 
 impl<F: NorFlash> Slot<F> {
@@ -111,7 +109,7 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
         if UNIT < MIN_UNIT || UNIT < geometry.write_size() as usize {
             return Err(GeometryError::Buffer);
         }
-        Ok(Self { flash, geometry, generation: 0, unit: [0; UNIT] })
+        Ok(Self { bench: Bench::new(flash, geometry.erased()), geometry })
     }
 
     /// Where the slot lies.
@@ -121,18 +119,18 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
 
     /// Writes and erases begun so far, failed ones included: equal numbers mean the slot was not changed through here.
     pub const fn generation(&self) -> u32 {
-        self.generation
+        self.bench.changes
     }
 
     /// The flash device back.
     pub fn release(self) -> F {
-        self.flash
+        self.bench.flash
     }
 
     /// Reads `buf.len()` bytes at `at`.
     pub async fn read(&mut self, at: u32, buf: &mut [u8]) -> Result<(), FlashError> {
         let from = self.place(at, buf.len())?;
-        script::read(&mut self.flash, from, buf).await
+        script::read(&mut self.bench.flash, from, buf).await
     }
 
     /// Erases the sector that covers this part of the slot and checks that it is blank.
@@ -168,19 +166,23 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
         }
         let whole_size = size - size_beyond;
         let (whole, rest) = data.split_at_checked(whole_size as usize).ok_or(FlashError::OutOfBounds)?;
-        self.generation = self.generation.wrapping_add(1);
+        self.bench.changes = self.bench.changes.wrapping_add(1);
         if !whole.is_empty() {
-            self.flash.write(from, whole).await.map_err(fault)?;
+            self.bench.flash.write(from, whole).await.map_err(fault)?;
         }
         if rest.is_empty() {
             return Ok(());
         }
-        let unit = self.unit.get_mut(..self.geometry.write_size() as usize).ok_or(FlashError::OutOfBounds)?;
+        let unit = self
+            .bench
+            .buffer
+            .get_mut(..self.geometry.write_size() as usize)
+            .ok_or(FlashError::OutOfBounds)?;
         let (head, pad) = unit.split_at_mut_checked(rest.len()).ok_or(FlashError::OutOfBounds)?;
         copy(head, rest);
         pad.fill(self.geometry.erased());
         // The slot's size is a multiple of the write size, so the padding stays inside it.
-        self.flash.write(from.saturating_add(whole_size), unit).await.map_err(fault)
+        self.bench.flash.write(from.saturating_add(whole_size), unit).await.map_err(fault)
     }
 
     /// Compares flash at `at` with `data`. [`Compared::Blank`] looks at every write unit the place touches, so that such a
@@ -205,9 +207,7 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
 
     /// Does what `script` says with this slot's flash. The script answers for staying inside the slot.
     pub(crate) fn run(&mut self, script: &mut dyn Script) -> impl Future<Output = Result<(), FlashError>> {
-        let desk =
-            Desk { buffer: &mut self.unit, erased: self.geometry.erased(), changes: &mut self.generation };
-        script::run(&mut self.flash, desk, script)
+        self.bench.run(script)
     }
 
     /// The device offset of `len` bytes at `at`, when they lie in the slot.

@@ -3,8 +3,7 @@
 use crate::{
     geometry::Geometry,
     image::{HEADER_SIZE, Header, ImageError, ImageInfo, TlvWalk, tlv},
-    script::{Script, Step},
-    slot::FlashError,
+    script::Step,
     version::Version,
 };
 
@@ -82,11 +81,10 @@ impl Survey {
         self.info.size = self.walk.size();
         Ok(self.walk.at().map(|at| (at, 4)))
     }
-}
 
-impl Script for Survey {
-    fn next(&mut self, buffer: &mut [u8]) -> Result<Step, FlashError> {
-        Ok(match self.advance(buffer) {
+    /// The next read; [`Step::Done`] at the end.
+    pub(super) fn next(&mut self, buffer: &[u8]) -> Step {
+        match self.advance(buffer) {
             Ok(Some((at, len))) => {
                 // The walk keeps to the limit.
                 let from = self.start.saturating_add(at);
@@ -97,6 +95,6 @@ impl Script for Survey {
                 self.hashed = false;
                 Step::Done
             }
-        })
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     verify::Verified,
 };
 
-mod fields;
+mod control;
 mod info;
 mod shared;
 mod single;

@@ -4,9 +4,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 
 use super::{
     ImageState, Images, Withdrawn,
-    fields::{Fields, Goal},
-    info::Survey,
-    states::{is_confirmed, is_reverted, request_of, revert_of},
+    control::{self, Control, Side},
 };
 use crate::{
     geometry::{BootMode, GeometryError, ImageLayout, Reprogram},
@@ -79,58 +77,43 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
 
     /// The bit of `fresh` that stands for a sector of the secondary; none when the sector holds no request fields.
     fn fresh_bit(&self, sector: u32) -> u32 {
-        let first = self.layout.field_sectors().start;
-        sector.checked_sub(first).and_then(|bit| 1u32.checked_shl(bit)).unwrap_or(0)
+        1u32.checked_shl(sector.wrapping_sub(self.layout.field_sectors().start)).unwrap_or(0)
     }
 
     /// Whether all sectors with request fields were erased in this life and not written since.
     fn is_fresh(&self) -> bool {
         let fields = self.layout.field_sectors();
-        fields.into_iter().all(|sector| self.fresh & self.fresh_bit(sector) != 0)
+        self.fresh.trailing_ones() >= fields.end.saturating_sub(fields.start)
     }
 
     /// Asks for the image of `size` bytes (to the end of its TLVs) in the secondary.
     pub(super) async fn request(&mut self, size: u32, pending: Pending) -> Result<(), FlashError> {
-        let mut fields = Fields::new(
-            self.layout.secondary(),
-            self.layout.secondary_trailer(),
-            Goal::Request(pending, self.number),
-        );
-        fields.image_end = self.layout.image_offset().checked_add(size).ok_or(FlashError::OutOfBounds)?;
-        fields.torn = self.layout.secondary().reprogram() == Reprogram::Forbidden && !self.is_fresh();
-        fields.lead = !self.layout.lead_sectors().is_empty();
+        let forgets = self.layout.mode() == BootMode::SwapStatus && pending == Pending::Test;
+        let mut control =
+            Control::new(&self.layout, if forgets { control::REQUEST_AND_FORGET } else { control::REQUEST });
+        control.asked = (pending, self.number);
+        control.image_end = self.layout.image_offset().checked_add(size).ok_or(FlashError::OutOfBounds)?;
+        control.torn = self.layout.secondary().reprogram() == Reprogram::Forbidden && !self.is_fresh();
         self.fresh = 0;
-        self.secondary.run(&mut fields).await?;
-        if self.layout.mode() == BootMode::SwapStatus && pending == Pending::Test {
-            let mut fields = Fields::new(self.layout.primary(), self.layout.primary_trailer(), Goal::Forget);
-            self.primary.run(&mut fields).await?;
-            self.confirm_taken |= fields.changed;
-        }
+        run(&mut self.primary, &mut self.secondary, &mut control).await?;
+        self.confirm_taken |= forgets && control.has_changed();
         Ok(())
     }
+}
 
-    /// Takes a request back.
-    async fn take_back(&mut self) -> Result<Withdrawn, FlashError> {
-        if self.confirm_taken {
-            self.confirm_running().await?;
-            self.confirm_taken = false;
+/// Works through a plan.
+async fn run<P: NorFlash, S: NorFlash, const UNIT: usize>(
+    primary: &mut Slot<P, UNIT>,
+    secondary: &mut Slot<S, UNIT>,
+    control: &mut Control<'_>,
+) -> Result<(), FlashError> {
+    while let Some(side) = control.turn() {
+        match side {
+            Side::Primary => primary.run(control).await?,
+            Side::Secondary => secondary.run(control).await?,
         }
-        let layout = &self.layout;
-        let mut image = Survey::new(layout.secondary(), layout.image_offset());
-        self.secondary.run(&mut image).await?;
-        let size = image.outcome().map_or(layout.max_image_size(), |info| info.size);
-        let mut fields = Fields::new(layout.secondary(), layout.secondary_trailer(), Goal::Withdraw);
-        fields.image_end = layout.image_offset().saturating_add(size);
-        self.fresh = 0;
-        self.secondary.run(&mut fields).await?;
-        Ok(fields.lost.map_or(Withdrawn::ImageKept, Withdrawn::SectorLost))
     }
-
-    /// Confirms the image in the primary.
-    async fn confirm_running(&mut self) -> Result<(), FlashError> {
-        let mut fields = Fields::new(self.layout.primary(), self.layout.primary_trailer(), Goal::Confirm);
-        self.primary.run(&mut fields).await
-    }
+    Ok(())
 }
 
 impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
@@ -140,20 +123,9 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
 
     async fn inspect(&mut self, image: u8) -> Result<ImageState, FlashError> {
         only(image)?;
-        let layout = &self.layout;
-        let mut running = Survey::new(layout.primary(), 0);
-        self.primary.run(&mut running).await?;
-        let mut primary = Fields::new(layout.primary(), layout.primary_trailer(), Goal::Look);
-        self.primary.run(&mut primary).await?;
-        let mut secondary = Fields::new(layout.secondary(), layout.secondary_trailer(), Goal::Look);
-        self.secondary.run(&mut secondary).await?;
-        Ok(ImageState {
-            running: running.outcome(),
-            request: request_of(layout.mode(), &secondary.state),
-            revert: revert_of(layout.mode(), &primary.state, &secondary.state),
-            confirmed: is_confirmed(layout.mode(), &primary.state),
-            reverted: is_reverted(layout.mode(), &primary.state),
-        })
+        let mut control = Control::new(&self.layout, control::INSPECT);
+        run(&mut self.primary, &mut self.secondary, &mut control).await?;
+        Ok(control.image_state())
     }
 
     async fn read(&mut self, image: u8, at: u32, buf: &mut [u8]) -> Result<(), FlashError> {
@@ -198,12 +170,18 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
 
     async fn withdraw(&mut self, image: u8) -> Result<Withdrawn, FlashError> {
         only(image)?;
-        self.take_back().await
+        let plan = if self.confirm_taken { control::CONFIRM_AND_WITHDRAW } else { control::WITHDRAW };
+        let mut control = Control::new(&self.layout, plan);
+        self.fresh = 0;
+        run(&mut self.primary, &mut self.secondary, &mut control).await?;
+        self.confirm_taken = false;
+        Ok(control.withdrawn())
     }
 
     async fn confirm(&mut self, image: u8) -> Result<(), FlashError> {
         only(image)?;
-        self.confirm_running().await
+        let mut control = Control::new(&self.layout, control::CONFIRM);
+        run(&mut self.primary, &mut self.secondary, &mut control).await
     }
 }
 

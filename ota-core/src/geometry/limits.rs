@@ -77,8 +77,16 @@ const fn is_aligned(slot: &Geometry) -> bool {
     slot.start().is_multiple_of(slot.sector_size()) && slot.size().is_multiple_of(slot.sector_size())
 }
 
+/// The first sector of the secondary with a byte of the trailer, or of the fields where the bootloader keeps no more there.
+pub(super) const fn first_trailer_sector(slots: &ImageSlots) -> u32 {
+    let secondary = &slots.secondary;
+    let reserved = if slots.mode.has_trailer_state() { trailer_size(slots) } else { 0 };
+    let fields = trailer(slots, secondary).info_start();
+    secondary.sector_of(min(secondary.size().saturating_sub(reserved), fields))
+}
+
 /// The trailer this bootloader reserves at the end of each slot.
-pub(super) const fn trailer_size(slots: &ImageSlots) -> u32 {
+const fn trailer_size(slots: &ImageSlots) -> u32 {
     trailer(slots, &slots.secondary).size(slots.boot_write_size, slots.max_sectors)
 }
 

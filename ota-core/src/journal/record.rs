@@ -234,11 +234,15 @@ impl Record {
         put(bytes, at::JOB_ID, &self.job_id.bytes);
         put(bytes, at::JOB_DIGEST, &self.job_digest);
         put(bytes, at::WINDOW, &self.window);
-        put(bytes, at::INTENDED, self.intended.as_flattened());
+        if let Some(intended) = self.intended.as_flattened().first_chunk::<{ IMAGE_COUNT * 32 }>() {
+            put(bytes, at::INTENDED, intended);
+        }
         put(bytes, at::REVERTED, &self.reverted);
         put(bytes, at::REVERTED_JOB, &self.reverted_job);
-        let crc = checksum(bytes);
-        put(bytes, at::CRC, &crc.to_le_bytes());
+        if let Some(covered) = field::<{ at::CRC }>(bytes, 0) {
+            let crc = crc32c(covered);
+            put(bytes, at::CRC, &crc.to_le_bytes());
+        }
     }
 
     /// The record in `bytes` and its sequence number; what follows the first [`RECORD_SIZE`] bytes is not looked at.
@@ -246,81 +250,75 @@ impl Record {
     /// `None` when it is torn, foreign, of another format version, or holds a value this version does not know.
     pub fn decode(bytes: &[u8]) -> Option<(Self, u32)> {
         let sequence = sequence_of(bytes)?;
+        Self::read(bytes).map(|record| (record, sequence))
+    }
+
+    /// The record in `bytes`, of which [`sequence_of`] knows that it is one.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.first_chunk()?;
-        let [phase, flags, file_index] = get(bytes, at::PHASE);
-        let version_number = word(bytes, at::VERSION_NUMBER);
+        let [phase, flags, file_index] = *field(bytes, at::PHASE)?;
+        let version_number = word(bytes, at::VERSION_NUMBER)?;
         let mut record = Self {
             phase: Phase::from_number(phase)?,
-            execution_number: u64::from_le_bytes(get(bytes, at::EXECUTION_NUMBER)),
+            execution_number: u64::from_le_bytes(*field(bytes, at::EXECUTION_NUMBER)?),
             version_number: (flags & flag::HAS_VERSION_NUMBER != 0).then_some(version_number),
             started: flags & flag::STARTED != 0,
-            updated_by: word(bytes, at::UPDATED_BY),
+            updated_by: word(bytes, at::UPDATED_BY)?,
             file_index,
             bundle: flags & flag::BUNDLE != 0,
-            block_size: word(bytes, at::BLOCK_SIZE),
-            front: word(bytes, at::FRONT),
-            detail: word(bytes, at::DETAIL),
+            block_size: word(bytes, at::BLOCK_SIZE)?,
+            front: word(bytes, at::FRONT)?,
+            detail: word(bytes, at::DETAIL)?,
             ..Self::default()
         };
-        [record.status, record.reason, record.first_boots, record.job_id.len] = get(bytes, at::STATUS);
-        take(bytes, at::JOB_ID, &mut record.job_id.bytes);
-        take(bytes, at::JOB_DIGEST, &mut record.job_digest);
-        take(bytes, at::WINDOW, &mut record.window);
-        take(bytes, at::INTENDED, record.intended.as_flattened_mut());
-        take(bytes, at::REVERTED, &mut record.reverted);
-        take(bytes, at::REVERTED_JOB, &mut record.reverted_job);
-        Some((record, sequence))
+        [record.status, record.reason, record.first_boots, record.job_id.len] = *field(bytes, at::STATUS)?;
+        record.job_id.bytes = *field(bytes, at::JOB_ID)?;
+        record.job_digest = *field(bytes, at::JOB_DIGEST)?;
+        record.window = *field(bytes, at::WINDOW)?;
+        copy(record.intended.as_flattened_mut(), field::<{ IMAGE_COUNT * 32 }>(bytes, at::INTENDED)?);
+        record.reverted = *field(bytes, at::REVERTED)?;
+        record.reverted_job = *field(bytes, at::REVERTED_JOB)?;
+        Some(record)
     }
 }
 
 /// The sequence number of the record in `bytes`, when it is whole, of this format, and holds only what this version knows.
 pub(super) fn sequence_of(bytes: &[u8]) -> Option<u32> {
     let bytes = bytes.first_chunk()?;
-    let [phase, flags, _] = get(bytes, at::PHASE);
-    let [.., len] = get::<4>(bytes, at::STATUS);
+    let [phase, flags, _] = *field(bytes, at::PHASE)?;
+    let [_, _, _, len] = *field(bytes, at::STATUS)?;
     let id = bytes.get(at::JOB_ID..)?.get(..usize::from(len))?;
-    let is_known = get(bytes, at::MAGIC) == MAGIC
-        && get(bytes, at::FORMAT) == [FORMAT]
-        && word(bytes, at::CRC) == checksum(bytes)
+    let is_known = *field(bytes, at::MAGIC)? == MAGIC
+        && *field(bytes, at::FORMAT)? == [FORMAT]
+        && word(bytes, at::CRC)? == crc32c(field::<{ at::CRC }>(bytes, 0)?)
         && Phase::from_number(phase).is_some()
         && flags & !flag::ALL == 0
         && usize::from(len) <= JobId::MAX_LEN
         && (id.is_empty() || core::str::from_utf8(id).is_ok_and(is_id));
-    is_known.then(|| word(bytes, at::SEQUENCE))
+    if is_known { word(bytes, at::SEQUENCE) } else { None }
 }
 
 /// A record's bytes.
 type Bytes = [u8; RECORD_LEN];
 
 /// Puts a field at its place.
-// Inlined, so that places and lengths are known while compiling.
+// Inlined, as the next one, so that places and lengths are known while compiling.
 #[inline(always)]
-fn put(bytes: &mut Bytes, at: usize, field: &[u8]) {
-    if let Some(place) = bytes.get_mut(at..).and_then(|rest| rest.get_mut(..field.len())) {
-        copy(place, field);
+fn put<const N: usize>(bytes: &mut Bytes, at: usize, field: &[u8; N]) {
+    if let Some(place) = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+        *place = *field;
     }
 }
 
-/// The field of `N` bytes at its place.
+/// The field at its place.
 #[inline(always)]
-fn get<const N: usize>(bytes: &Bytes, at: usize) -> [u8; N] {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+fn field<const N: usize>(bytes: &Bytes, at: usize) -> Option<&[u8; N]> {
+    bytes.get(at..)?.first_chunk()
 }
 
 #[inline(always)]
-fn word(bytes: &Bytes, at: usize) -> u32 {
-    u32::from_le_bytes(get(bytes, at))
-}
-
-/// Copies a field from its place.
-#[inline(always)]
-fn take(bytes: &Bytes, at: usize, field: &mut [u8]) {
-    copy(field, bytes.get(at..).unwrap_or_default());
-}
-
-/// The CRC over everything in front of it.
-fn checksum(bytes: &Bytes) -> u32 {
-    crc32c(bytes.split_at(at::CRC).0)
+fn word(bytes: &Bytes, at: usize) -> Option<u32> {
+    field(bytes, at).map(|bytes| u32::from_le_bytes(*bytes))
 }
 
 /// CRC-32C (Castagnoli, reflected, as in RFC 3720 appendix B.4) with a table of 16 words: 64 bytes of flash for half the
