@@ -48,7 +48,7 @@ mod limits;
 mod tests;
 
 pub use error::GeometryError;
-use limits::{first_trailer_sector, max_image_size, pair_error};
+use limits::{first_trailer_sector, image_offset, max_image_size, pair_error};
 
 /// How this device's MCUboot installs an image; what the application may write and can read back follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,6 +279,7 @@ pub struct ImageSlots {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageLayout {
     slots: ImageSlots,
+    image_offset: u32,
     max_image_size: u32,
     /// The first of [`ImageLayout::trailer_sectors`].
     trailer_sector: u32,
@@ -323,6 +324,7 @@ impl ImageLayout {
         let secondary_trailer = TrailerLayout::new(secondary.size(), max_align, mode);
         Ok(Self {
             slots,
+            image_offset: image_offset(&slots),
             max_image_size,
             trailer_sector: first_trailer_sector(&slots),
             field_sector: secondary.sector_of(secondary_trailer.info_start()),
@@ -375,10 +377,7 @@ impl ImageLayout {
 
     /// Where byte 0 of a new image goes in the secondary: 0, or one sector in [`BootMode::SwapOffset`].
     pub const fn image_offset(&self) -> u32 {
-        match self.slots.mode {
-            BootMode::Overwrite | BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapStatus => 0,
-            BootMode::SwapOffset => self.slots.secondary.sector_size(),
-        }
+        self.image_offset
     }
 
     /// The largest file that may be written, to the end of its TLVs. The bootloader's own limit, or less where a write

@@ -196,24 +196,35 @@ pub(crate) fn buffer(bytes: &mut [u8], len: u32) -> &mut [u8] {
 
 /// Reads at any offset, also where the driver reads whole units only.
 pub(crate) async fn read<F: NorFlash>(flash: &mut F, from: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
-    let unit_size = F::READ_SIZE as u32;
-    let mut unit = [0; MAX_READ_SIZE];
+    let mut aside = [0; MAX_READ_SIZE];
     let (mut from, mut rest) = (from, bytes);
     while !rest.is_empty() {
-        let lead = from - unit_start(from, unit_size);
-        let whole = unit_start(rest.len() as u32, unit_size) as usize;
-        // A unit of which only a part is wanted is read aside.
-        let aside = lead != 0 || whole == 0;
-        let place = if aside { buffer(&mut unit, unit_size) } else { front(rest, whole) };
-        flash.read(from - lead, place).await.map_err(fault)?;
-        let wanted =
-            if aside { unit.get(lead as usize..unit_size as usize).unwrap_or_default() } else { &[] };
-        copy(rest, wanted);
-        let done = if aside { wanted.len().min(rest.len()) } else { whole };
-        from = from.saturating_add(done as u32);
+        let (lead, whole) = whole_units(F::READ_SIZE, from, rest.len());
+        let place = if whole == 0 { front(&mut aside, F::READ_SIZE) } else { front(rest, whole) };
+        flash.read(from - lead as u32, place).await.map_err(fault)?;
+        // Computed again: for most drivers there is nothing to compute, and nothing to keep while they read.
+        let (lead, whole) = whole_units(F::READ_SIZE, from, rest.len());
+        let mut done = whole;
+        if F::READ_SIZE > 1 && whole == 0 {
+            let wanted = aside.get(lead..F::READ_SIZE).unwrap_or_default();
+            copy(rest, wanted);
+            done = wanted.len().min(rest.len());
+        }
+        from = from.wrapping_add(done as u32);
         rest = rest.get_mut(done..).unwrap_or_default();
     }
     Ok(())
+}
+
+/// How many bytes of `len` at `from` are whole units that can be read at once; with none, how far inside its unit `from` is.
+fn whole_units(unit_size: usize, from: u32, len: usize) -> (usize, usize) {
+    if unit_size == 1 {
+        return (0, len);
+    }
+    match from as usize - unit_start(from, unit_size as u32) as usize {
+        0 => (0, unit_start(len as u32, unit_size as u32) as usize),
+        lead => (lead, 0),
+    }
 }
 
 /// A driver's fault by its kind.

@@ -34,7 +34,7 @@ const MAGIC_32: [u8; 16] =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrailerLayout {
     slot_size: u32,
-    image_ok: u32,
+    swap_info: u32,
     max_align: MaxAlign,
     mode: BootMode,
 }
@@ -110,11 +110,13 @@ impl MaxAlign {
 }
 
 impl TrailerLayout {
-    /// The trailer of a slot of `slot_size` bytes.
+    /// The trailer of a slot of `slot_size` bytes, which must have room for it: [`MAX_INFO_SIZE`] is always enough.
     pub const fn new(slot_size: u32, max_align: MaxAlign, mode: BootMode) -> Self {
         let align = max_align.bytes();
-        let below = slot_size.saturating_sub(MAGIC_SIZE).saturating_sub(align);
-        Self { slot_size, image_ok: below - below % align, max_align, mode }
+        // `image_ok` is a whole max-align below the magic, the other fields follow it.
+        let magic = slot_size.saturating_sub(MAGIC_SIZE);
+        let swap_info = (magic - magic % align).saturating_sub(3 * align);
+        Self { slot_size, swap_info, max_align, mode }
     }
 
     /// The boot mode.
@@ -129,17 +131,17 @@ impl TrailerLayout {
 
     /// Offset of `image_ok`.
     pub const fn image_ok(&self) -> u32 {
-        self.image_ok
+        self.swap_info + 2 * self.max_align.bytes()
     }
 
     /// Offset of `copy_done`.
     pub const fn copy_done(&self) -> u32 {
-        self.image_ok().saturating_sub(self.max_align.bytes())
+        self.swap_info + self.max_align.bytes()
     }
 
     /// Offset of `swap_info`.
     pub const fn swap_info(&self) -> u32 {
-        self.copy_done().saturating_sub(self.max_align.bytes())
+        self.swap_info
     }
 
     /// Offset of `swap_size`, a `u32` the bootloader writes; in [`BootMode::SwapOffset`] the two TLV sizes take the place

@@ -18,7 +18,7 @@ use super::{
     states::{is_confirmed, is_pending, is_reverted, request_of, revert_of},
 };
 use crate::{
-    bytes::{front, is_all, unit_start},
+    bytes::{front, unit_start},
     geometry::{BootMode, Geometry, ImageLayout},
     image::HEADER_MAGIC,
     script::{Script, Step},
@@ -50,6 +50,17 @@ pub(super) enum Goal {
     /// confirm the next one before it has run. It goes once the request is safe (which outranks the revert this could
     /// look like); 1.8.1 and later write that trailer anew themselves.
     Forget,
+}
+
+/// What the fields are to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edit {
+    /// What is asked for.
+    Request,
+    /// The same, but for `image_ok`.
+    ImageOk(u8),
+    /// Erased, all at once.
+    Erase,
 }
 
 /// Goals in their order.
@@ -95,8 +106,10 @@ pub(super) struct Control<'i> {
     cleared: bool,
     /// The driver refused to program, or what it programmed is not there.
     refused: bool,
-    /// A request is written up to here.
-    written: u32,
+    /// A request becomes permanent by `image_ok` alone.
+    upgraded: bool,
+    /// What was read is written up to here.
+    written: usize,
     /// Sectors still to wipe, from the last one down: the magic goes first.
     wipe: Range<u32>,
 }
@@ -123,6 +136,7 @@ impl<'i> Control<'i> {
             looked: false,
             cleared: false,
             refused: false,
+            upgraded: false,
             written: 0,
             wipe: 0..0,
         }
@@ -139,7 +153,7 @@ impl<'i> Control<'i> {
             offset = self.layout.image_offset();
         }
         self.start = unit_start(self.trailer.swap_info(), self.slot.write_size());
-        (self.changed, self.looked) = (false, false);
+        (self.changed, self.looked, self.written) = (false, false, 0);
         match goal {
             Goal::Survey => self.survey = Survey::new(self.slot, offset),
             Goal::Request => self.lead = !self.layout.lead_sectors().is_empty(),
@@ -174,92 +188,71 @@ impl<'i> Control<'i> {
         self.changed
     }
 
-    /// Device offsets of a part of the slot.
-    fn place(&self, part: Range<u32>) -> Range<u32> {
-        let start = self.slot.start();
-        start.saturating_add(part.start)..start.saturating_add(part.end)
+    /// Reads a part of the slot.
+    fn read(&self, part: Range<u32>) -> Step {
+        Step::Read(self.slot.start() + part.start..self.slot.start() + part.end)
     }
 
-    /// Where a place is in what was read.
-    fn within(&self, at: u32) -> usize {
-        at.saturating_sub(self.start) as usize
-    }
-
-    fn program(&mut self, units: Range<u32>) -> Step {
-        self.changed = true;
-        let part = self.within(units.start)..self.within(units.end);
-        Step::Program(self.place(units).start, part)
-    }
-
-    /// Writes `value` to `image_ok` and keeps the rest of its unit. [`FlashError::NotErased`] where it cannot be written.
-    fn put_image_ok(&mut self, fields: &mut [u8], value: u8) -> Result<Step, FlashError> {
-        let at = self.trailer.image_ok();
-        let begin = unit_start(at, self.slot.write_size());
-        let unit = begin..begin.saturating_add(self.slot.write_size());
-        let bytes = fields.get_mut(self.within(begin)..self.within(unit.end)).unwrap_or_default();
-        if !self.slot.rewrite() && !is_all(bytes, self.slot.erased()) {
-            return Err(FlashError::NotErased);
+    /// Changes the first piece of the fields that is not yet as the edit wants it; `None` when all are.
+    /// [`FlashError::NotErased`], with nothing written, when any of them is written once only and not blank.
+    fn edit(&mut self, fields: &mut [u8], edit: Edit) -> Result<Option<Step>, FlashError> {
+        let (slot, trailer, erased) = (self.slot, self.trailer, self.slot.erased());
+        let mut wrong = None;
+        let mut begin = unit_start(trailer.info_start(), slot.write_size());
+        while begin < slot.size() {
+            // The magic is one piece and the last.
+            let unit_end = begin + slot.write_size();
+            let single = unit_end > trailer.magic() || edit == Edit::Erase;
+            let end = if single { slot.size() } else { unit_end };
+            let part = (begin - self.start) as usize..(end - self.start) as usize;
+            let (mut right, mut blank) = (true, true);
+            for (byte, at) in fields.get_mut(part.clone()).unwrap_or_default().iter_mut().zip(begin..) {
+                let wanted = match edit {
+                    Edit::Request => trailer.request_byte(self.asked.0, self.asked.1, erased, at),
+                    Edit::ImageOk(value) if at == trailer.image_ok() => value,
+                    Edit::ImageOk(_) => *byte,
+                    Edit::Erase => erased,
+                };
+                right &= *byte == wanted;
+                blank &= *byte == erased;
+                *byte = wanted;
+            }
+            if !right && !blank && !slot.rewrite() {
+                return Err(FlashError::NotErased);
+            }
+            if !right && wrong.is_none() {
+                wrong = Some(part);
+            }
+            begin = end;
         }
-        if let Some(byte) = bytes.get_mut((at - begin) as usize) {
-            *byte = value;
+        let Some(part) = wrong else { return Ok(None) };
+        // A piece is written once: it was read back, and flash that changes afterwards is broken.
+        if part.start < self.written {
+            return Err(FlashError::ReadBack);
         }
-        Ok(self.program(unit))
+        (self.changed, self.written) = (true, part.end);
+        Ok(Some(Step::Program(slot.start() + self.start + part.start as u32, part)))
     }
 
     /// The next step towards a request.
     fn request(&mut self, fields: &mut [u8], state: &Trailer) -> Result<Step, FlashError> {
-        let (pending, number) = self.asked;
-        let is_asked = |state: &Trailer, pending| is_pending(self.trailer.mode(), state, pending);
-        let asked = is_asked(state, pending);
-        if asked && (!self.changed || self.written == self.slot.size()) {
+        let is_asked = |pending| is_pending(self.trailer.mode(), state, pending);
+        let asked = is_asked(self.asked.0);
+        if asked && (!self.changed || self.upgraded) {
             return Ok(Step::Done);
         }
         let once = !self.slot.rewrite();
-        let upgrades = once && pending == Pending::Permanent && is_asked(state, Pending::Test);
-        if !self.cleared {
-            if self.refused || once && self.torn {
-                return self.clear(fields);
-            }
-            // By `image_ok` alone: the table does not read `swap_info`, and no moment without a request is needed.
-            if upgrades {
-                self.written = self.slot.size();
-                return match self.put_image_ok(fields, FLAG_SET) {
-                    Err(_) => self.clear(fields),
-                    step => step,
-                };
-            }
+        if !self.cleared && (self.refused || once && self.torn) {
+            return self.clear(fields);
         }
-        let mut wrong: Option<Range<u32>> = None;
-        let mut begin = unit_start(self.trailer.info_start(), self.slot.write_size());
-        while begin < self.slot.size() {
-            // The magic is one piece and the last.
-            let unit_end = begin.saturating_add(self.slot.write_size());
-            let end = if unit_end <= self.trailer.magic() { unit_end } else { self.slot.size() };
-            let piece = fields.get_mut(self.within(begin)..self.within(end)).unwrap_or_default();
-            let (mut right, mut blank) = (true, true);
-            for (byte, at) in piece.iter_mut().zip(begin..) {
-                let wanted = self.trailer.request_byte(pending, number, self.slot.erased(), at);
-                right &= *byte == wanted;
-                blank &= *byte == self.slot.erased();
-                *byte = wanted;
-            }
-            if !right && !blank && once {
-                // With nothing written: a unit must be erased first.
-                return if self.cleared { Err(FlashError::NotErased) } else { self.clear(fields) };
-            }
-            if !right && wrong.is_none() {
-                wrong = Some(begin..end);
-            }
-            begin = end;
-        }
-        match wrong {
-            Some(piece) if piece.start >= self.written => {
-                self.written = piece.end;
-                Ok(self.program(piece))
-            }
-            None if asked => Ok(Step::Done),
+        // By `image_ok` alone: the table does not read `swap_info`, and no moment without a request is needed.
+        self.upgraded = once && !self.cleared && self.asked.0 == Pending::Permanent && is_asked(Pending::Test);
+        let edit = if self.upgraded { Edit::ImageOk(FLAG_SET) } else { Edit::Request };
+        match self.edit(fields, edit) {
+            Err(FlashError::NotErased) if !self.cleared => self.clear(fields),
+            Ok(None) if asked => Ok(Step::Done),
             // Good magic with a wrong field would be another request than the one wanted.
-            Some(_) | None => Err(FlashError::ReadBack),
+            step => step?.ok_or(FlashError::ReadBack),
         }
     }
 
@@ -268,20 +261,19 @@ impl<'i> Control<'i> {
     fn clear(&mut self, fields: &mut [u8]) -> Result<Step, FlashError> {
         (self.cleared, self.written) = (true, 0);
         if self.slot.rewrite() {
-            return Ok(self.clear_rows(fields));
+            let step = self.edit(fields, Edit::Erase)?;
+            self.written = 0;
+            return match step {
+                Some(step) => Ok(step),
+                None => self.edit(fields, Edit::Request)?.ok_or(FlashError::ReadBack),
+            };
         }
-        let first = self.slot.sector_of(self.trailer.info_start());
+        let first = self.layout.field_sectors().start;
         if self.slot.sector_range(first).start < self.image_end {
             return Err(FlashError::Trailer);
         }
-        self.wipe = first..self.slot.sector_count();
+        self.wipe = self.layout.field_sectors();
         self.wipe_next()
-    }
-
-    fn clear_rows(&mut self, fields: &mut [u8]) -> Step {
-        let first = unit_start(self.trailer.info_start(), self.slot.write_size());
-        fields.get_mut(self.within(first)..).unwrap_or_default().fill(self.slot.erased());
-        self.program(first..self.slot.size())
     }
 
     fn wipe_next(&mut self) -> Result<Step, FlashError> {
@@ -299,11 +291,11 @@ impl<'i> Control<'i> {
             return Err(FlashError::ReadBack);
         }
         if self.slot.rewrite() {
-            return Ok(self.clear_rows(fields));
+            return self.edit(fields, Edit::Erase)?.ok_or(FlashError::ReadBack);
         }
         let sector = self.slot.sector_of(self.trailer.magic());
         self.lost = (self.slot.sector_range(sector).start < self.image_end).then_some(sector);
-        self.wipe = sector..sector.saturating_add(1);
+        self.wipe = sector..sector + 1;
         self.wipe_next()
     }
 
@@ -315,24 +307,21 @@ impl<'i> Control<'i> {
             (_, Magic::Bad) => return Err(FlashError::Trailer),
             (_, Magic::Good) => {}
         }
-        if state.image_ok == Flag::Set {
-            return Ok(Step::Done);
+        match self.edit(fields, Edit::ImageOk(FLAG_SET)) {
+            // A torn flag on write-once flash: its sector holds the running image's trailer and cannot be erased here.
+            Err(FlashError::NotErased) => Err(FlashError::Trailer),
+            step => Ok(step?.unwrap_or(Step::Done)),
         }
-        if self.changed {
-            return Err(FlashError::ReadBack);
-        }
-        // A torn flag on write-once flash: its sector holds the running image's trailer and cannot be erased here.
-        self.put_image_ok(fields, FLAG_SET).map_err(|_| FlashError::Trailer)
     }
 
-    /// The step towards an `image_ok` that does not outlive the image it was set for.
+    /// The next step towards an `image_ok` that does not outlive the image it was set for.
     fn forget(&mut self, fields: &mut [u8], state: &Trailer) -> Result<Step, FlashError> {
         let theirs = state.magic == Magic::Good && state.copy_done == Flag::Set;
         // Write-once flash could not forget it without an erase next to the running image.
-        if state.image_ok != Flag::Set || theirs || !self.slot.rewrite() || self.changed {
+        if state.image_ok != Flag::Set || theirs || !self.slot.rewrite() {
             return Ok(Step::Done);
         }
-        self.put_image_ok(fields, self.slot.erased())
+        Ok(self.edit(fields, Edit::ImageOk(self.slot.erased()))?.unwrap_or(Step::Done))
     }
 }
 
@@ -346,18 +335,19 @@ impl Script for Control<'_> {
         }
         if !core::mem::replace(&mut self.looked, true) {
             let header = 0..HEADER_MAGIC.to_le_bytes().len() as u32;
-            let look = if self.lead { header } else { self.start..self.slot.size() };
-            return Ok(Step::Read(self.place(look)));
+            return Ok(self.read(if self.lead { header } else { self.start..self.slot.size() }));
         }
         self.looked = false;
         if core::mem::take(&mut self.lead) {
             // It makes a swap-offset bootloader take the upload for misplaced and erase the slot. No byte of the image
             // lies in that sector.
-            let old = buffer.starts_with(&HEADER_MAGIC.to_le_bytes());
-            self.wipe = 0..u32::from(old);
-            return if old { self.wipe_next() } else { self.next(buffer) };
+            if buffer.starts_with(&HEADER_MAGIC.to_le_bytes()) {
+                return self.slot.sector(0).map(Step::Wipe).ok_or(FlashError::OutOfBounds);
+            }
+            self.looked = true;
+            return Ok(self.read(self.start..self.slot.size()));
         }
-        let fields = front(buffer, self.within(self.slot.size()));
+        let fields = front(buffer, (self.slot.size() - self.start) as usize);
         let state =
             Trailer::decode(fields, &self.trailer, self.slot.erased()).ok_or(FlashError::OutOfBounds)?;
         match self.goal {
@@ -374,7 +364,7 @@ impl Script for Control<'_> {
 
     /// A request that the driver refused to write is written once more, to cleared units.
     fn failed(&mut self, error: FlashError) -> Result<(), FlashError> {
-        if self.refused || self.cleared || self.written == 0 {
+        if self.goal != Goal::Request || self.refused || self.cleared || self.written == 0 {
             return Err(error);
         }
         (self.refused, self.looked) = (true, false);

@@ -114,11 +114,15 @@ pub(super) const fn max_image_size(slots: &ImageSlots) -> u32 {
         BootMode::SwapStatus => (lost_with_flags(primary), lost_with_flags(secondary)),
     };
     let in_primary = min(in_primary, below_fields(slots, primary, 0));
-    let offset = match mode {
-        BootMode::SwapOffset => secondary.sector_size(),
+    min(in_primary, min(in_secondary, below_fields(slots, secondary, image_offset(slots))))
+}
+
+/// Where byte 0 of a new image goes in the secondary.
+pub(super) const fn image_offset(slots: &ImageSlots) -> u32 {
+    match slots.mode {
+        BootMode::SwapOffset => slots.secondary.sector_size(),
         BootMode::Overwrite | BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapStatus => 0,
-    };
-    min(in_primary, min(in_secondary, below_fields(slots, secondary, offset)))
+    }
 }
 
 /// What keeps whole write units of the image clear of the fields the application writes; the image is written from
