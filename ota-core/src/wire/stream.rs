@@ -209,45 +209,16 @@ fn checked(block: Block) -> Result<Block, StreamDecodeError> {
     }
 }
 
-/// A JSON block before its payload is decoded.
-struct Parsed<'a> {
-    file_id: u32,
-    block_id: u32,
-    size: u32,
-    payload: Text<'a>,
-}
-
-fn parse_json(message: &[u8]) -> Result<Parsed<'_>, StreamDecodeError> {
-    let [file_id, block_id, size, payload] = json::parse(message)?.fields(["f", "i", "l", "p"])?;
-    Ok(Parsed {
-        file_id: json_number(file_id)?,
-        block_id: json_number(block_id)?,
-        size: json_number(size)?,
-        payload: json_text(payload)?.ok_or(StreamDecodeError::Missing)?,
-    })
-}
-
 /// Reads a JSON block and decodes its payload into `out`; [`Block::payload`] is a range of `out`.
 ///
 /// # Errors
 /// See [`StreamDecodeError`]; `out` may then hold part of a payload.
 pub fn decode_block_json(message: &[u8], out: &mut [u8]) -> Result<Block, StreamDecodeError> {
-    let Parsed { file_id, block_id, size, payload } = parse_json(message)?;
+    let [file_id, block_id, size, payload] = json::parse(message)?.fields(["f", "i", "l", "p"])?;
+    let (file_id, block_id, size) = (json_number(file_id)?, json_number(block_id)?, json_number(size)?);
+    let payload = json_text(payload)?.ok_or(StreamDecodeError::Missing)?;
     let end = base64::decode_text(payload, out)?;
     checked(Block { file_id, block_id, size, payload: 0..end })
-}
-
-/// Reads a JSON block and decodes its payload where its text lies; [`Block::payload`] is a range of `message`.
-///
-/// # Errors
-/// See [`StreamDecodeError`]. The text of the payload may be overwritten then too, so the message cannot be read again.
-pub fn decode_block_json_in_place(message: &mut [u8]) -> Result<Block, StreamDecodeError> {
-    let Parsed { file_id, block_id, size, payload } = parse_json(message)?;
-    let place = place_of(payload.raw().as_bytes(), message);
-    let start = place.start;
-    let text = message.get_mut(place).ok_or(StreamDecodeError::Truncated)?;
-    let end = start.saturating_add(base64::decode_in_place(text)?);
-    checked(Block { file_id, block_id, size, payload: start..end })
 }
 
 /// Writes a block as the service does: a map of indefinite length, `c` first if there is a token, then `f i l p`. Returns the

@@ -239,7 +239,7 @@ impl<'a> Components<'a> {
         let list = json::parse(text).ok()?;
         let [count, version, files] = list.fields(["numberOfComponents", "version", "files"]).ok()?;
         let (version, files) = (version?.as_text()?, files?);
-        if version.chars().count() > MAX_TEXT_SIZE {
+        if version.bytes().count() > MAX_TEXT_SIZE {
             return None;
         }
         let mut lists = 0;
@@ -247,7 +247,7 @@ impl<'a> Components<'a> {
         for entry in files.elements()? {
             let component = component(entry)?;
             let same = files.elements()?.take(length as usize).filter_map(component_name);
-            if same.into_iter().any(|name| name.chars().eq(component.name.chars())) {
+            if same.into_iter().any(|name| name.bytes().eq(component.name.bytes())) {
                 return None;
             }
             lists += u32::from(component.is_list());
@@ -283,8 +283,7 @@ fn component_name(entry: Value<'_>) -> Option<Text<'_>> {
 fn component(entry: Value<'_>) -> Option<Component<'_>> {
     let [name, kind, size] = entry.fields(["fileName", "fileType", "fileSize"]).ok()?;
     let (name, kind) = (name?.as_text()?, kind?.as_text()?);
-    let bounded =
-        |text: Text<'_>, most| (1..=most).contains(&text.chars().map(char::len_utf8).sum::<usize>());
+    let bounded = |text: Text<'_>, most| (1..=most).contains(&text.bytes().count());
     if !bounded(name, MAX_NAME_SIZE) || !bounded(kind, MAX_TEXT_SIZE) {
         return None;
     }

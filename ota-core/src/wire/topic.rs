@@ -211,24 +211,25 @@ fn stream_id(id: &str) -> Result<&str, TopicError> {
 /// What an inbound message is, by its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incoming<'a> {
-    /// The next job execution, or none.
-    DescribeNextAccepted,
-    /// The request for the next job execution was rejected.
-    DescribeNextRejected,
-    /// The execution of this job.
-    DescribeAccepted(&'a str),
-    /// The request for the execution of this job was rejected.
-    DescribeRejected(&'a str),
-    /// An update of this job was accepted.
-    UpdateAccepted(&'a str),
-    /// An update of this job was rejected.
-    UpdateRejected(&'a str),
+    /// Answer to a request for the execution of a job.
+    Described {
+        /// The job; `None`: `$next`.
+        job: Option<&'a str>,
+        /// The request was accepted, not rejected.
+        accepted: bool,
+    },
+    /// Answer to an update of a job.
+    Updated {
+        /// The job.
+        job: &'a str,
+        /// The request was accepted, not rejected.
+        accepted: bool,
+    },
     /// The next job execution changed.
     NotifyNext,
     /// The list of pending job executions changed.
     Notify,
-    /// A block of the stream with this id, as it stands in the topic: one that is compared with the expected id needs no
-    /// look at its characters.
+    /// A block of this stream.
     Data(&'a str, Format),
     /// A request to this stream was rejected.
     StreamRejected(&'a str, Format),
@@ -242,58 +243,34 @@ impl<'a> Incoming<'a> {
     /// Answers of Jobs arrive without a subscription, so whatever arrives is routed here and the thing name is compared.
     pub fn parse(topic: &'a str, thing: &str) -> Option<Self> {
         let rest = topic.strip_prefix(THINGS)?.strip_prefix(thing)?;
-        // Most messages are blocks.
-        if let Some(rest) = rest.strip_prefix(STREAMS) {
-            Self::parse_stream(rest)
-        } else {
-            Self::parse_job(rest.strip_prefix(JOBS)?)
-        }
-    }
-
-    fn parse_job(rest: &'a str) -> Option<Self> {
-        let Some((job, answer)) = rest.split_once('/') else {
-            return match rest {
-                "notify-next" => Some(Self::NotifyNext),
-                "notify" => Some(Self::Notify),
-                _ => None,
-            };
+        let (rest, of_stream) = match rest.strip_prefix(STREAMS) {
+            Some(rest) => (rest, true),
+            None => (rest.strip_prefix(JOBS)?, false),
         };
-        if job == NEXT {
-            return match answer {
-                "get/accepted" => Some(Self::DescribeNextAccepted),
-                "get/rejected" => Some(Self::DescribeNextRejected),
-                _ => None,
-            };
+        match rest {
+            "notify-next" if !of_stream => return Some(Self::NotifyNext),
+            "notify" if !of_stream => return Some(Self::Notify),
+            _ => {}
         }
-        if !is_id(job) {
+        // Ids hold no slash.
+        let end = rest.bytes().position(|byte| byte == b'/')?;
+        let (id, tail) = (rest.get(..end)?, rest.get(end..)?);
+        let job = (id != NEXT).then_some(id);
+        if job.is_some() && !is_id(id) {
             return None;
         }
-        match answer {
-            "get/accepted" => Some(Self::DescribeAccepted(job)),
-            "get/rejected" => Some(Self::DescribeRejected(job)),
-            "update/accepted" => Some(Self::UpdateAccepted(job)),
-            "update/rejected" => Some(Self::UpdateRejected(job)),
-            _ => None,
-        }
-    }
-
-    /// From the end, which is what tells the messages apart: a block is recognised without a search for slashes.
-    fn parse_stream(rest: &'a str) -> Option<Self> {
-        if let Some(stream) = rest.strip_suffix(BLOCK_TAIL).filter(|stream| !stream.is_empty()) {
-            return Some(Self::Data(stream, Format::Cbor));
-        }
-        let formats = [Format::Cbor, Format::Json];
-        let (rest, format) =
-            formats.into_iter().find_map(|format| Some((rest.strip_suffix(format.as_str())?, format)))?;
-        if let Some(stream) = rest.strip_suffix("/data/") {
-            return (!stream.is_empty()).then_some(Self::Data(stream, format));
-        }
-        let (stream, incoming) = if let Some(stream) = rest.strip_suffix("/rejected/") {
-            (stream, Self::StreamRejected(stream, format))
-        } else {
-            let stream = rest.strip_suffix("/description/")?;
-            (stream, Self::StreamDescription(stream, format))
-        };
-        is_id(stream).then_some(incoming)
+        Some(match (of_stream, tail) {
+            (false, "/get/accepted") => Self::Described { job, accepted: true },
+            (false, "/get/rejected") => Self::Described { job, accepted: false },
+            (false, "/update/accepted") => Self::Updated { job: job?, accepted: true },
+            (false, "/update/rejected") => Self::Updated { job: job?, accepted: false },
+            (true, "/data/cbor") => Self::Data(job?, Format::Cbor),
+            (true, "/data/json") => Self::Data(job?, Format::Json),
+            (true, "/rejected/cbor") => Self::StreamRejected(job?, Format::Cbor),
+            (true, "/rejected/json") => Self::StreamRejected(job?, Format::Json),
+            (true, "/description/cbor") => Self::StreamDescription(job?, Format::Cbor),
+            (true, "/description/json") => Self::StreamDescription(job?, Format::Json),
+            _ => return None,
+        })
     }
 }

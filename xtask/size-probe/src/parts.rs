@@ -27,15 +27,14 @@ pub(crate) fn wire() {
 
     let _ = black_box(topic::Incoming::parse(unknown_str(), unknown_str()));
     let _ = black_box(topic::Topic::DescribeNext.encode(unknown_str(), unknown()));
-    let _ = black_box(job::parse_update_accepted(unknown()));
-    let _ = black_box(job::parse_rejected(unknown()));
-    if let Ok((token, answer)) = job::parse_describe(unknown()) {
-        black_box(token);
-        if let job::DescribeAnswer::Job(execution) = &answer
-            && let ota_core::wire::document::Document::Ota(document) = &execution.document
+    let _ = black_box(job::parse_update(unknown()));
+    if let Ok(answer) = job::parse_describe(unknown()) {
+        if let Some(execution) = &answer.execution
+            && let ota_core::wire::document::Document::Ota(document) = execution.document()
         {
-            let _ = black_box(document.check());
-            let _ = black_box(document.file(black_box(0)));
+            for file in document.files() {
+                let _ = black_box(file);
+            }
         }
         black_box(answer);
     }
