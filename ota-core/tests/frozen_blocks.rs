@@ -202,7 +202,7 @@ fn blocks_that_are_refused() {
         ("a4616600616902616c0061704000", Trailing),
         ("bf616600616902616c00617040ffff", Trailing),
         ("a5616600616902616c00617040", Truncated),
-        ("bf6166ff", Type),
+        ("bf6166ff", Malformed),
         ("bf616600616902616c00617040", Truncated),
         ("a46166 1c616902616c00617040", Malformed),
         ("a4616600616902616c006170 1f", Malformed),

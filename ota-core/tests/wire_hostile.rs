@@ -71,8 +71,8 @@ fn read_all(message: &[u8]) -> bool {
     taken |= check_block(decode_block_cbor(message), message.len());
     let mut out = [0; 40];
     taken |= check_block(decode_block_json(message, &mut out), out.len());
-    taken |= parse_get_stream_cbor(message).is_ok();
-    taken |= parse_get_stream_json(message, &mut out).is_ok();
+    taken |= parse_get_stream(Format::Cbor, message, &mut []).is_ok();
+    taken |= parse_get_stream(Format::Json, message, &mut out).is_ok();
     for format in [Format::Cbor, Format::Json] {
         taken |= parse_description(format, message, &mut [StreamFile::default(); 2]).is_ok();
         taken |= parse_stream_error(format, message).is_ok();

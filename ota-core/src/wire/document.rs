@@ -6,7 +6,7 @@
 use core::fmt;
 
 use super::{
-    json::{self, Elements, JsonError, Text, Value},
+    json::{self, Elements, JsonError, Text, Typed, Value},
     topic,
 };
 
@@ -97,7 +97,7 @@ impl<'a> Document<'a> {
         if document.members().is_none() {
             return Self::Custom(document.raw().as_bytes());
         }
-        match document.fields([OTA]) {
+        match document.fields(OTA) {
             Ok([None]) => Self::Custom(document.raw().as_bytes()),
             Ok([Some(ota)]) => OtaDocument::parse(ota).map_or_else(Self::Malformed, Self::Ota),
             Err(error) => Self::Malformed(error.into()),
@@ -146,7 +146,7 @@ pub struct OtaDocument<'a> {
 
 impl<'a> OtaDocument<'a> {
     fn parse(ota: Value<'a>) -> Result<Self, DocumentError> {
-        let [protocols, stream, files] = ota.fields(["protocols", "streamname", "files"])?;
+        let [protocols, stream, files] = ota.fields("protocols streamname files")?;
         let stream = match stream {
             None => None,
             Some(name) => {
@@ -209,26 +209,29 @@ impl<'a> File<'a> {
     #[inline(never)]
     fn parse(members: Value<'a>) -> Result<Self, DocumentError> {
         let [path, size, id, file_type, signature, url] =
-            members.fields(["filepath", "filesize", "fileid", "fileType", SIGNATURE, "update_data_url"])?;
+            members.fields("filepath filesize fileid fileType sig-sha256-ecdsa update_data_url")?;
         let size = size.and_then(bare_or_quoted).ok_or(DocumentError::FileSize)?;
         if size == 0 {
             return Err(DocumentError::ZeroFileSize);
         }
         let id = id.and_then(|id| u8::try_from(id.as_u32()?).ok());
-        Ok(Self {
-            path: text(path)?,
+        let mut typed = Typed::default();
+        let file = Self {
+            path: typed.text(path),
             size,
             id: id.ok_or(DocumentError::FileId)?,
-            file_type: file_type.map(|kind| kind.as_u32().ok_or(DocumentError::Type)).transpose()?,
-            signature: text(signature)?,
-            url: text(url)?,
+            file_type: typed.number(file_type),
+            signature: typed.text(signature),
+            url: typed.text(url),
             members,
-        })
+        };
+        typed.end()?;
+        Ok(file)
     }
 
     /// A member that nothing here depends on, if it is a string: `certfile`, `auth_scheme`.
     pub fn other(&self, name: &str) -> Option<Text<'a>> {
-        let [value] = self.members.fields([name]).ok()?;
+        let [value] = self.members.fields(name).ok()?;
         value?.as_text()
     }
 
@@ -239,14 +242,10 @@ impl<'a> File<'a> {
     }
 }
 
-fn text(value: Option<Value<'_>>) -> Result<Option<Text<'_>>, DocumentError> {
-    value.map(|value| value.as_text().ok_or(DocumentError::Type)).transpose()
-}
-
 /// AWS' C library for embedded devices (v3) takes a size in quotes too.
 fn bare_or_quoted(value: Value<'_>) -> Option<u32> {
     match value.as_text() {
-        Some(text) => u32::try_from(json::decimal(text.raw())?).ok(),
+        Some(text) => json::number_u32(text.raw(), 10),
         None => value.as_u32(),
     }
 }

@@ -5,8 +5,9 @@
 
 use super::{
     document::Document,
-    json::{self, JsonError, Text, Value},
+    json::{self, JsonError, Text, Typed, Value},
     topic,
+    words::{position, word},
 };
 
 /// State of a job execution.
@@ -56,23 +57,17 @@ impl JobStatus {
         }
     }
 
+    /// AWS' spellings, in the order of [`ALL`](Self::ALL).
+    const SPELLINGS: &str = "QUEUED IN_PROGRESS FAILED SUCCEEDED CANCELED TIMED_OUT REJECTED REMOVED";
+
     /// AWS' spelling.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "QUEUED",
-            Self::InProgress => "IN_PROGRESS",
-            Self::Failed => "FAILED",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Canceled => "CANCELED",
-            Self::TimedOut => "TIMED_OUT",
-            Self::Rejected => "REJECTED",
-            Self::Removed => "REMOVED",
-        }
+    pub fn as_str(self) -> &'static str {
+        word(Self::SPELLINGS, self as usize)
     }
 
     /// The state of AWS' spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
+        Self::ALL.get(position(Self::SPELLINGS, text.as_bytes())?).copied()
     }
 }
 
@@ -95,7 +90,7 @@ impl<'a> Details<'a> {
     /// The detail of this name, if its value is a string.
     #[inline(never)]
     pub fn get(&self, name: &str) -> Option<Text<'a>> {
-        let [value] = self.0?.fields([name]).ok()?;
+        let [value] = self.0?.fields(name).ok()?;
         value?.as_text()
     }
 }
@@ -123,27 +118,23 @@ impl<'a> Execution<'a> {
         if execution.members().ok_or(JsonError::Value)?.next().is_none() {
             return Ok(None);
         }
-        let [job_id, status, version, number, details, document] = execution.fields([
-            "jobId",
-            "status",
-            "versionNumber",
-            "executionNumber",
-            "statusDetails",
-            "jobDocument",
-        ])?;
-        let status = status.ok_or(JsonError::Missing)?;
+        let [job_id, status, version, number, details, document] =
+            execution.fields("jobId status versionNumber executionNumber statusDetails jobDocument")?;
+        let status = status.ok_or(JsonError::Missing)?.as_text().and_then(|text| JobStatus::parse(text.raw()));
+        let mut typed = Typed::default();
+        let job_id = typed.text(job_id).map(|id| id.raw());
+        typed.check(job_id.is_none_or(topic::is_id));
+        typed.check(details.is_none_or(|details| details.members().is_some()));
+        let version_number = typed.number(version);
+        let execution_number = number.and_then(|number| number.as_u64());
+        typed.check(number.is_some() == execution_number.is_some());
+        typed.end()?;
         Ok(Some(Self {
-            job_id: match job_id {
-                Some(id) => plain(id).filter(|id| topic::is_id(id)).ok_or(JsonError::Value)?,
-                None => "",
-            },
-            status: plain(status).and_then(JobStatus::parse).ok_or(JsonError::Value)?,
-            version_number: version.map(|version| version.as_u32().ok_or(JsonError::Value)).transpose()?,
-            execution_number: number.map(|number| number.as_u64().ok_or(JsonError::Value)).transpose()?,
-            details: match details {
-                Some(value) if value.members().is_none() => return Err(JsonError::Value),
-                value => Details(value),
-            },
+            job_id: job_id.unwrap_or_default(),
+            status: status.ok_or(JsonError::Value)?,
+            version_number,
+            execution_number,
+            details: Details(details),
             document,
         }))
     }
@@ -165,23 +156,15 @@ impl<'a> Execution<'a> {
     }
 }
 
-/// A string as it stands in the message. For what is compared with words that hold no backslash.
-fn plain(value: Value<'_>) -> Option<&str> {
-    value.as_text().map(|text| text.raw())
-}
-
 /// A number as C's `strtoul` with base 0 reads it: `0x` hexadecimal, `0` octal, else decimal. The C agents write `updatedBy`
-/// as `0x90002` or `0x00090002` and read any of the three. Unlike `strtoul` this takes no sign and nothing behind the number.
+/// as `0x90002` or `0x00090002` and read any of the three. Unlike `strtoul` this takes neither blanks nor a sign, and nothing
+/// behind the number.
 fn parse_c_number(text: &str) -> Option<u32> {
-    let text = text.trim_ascii();
-    let (digits, radix) = if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        (digits, 16)
-    } else if text.len() > 1 && text.starts_with('0') {
-        (text, 8)
-    } else {
-        (text, 10)
-    };
-    if digits.starts_with('+') { None } else { u32::from_str_radix(digits, radix).ok() }
+    match text.as_bytes() {
+        [b'0', b'x' | b'X', ..] => json::number_u32(text.get(2..)?, 16),
+        [b'0', ..] => json::number_u32(text, 8),
+        _ => json::number_u32(text, 10),
+    }
 }
 
 /// Why a request to Jobs was rejected.
@@ -224,20 +207,17 @@ impl RejectedCode {
         Self::TerminalStateReached,
     ];
 
+    /// AWS' spellings, in the order of [`ALL`](Self::ALL).
+    const SPELLINGS: &str = "InvalidTopic InvalidJson InvalidRequest InvalidStateTransition ResourceNotFound \
+        VersionMismatch InternalError RequestThrottled TerminalStateReached Unknown";
+
     /// AWS' spelling; `Unknown` for [`RejectedCode::Unknown`], which AWS never sends.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidTopic => "InvalidTopic",
-            Self::InvalidJson => "InvalidJson",
-            Self::InvalidRequest => "InvalidRequest",
-            Self::InvalidStateTransition => "InvalidStateTransition",
-            Self::ResourceNotFound => "ResourceNotFound",
-            Self::VersionMismatch => "VersionMismatch",
-            Self::InternalError => "InternalError",
-            Self::RequestThrottled => "RequestThrottled",
-            Self::TerminalStateReached => "TerminalStateReached",
-            Self::Unknown => "Unknown",
-        }
+    pub fn as_str(self) -> &'static str {
+        word(Self::SPELLINGS, self as usize)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.get(position(Self::SPELLINGS, text.as_bytes())?).copied()
     }
 }
 
@@ -258,7 +238,7 @@ pub struct JobsAnswer<'a> {
 /// # Errors
 /// See [`JsonError`]. A job document that cannot be used is no error here: it is reported for its job.
 pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
-    let answer = parse(message, "execution")?;
+    let answer = parse(message, true)?;
     match answer.execution {
         Some(Execution { job_id: "", .. }) => Err(JsonError::Missing),
         _ => Ok(answer),
@@ -271,20 +251,20 @@ pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
 /// # Errors
 /// See [`JsonError`].
 pub fn parse_update(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
-    parse(message, "executionState")
+    parse(message, false)
 }
 
-/// Reads an answer that tells of an execution in the member of this name.
+/// Reads an answer: of what it says about an execution, either `execution` or `executionState`.
 #[inline(never)]
-fn parse<'a>(message: &'a [u8], execution: &str) -> Result<JobsAnswer<'a>, JsonError> {
-    let [token, code, execution] = json::parse(message)?.fields(["clientToken", "code", execution])?;
-    let code = code.and_then(plain);
+fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
+    let [token, code, state, execution] =
+        json::parse(message)?.fields("clientToken code executionState execution")?;
+    let mut typed = Typed::default();
+    let token = Token(typed.text(token).map(|token| token.raw()));
+    typed.end()?;
     Ok(JobsAnswer {
-        token: Token(token.map(|token| plain(token).ok_or(JsonError::Value)).transpose()?),
-        code: RejectedCode::ALL
-            .into_iter()
-            .find(|known| Some(known.as_str()) == code)
-            .unwrap_or(RejectedCode::Unknown),
-        execution: Execution::parse(execution)?,
+        token,
+        code: code.and_then(|code| RejectedCode::parse(code.as_text()?.raw())).unwrap_or(RejectedCode::Unknown),
+        execution: Execution::parse(if described { execution } else { state })?,
     })
 }

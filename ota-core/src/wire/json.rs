@@ -96,13 +96,13 @@ impl<'a> Value<'a> {
 
     /// The value if it is a whole number of at least 0 that fits, written without fraction and exponent.
     pub fn as_u64(&self) -> Option<u64> {
-        decimal(self.0)
+        number(self.0, 10)
     }
 
     /// As [`Value::as_u64`], for numbers up to `u32::MAX`.
     #[inline(never)]
     pub fn as_u32(&self) -> Option<u32> {
-        u32::try_from(self.as_u64()?).ok()
+        number_u32(self.0, 10)
     }
 
     /// Names and values if this is an object.
@@ -120,24 +120,26 @@ impl<'a> Value<'a> {
         scanner.eat(open).then_some(scanner)
     }
 
-    /// The members of these names, in this order; `null` counts as absent, other members are passed over.
+    /// The members of these names, with blanks between, in this order; `null` counts as absent, other members are passed
+    /// over.
     ///
     /// # Errors
     /// [`JsonError::Value`] if this is no object, [`JsonError::Duplicate`] if one of the names occurs twice.
-    pub fn fields<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Value<'a>>; N], JsonError> {
+    #[inline]
+    pub fn fields<const N: usize>(&self, names: &str) -> Result<[Option<Value<'a>>; N], JsonError> {
+        debug_assert_eq!(names.split_ascii_whitespace().count(), N);
         let mut found = [None; N];
-        self.find(&names, &mut found)?;
+        self.find(names, &mut found)?;
         Ok(found)
     }
 
     /// [`fields`](Self::fields), for any number of names.
     #[inline(never)]
-    fn find(&self, names: &[&str], found: &mut [Option<Value<'a>>]) -> Result<(), JsonError> {
+    fn find(&self, names: &str, found: &mut [Option<Value<'a>>]) -> Result<(), JsonError> {
         for (name, value) in self.members().ok_or(JsonError::Value)? {
-            for (place, wanted) in found.iter_mut().zip(names) {
-                if name.is(wanted) && place.replace(value).is_some() {
-                    return Err(JsonError::Duplicate);
-                }
+            let place = name.position_in(names).and_then(|at| found.get_mut(at));
+            if place.is_some_and(|place| place.replace(value).is_some()) {
+                return Err(JsonError::Duplicate);
             }
         }
         for place in found {
@@ -147,18 +149,59 @@ impl<'a> Value<'a> {
     }
 }
 
-/// A number of decimal digits and nothing else.
+/// Values of an object, as what they should be. That one is something else is remembered to the [`end`](Self::end).
+#[derive(Default)]
+pub(super) struct Typed {
+    wrong: bool,
+}
+
+impl Typed {
+    /// A number that may be there.
+    #[inline(never)]
+    pub(super) fn number(&mut self, value: Option<Value<'_>>) -> Option<u32> {
+        let number = value?.as_u32();
+        self.wrong |= number.is_none();
+        number
+    }
+
+    /// A string that may be there.
+    #[inline(never)]
+    pub(super) fn text<'a>(&mut self, value: Option<Value<'a>>) -> Option<Text<'a>> {
+        let text = value?.as_text();
+        self.wrong |= text.is_none();
+        text
+    }
+
+    /// What must hold of some value.
+    pub(super) fn check(&mut self, right: bool) {
+        self.wrong |= !right;
+    }
+
+    pub(super) fn end(self) -> Result<(), JsonError> {
+        if self.wrong { Err(JsonError::Value) } else { Ok(()) }
+    }
+}
+
+/// A number of digits and nothing else.
 #[inline(never)]
-pub(super) fn decimal(digits: &str) -> Option<u64> {
+pub(super) fn number(digits: &str, radix: u32) -> Option<u64> {
     let mut number = 0u64;
     for byte in digits.bytes() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            letter => (letter | 0x20).wrapping_sub(b'a').saturating_add(10),
+        };
+        if u32::from(digit) >= radix {
             return None;
         }
-        number = number.checked_mul(10)?.checked_add(digit.into())?;
+        number = number.checked_mul(radix.into())?.checked_add(digit.into())?;
     }
     (!digits.is_empty()).then_some(number)
+}
+
+/// [`number`] below 2³².
+pub(super) fn number_u32(digits: &str, radix: u32) -> Option<u32> {
+    u32::try_from(number(digits, radix)?).ok()
 }
 
 /// Iterates over the members of an object in their order.

@@ -22,6 +22,7 @@ pub mod base64;
 mod cbor;
 pub mod describe;
 pub mod document;
+mod field;
 pub mod job;
 pub mod json;
 pub mod rejection;
@@ -33,6 +34,7 @@ pub mod tar;
 mod text;
 pub mod topic;
 pub mod update;
+pub(crate) mod words;
 pub(crate) mod writer;
 
 pub use base64::Base64Error;
@@ -41,7 +43,7 @@ pub use document::{Document, DocumentError, File, OtaDocument, Protocols};
 pub use job::{Details, Execution, JobStatus, JobsAnswer, RejectedCode, Token, parse_describe, parse_update};
 pub use json::{JsonError, Text};
 pub use rejection::{StreamError, StreamErrorCode, parse_stream_error};
-pub use request::{GetStream, parse_get_stream_cbor, parse_get_stream_json};
+pub use request::{GetStream, parse_get_stream};
 pub use stream::{
     Block, StreamDecodeError, decode_block_cbor, decode_block_json, encode_block_cbor, encode_block_json,
 };

@@ -4,8 +4,8 @@
 
 use super::{
     cbor::{self, Decoder, major},
-    json,
-    stream::{StreamDecodeError, json_number, json_text, once},
+    field::{Field, fields, number, text},
+    stream::StreamDecodeError,
     topic::Format,
     writer::{EncodeError, Writer, checked_token},
 };
@@ -125,60 +125,30 @@ fn file_id(number: u32) -> Result<u8, StreamDecodeError> {
     u8::try_from(number).map_err(|_| StreamDecodeError::Number)
 }
 
-/// Reads a CBOR request, as a stand-in for the service does. Limits are left to the caller; other fields are passed over.
+/// Reads a request, as a stand-in for the service does; the bitmap of one in JSON is decoded into `bitmap`. Limits are left to
+/// the caller; other fields are passed over.
 ///
 /// # Errors
 /// See [`StreamDecodeError`].
-pub fn parse_get_stream_cbor(message: &[u8]) -> Result<GetStream<'_>, StreamDecodeError> {
-    let mut decoder = Decoder::new(message);
-    let mut entries = decoder.map()?;
-    let (mut token, mut file, mut size, mut offset, mut bitmap, mut count) =
-        (None, None, None, None, None, None);
-    while entries.more(&mut decoder)? {
-        match decoder.key()? {
-            b"c" => once(&mut token, decoder.text()?)?,
-            b"f" => once(&mut file, decoder.number()?)?,
-            b"l" => once(&mut size, decoder.number()?)?,
-            b"o" => once(&mut offset, decoder.number()?)?,
-            b"b" => once(&mut bitmap, decoder.bytes()?)?,
-            b"n" => once(&mut count, decoder.number()?)?,
-            _ => decoder.skip()?,
-        }
-    }
-    decoder.end()?;
-    let block_size = size.ok_or(StreamDecodeError::Missing)?;
-    Ok(GetStream {
-        token,
-        file_id: file_id(file.ok_or(StreamDecodeError::Missing)?)?,
-        block_size,
-        offset: offset.unwrap_or(0),
-        bitmap: bitmap.unwrap_or(&[]),
-        count: count.unwrap_or_else(|| default_count(block_size)),
-    })
-}
-
-/// Reads a JSON request; its bitmap is decoded into `bitmap`.
-///
-/// # Errors
-/// See [`StreamDecodeError`].
-pub fn parse_get_stream_json<'a>(
+pub fn parse_get_stream<'a>(
+    format: Format,
     message: &'a [u8],
     bitmap: &'a mut [u8],
 ) -> Result<GetStream<'a>, StreamDecodeError> {
-    let [token, file, size, offset, bits, count] =
-        json::parse(message)?.fields(["c", "f", "l", "o", "b", "n"])?;
-    let block_size = json_number(size)?;
-    let optional = |value: Option<json::Value<'_>>| value.map(|value| json_number(Some(value))).transpose();
+    let [token, file, size, offset, bits, count] = fields(format, message, "c f l o b n")?;
+    let block_size = number(size)?;
+    let or = |field: Option<Field<'_>>, absent| if field.is_some() { number(field) } else { Ok(absent) };
     Ok(GetStream {
-        token: json_text(token)?.map(|text| text.raw()),
-        file_id: file_id(json_number(file)?)?,
+        token: text(token)?,
+        file_id: file_id(number(file)?)?,
         block_size,
-        offset: optional(offset)?.unwrap_or(0),
-        bitmap: match json_text(bits)? {
-            Some(text) => decode_hex(text.raw(), bitmap)?,
+        offset: or(offset, 0)?,
+        bitmap: match bits {
+            Some(Field::Cbor(bits)) => Decoder::new(bits).bytes()?,
+            Some(Field::Json(_)) => decode_hex(text(bits)?.unwrap_or_default(), bitmap)?,
             None => &[],
         },
-        count: optional(count)?.unwrap_or_else(|| default_count(block_size)),
+        count: or(count, default_count(block_size))?,
     })
 }
 

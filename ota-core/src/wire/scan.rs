@@ -1,6 +1,6 @@
 //! Stepping over JSON (RFC 8259): what is checked, and what is passed over, goes the same way.
 
-use super::json::{JsonError, MAX_DEPTH, Value};
+use super::json::{JsonError, MAX_DEPTH, Value, number_u32};
 
 /// Stands for the end of the text. In JSON this byte is wrong wherever it may stand, as the end is.
 const END: u8 = 0;
@@ -210,10 +210,8 @@ impl<'a> Scanner<'a> {
 
     #[inline(never)]
     fn hex4(&mut self) -> Result<u32, JsonError> {
-        let mut number = 0;
-        for _ in 0..4 {
-            number = number << 4 | char::from(self.next()).to_digit(16).ok_or(JsonError::Syntax)?;
-        }
-        Ok(number)
+        let from = self.at;
+        self.at = from.saturating_add(4);
+        self.text.get(from..self.at).and_then(|digits| number_u32(digits, 16)).ok_or(JsonError::Syntax)
     }
 }

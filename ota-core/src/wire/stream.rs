@@ -8,7 +8,9 @@ use core::{fmt, ops::Range};
 use super::{
     base64::{self, Base64Error},
     cbor::{self, Decoder, info, major},
-    json::{self, JsonError, Text, Value},
+    field::{Field, fields, number},
+    json::JsonError,
+    topic::Format,
     writer::{EncodeError, Writer, checked_token},
 };
 
@@ -17,6 +19,9 @@ mod tests;
 
 /// Bytes a CBOR block message has over its payload at most, as the service writes it with a client token of three bytes.
 pub const CBOR_OVERHEAD: usize = 33;
+
+/// Names of a block's fields: file, block, size, payload.
+const FIELDS: &str = "f i l p";
 
 /// A block of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,26 +115,6 @@ impl From<Base64Error> for StreamDecodeError {
     }
 }
 
-/// Fills a field that may occur once.
-#[inline]
-pub(crate) fn once<T>(field: &mut Option<T>, value: T) -> Result<(), StreamDecodeError> {
-    match field.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(StreamDecodeError::Duplicate),
-    }
-}
-
-/// A JSON number that must be there.
-pub(crate) fn json_number(value: Option<Value<'_>>) -> Result<u32, StreamDecodeError> {
-    let value = value.ok_or(StreamDecodeError::Missing)?;
-    value.as_u32().ok_or(if value.is_number() { StreamDecodeError::Number } else { StreamDecodeError::Type })
-}
-
-/// A JSON string that may be there.
-pub(crate) fn json_text(value: Option<Value<'_>>) -> Result<Option<Text<'_>>, StreamDecodeError> {
-    value.map(|value| value.as_text().ok_or(StreamDecodeError::Type)).transpose()
-}
-
 /// Reads a CBOR block. Nothing is copied: [`Block::payload`] is a range of `message`.
 ///
 /// Maps of definite and indefinite length are read, fields in any order, numbers of any width; unknown fields are passed over.
@@ -179,23 +164,10 @@ fn place_of(payload: &[u8], message: &[u8]) -> Range<usize> {
 
 #[inline(never)]
 fn any_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
-    let mut decoder = Decoder::new(message);
-    let mut entries = decoder.map()?;
-    let (mut file_id, mut block_id, mut size, mut payload) = (None, None, None, None);
-    while entries.more(&mut decoder)? {
-        match decoder.key()? {
-            b"f" => once(&mut file_id, decoder.number()?)?,
-            b"i" => once(&mut block_id, decoder.number()?)?,
-            b"l" => once(&mut size, decoder.number()?)?,
-            b"p" => once(&mut payload, decoder.bytes()?)?,
-            _ => decoder.skip()?,
-        }
-    }
-    decoder.end()?;
-    let (Some(file_id), Some(block_id), Some(size), Some(payload)) = (file_id, block_id, size, payload)
-    else {
-        return Err(StreamDecodeError::Missing);
-    };
+    let [file_id, block_id, size, payload] = fields(Format::Cbor, message, FIELDS)?;
+    let (file_id, block_id, size) = (number(file_id)?, number(block_id)?, number(size)?);
+    let Some(Field::Cbor(payload)) = payload else { return Err(StreamDecodeError::Missing) };
+    let payload = Decoder::new(payload).bytes()?;
     checked(Block { file_id, block_id, size, payload: place_of(payload, message) })
 }
 
@@ -214,9 +186,10 @@ fn checked(block: Block) -> Result<Block, StreamDecodeError> {
 /// # Errors
 /// See [`StreamDecodeError`]; `out` may then hold part of a payload.
 pub fn decode_block_json(message: &[u8], out: &mut [u8]) -> Result<Block, StreamDecodeError> {
-    let [file_id, block_id, size, payload] = json::parse(message)?.fields(["f", "i", "l", "p"])?;
-    let (file_id, block_id, size) = (json_number(file_id)?, json_number(block_id)?, json_number(size)?);
-    let payload = json_text(payload)?.ok_or(StreamDecodeError::Missing)?;
+    let [file_id, block_id, size, payload] = fields(Format::Json, message, FIELDS)?;
+    let (file_id, block_id, size) = (number(file_id)?, number(block_id)?, number(size)?);
+    let Some(Field::Json(payload)) = payload else { return Err(StreamDecodeError::Missing) };
+    let payload = payload.as_text().ok_or(StreamDecodeError::Type)?;
     let end = base64::decode_text(payload, out)?;
     checked(Block { file_id, block_id, size, payload: 0..end })
 }

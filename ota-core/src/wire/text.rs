@@ -41,6 +41,12 @@ impl<'a> Text<'a> {
         self.bytes().eq(other.bytes())
     }
 
+    /// Which of `words` the string is, escapes undone.
+    #[inline(never)]
+    pub(super) fn position_in(&self, words: &str) -> Option<usize> {
+        words.split_ascii_whitespace().position(|word| self.is(word))
+    }
+
     /// Whether the string, escapes undone, starts with `prefix`.
     pub fn starts_with(&self, prefix: &str) -> bool {
         let mut bytes = self.bytes();
