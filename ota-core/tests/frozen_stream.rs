@@ -83,7 +83,8 @@ fn requests() {
         }
     }
     // The form of AWS' stream library, with a stream version; and a request that leaves out all it may.
-    let parsed = parse_get_stream(Format::Json, br#"{"s": 1,"f": 0,"l": 4096,"o": 5,"n": 1}"#, &mut []).unwrap();
+    let parsed =
+        parse_get_stream(Format::Json, br#"{"s": 1,"f": 0,"l": 4096,"o": 5,"n": 1}"#, &mut []).unwrap();
     assert_eq!(
         parsed,
         GetStream { token: None, file_id: 0, block_size: 4096, offset: 5, bitmap: &[], count: 1 }

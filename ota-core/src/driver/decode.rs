@@ -4,8 +4,7 @@ use crate::agent::Message;
 use crate::policy::Drop;
 use crate::transport::Received;
 use crate::wire::{
-    Block, Document, Format, Incoming, StreamDecodeError, decode_block_cbor, decode_block_json,
-    parse_describe, parse_stream_error, parse_update,
+    Block, Document, Incoming, decode_block, parse_describe, parse_stream_error, parse_update,
 };
 
 /// The message in hand: what the agent's actions name parts of.
@@ -44,12 +43,12 @@ pub fn decode<'m>(thing: &str, received: &Received<'m>, scratch: &'m mut [u8]) -
     match Incoming::parse(received.topic, thing) {
         None | Some(Incoming::Notify | Incoming::StreamDescription(..)) => Message::Useless(Drop::Unknown),
         Some(Incoming::NotifyNext) => Message::Notify,
-        Some(Incoming::Data(stream, Format::Cbor)) => {
-            block_message(stream, decode_block_cbor(payload), payload)
-        }
-        Some(Incoming::Data(stream, Format::Json)) => {
-            block_message(stream, decode_block_json(payload, scratch), scratch)
-        }
+        Some(Incoming::Data(stream, format)) => match decode_block(format, payload, scratch) {
+            Ok(Block { file_id, block_id, payload: data }) => {
+                Message::Block { stream, file_id, block_id, data }
+            }
+            Err(_) => undecodable,
+        },
         Some(Incoming::StreamRejected(stream, format)) => match parse_stream_error(format, payload) {
             Ok(error) => Message::StreamRejected { stream, code: error.code },
             Err(_) => undecodable,
@@ -60,20 +59,6 @@ pub fn decode<'m>(thing: &str, received: &Received<'m>, scratch: &'m mut [u8]) -
         }
         Some(Incoming::Updated { job, accepted }) => parse_update(payload)
             .map_or(undecodable, |answer| Message::Updated { job_id: job, accepted, answer }),
-    }
-}
-
-fn block_message<'m>(
-    stream: &'m str,
-    block: Result<Block, StreamDecodeError>,
-    bytes: &'m [u8],
-) -> Message<'m> {
-    let Ok(Block { file_id, block_id, payload, .. }) = block else {
-        return Message::Useless(Drop::Undecodable);
-    };
-    match bytes.get(payload) {
-        Some(data) => Message::Block { stream, file_id, block_id, data },
-        None => Message::Useless(Drop::Undecodable),
     }
 }
 

@@ -120,7 +120,8 @@ impl<'a> Execution<'a> {
         }
         let [job_id, status, version, number, details, document] =
             execution.fields("jobId status versionNumber executionNumber statusDetails jobDocument")?;
-        let status = status.ok_or(JsonError::Missing)?.as_text().and_then(|text| JobStatus::parse(text.raw()));
+        let status =
+            status.ok_or(JsonError::Missing)?.as_text().and_then(|text| JobStatus::parse(text.raw()));
         let mut typed = Typed::default();
         let job_id = typed.text(job_id).map(|id| id.raw());
         typed.check(job_id.is_none_or(topic::is_id));
@@ -264,7 +265,9 @@ fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
     typed.end()?;
     Ok(JobsAnswer {
         token,
-        code: code.and_then(|code| RejectedCode::parse(code.as_text()?.raw())).unwrap_or(RejectedCode::Unknown),
+        code: code
+            .and_then(|code| RejectedCode::parse(code.as_text()?.raw()))
+            .unwrap_or(RejectedCode::Unknown),
         execution: Execution::parse(if described { execution } else { state })?,
     })
 }

@@ -3,7 +3,7 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", GetStream. The service writes a CBOR
 //! map of indefinite length with the names in the order `f i l p`; none of that is promised, so any map is read.
 
-use core::{fmt, ops::Range};
+use core::fmt;
 
 use super::{
     base64::{self, Base64Error},
@@ -20,20 +20,15 @@ mod tests;
 /// Bytes a CBOR block message has over its payload at most, as the service writes it with a client token of three bytes.
 pub const CBOR_OVERHEAD: usize = 33;
 
-/// Names of a block's fields: file, block, size, payload.
-const FIELDS: &str = "f i l p";
-
 /// A block of a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block<'a> {
     /// `f`: which file of the stream.
     pub file_id: u32,
     /// `i`: which block of the file, from 0.
     pub block_id: u32,
-    /// `l`: bytes of the payload, always equal to the length of [`Block::payload`].
-    pub size: u32,
-    /// Where the payload lies in the message, or in the buffer it was decoded into.
-    pub payload: Range<usize>,
+    /// `p`: as many bytes as `l` says. In CBOR a part of the message.
+    pub payload: &'a [u8],
 }
 
 /// Why a stream message could not be read. Such a message is dropped; the block is asked for again.
@@ -115,25 +110,28 @@ impl From<Base64Error> for StreamDecodeError {
     }
 }
 
-/// Reads a CBOR block. Nothing is copied: [`Block::payload`] is a range of `message`.
+/// Reads a block. The payload of one in CBOR is not copied, that of one in JSON is decoded into `out`.
 ///
 /// Maps of definite and indefinite length are read, fields in any order, numbers of any width; unknown fields are passed over.
-/// A payload in several chunks is refused as [`StreamDecodeError::Chunked`], since it does not lie in one piece.
+/// A CBOR payload in several chunks is refused as [`StreamDecodeError::Chunked`], since it does not lie in one piece.
 ///
 /// # Errors
-/// See [`StreamDecodeError`].
-pub fn decode_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
+/// See [`StreamDecodeError`]; `out` may then hold part of a payload.
+pub fn decode_block<'a>(
+    format: Format,
+    message: &'a [u8],
+    out: &'a mut [u8],
+) -> Result<Block<'a>, StreamDecodeError> {
     match block_as_sent(message) {
-        Some((file_id, block_id, payload)) => {
-            let size = payload.len() as u32;
-            Ok(Block { file_id, block_id, size, payload: place_of(payload, message) })
+        Some((file_id, block_id, payload)) if format == Format::Cbor => {
+            Ok(Block { file_id, block_id, payload })
         }
-        None => any_block_cbor(message),
+        _ => any_block(format, message, out),
     }
 }
 
 /// File, block and payload of a block as the service writes it, with the shortest heads. `None` leaves it to
-/// [`any_block_cbor`], also where it is wrong, the file's id is above 23, or the payload shorter than 256 bytes.
+/// [`any_block`], also where it is wrong, the file's id is above 23, or the payload shorter than 256 bytes.
 #[inline(always)]
 pub(crate) fn block_as_sent(message: &[u8]) -> Option<(u32, u32, &[u8])> {
     use cbor::{BREAK, MAP_INDEFINITE};
@@ -155,43 +153,26 @@ pub(crate) fn block_as_sent(message: &[u8]) -> Option<(u32, u32, &[u8])> {
     fits.then(|| (u32::from(*file_id), block_id, payload))
 }
 
-/// Where `payload`, a part of `message`, lies in it.
-#[inline]
-fn place_of(payload: &[u8], message: &[u8]) -> Range<usize> {
-    let start = payload.as_ptr().addr().saturating_sub(message.as_ptr().addr());
-    start..start.saturating_add(payload.len())
-}
-
 #[inline(never)]
-fn any_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
-    let [file_id, block_id, size, payload] = fields(Format::Cbor, message, FIELDS)?;
+fn any_block<'a>(
+    format: Format,
+    message: &'a [u8],
+    out: &'a mut [u8],
+) -> Result<Block<'a>, StreamDecodeError> {
+    let [file_id, block_id, size, payload] = fields(format, message, "f i l p")?;
     let (file_id, block_id, size) = (number(file_id)?, number(block_id)?, number(size)?);
-    let Some(Field::Cbor(payload)) = payload else { return Err(StreamDecodeError::Missing) };
-    let payload = Decoder::new(payload).bytes()?;
-    checked(Block { file_id, block_id, size, payload: place_of(payload, message) })
-}
-
-/// The C agents take `l` at its word and write what lies behind a short payload; here it must be true.
-#[inline]
-fn checked(block: Block) -> Result<Block, StreamDecodeError> {
-    if u32::try_from(block.payload.len()) == Ok(block.size) {
-        Ok(block)
-    } else {
-        Err(StreamDecodeError::Length)
+    let payload = match payload.ok_or(StreamDecodeError::Missing)? {
+        Field::Cbor(payload) => Decoder::new(payload).bytes()?,
+        Field::Json(payload) => {
+            let end = base64::decode_text(payload.as_text().ok_or(StreamDecodeError::Type)?, out)?;
+            out.get(..end).unwrap_or_default()
+        }
+    };
+    // The C agents take `l` at its word and write what lies behind a short payload; here it must be true.
+    if payload.len() != size as usize {
+        return Err(StreamDecodeError::Length);
     }
-}
-
-/// Reads a JSON block and decodes its payload into `out`; [`Block::payload`] is a range of `out`.
-///
-/// # Errors
-/// See [`StreamDecodeError`]; `out` may then hold part of a payload.
-pub fn decode_block_json(message: &[u8], out: &mut [u8]) -> Result<Block, StreamDecodeError> {
-    let [file_id, block_id, size, payload] = fields(Format::Json, message, FIELDS)?;
-    let (file_id, block_id, size) = (number(file_id)?, number(block_id)?, number(size)?);
-    let Some(Field::Json(payload)) = payload else { return Err(StreamDecodeError::Missing) };
-    let payload = payload.as_text().ok_or(StreamDecodeError::Type)?;
-    let end = base64::decode_text(payload, out)?;
-    checked(Block { file_id, block_id, size, payload: 0..end })
+    Ok(Block { file_id, block_id, payload })
 }
 
 /// Writes a block as the service does: a map of indefinite length, `c` first if there is a token, then `f i l p`. Returns the

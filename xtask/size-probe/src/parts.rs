@@ -57,24 +57,22 @@ pub(crate) fn wire() {
         count: black_box(1),
     };
     let _ = black_box(request.encode_cbor(unknown()));
-    let _ = black_box(stream::decode_block_cbor(unknown()));
+    let _ = black_box(stream::decode_block(topic::Format::Cbor, unknown(), unknown()));
     let _ = black_box(ota_core::wire::rejection::parse_stream_error(topic::Format::Cbor, unknown()));
 }
 
 /// The way of one block: decode, bitmap, write with read-back.
 #[cfg(feature = "block")]
 pub(crate) async fn block() {
-    use ota_core::{bitmap::Bitmap, slot::Slot, wire::stream};
+    use ota_core::{bitmap::Bitmap, slot::Slot, wire::{Format, stream}};
 
     let Some(mut bitmap) = Bitmap::new(unknown(), black_box(256)) else { return };
     let Ok(mut slot) = Slot::new(Flash, layout::SECONDARY) else { return };
-    let message = unknown();
-    if let Ok(block) = stream::decode_block_cbor(message)
+    if let Ok(block) = stream::decode_block(Format::Cbor, unknown(), unknown())
         && bitmap.is_missing(block.block_id)
-        && let Some(payload) = message.get(block.payload)
     {
         let _ = black_box(slot.erase(black_box(0)).await);
-        let _ = black_box(slot.write(black_box(0), payload).await);
+        let _ = black_box(slot.write(black_box(0), block.payload).await);
         bitmap.clear(block.block_id);
     }
     black_box(bitmap.window(black_box(0), unknown()));
