@@ -61,7 +61,7 @@ fn blocks() {
     ] {
         let payload = payload(block_id, size);
         let mut buf = vec![0; len];
-        assert_eq!(encode_block_cbor(&mut buf, None, 0, block_id as u32, &payload), Ok(len));
+        assert_eq!(encode_block(Format::Cbor, &mut buf, None, 0, block_id as u32, &payload), Ok(len));
         assert!(to_hex(&buf).starts_with(start) && to_hex(&buf).ends_with(end), "{}", to_hex(&buf[..24]));
         assert_eq!(to_hex(&Sha256::digest(&buf)), sha256);
         if !payload_sha256.is_empty() {
@@ -73,7 +73,8 @@ fn blocks() {
     }
     let mut buf = [0; 64];
     let size =
-        encode_block_cbor(&mut buf, Some("rdy"), 0, 2, &hex("000102030405060708090a0b0c0d0e0f")).unwrap();
+        encode_block(Format::Cbor, &mut buf, Some("rdy"), 0, 2, &hex("000102030405060708090a0b0c0d0e0f"))
+            .unwrap();
     assert_eq!(to_hex(&buf[..size]), R2);
 }
 
@@ -148,7 +149,7 @@ fn another_codec_agrees() {
     let mut buf = vec![0; 70_100];
     for size in [0, 1, 23, 24, 255, 256, 65_535, 65_536, 70_000] {
         let payload = payload(1, size);
-        let len = encode_block_cbor(&mut buf, Some("c1"), 255, u32::MAX, &payload).unwrap();
+        let len = encode_block(Format::Cbor, &mut buf, Some("c1"), 255, u32::MAX, &payload).unwrap();
         // The token takes two bytes here, and nothing else can make a message longer.
         assert!(
             len < size + stream::CBOR_OVERHEAD && (size < 65_536 || len + 1 == size + stream::CBOR_OVERHEAD)
@@ -164,7 +165,10 @@ fn another_codec_agrees() {
         assert_eq!(decoder.datatype().unwrap(), Type::Break);
         let block = decode_cbor(&buf[..len]).unwrap();
         assert_eq!((block.block_id, block.payload), (u32::MAX, &payload[..]));
-        assert!(encode_block_cbor(&mut buf[..len - 1], Some("c1"), 255, u32::MAX, &vec![0; size]).is_err());
+        assert!(
+            encode_block(Format::Cbor, &mut buf[..len - 1], Some("c1"), 255, u32::MAX, &vec![0; size])
+                .is_err()
+        );
     }
 }
 
@@ -232,12 +236,12 @@ fn json_blocks() {
     let expected = Block { file_id: 0, block_id: 2, payload: &bytes };
     assert_eq!(decode_block(Format::Json, R1_JSON.as_bytes(), &mut out), Ok(expected));
     let mut buf = [0; 80];
-    let size = encode_block_json(&mut buf, None, 0, 2, &bytes).unwrap();
+    let size = encode_block(Format::Json, &mut buf, None, 0, 2, &bytes).unwrap();
     assert_eq!(buf[..size], *R1_JSON.as_bytes());
-    let size = encode_block_json(&mut buf, Some("rdy"), 0, 2, &bytes).unwrap();
+    let size = encode_block(Format::Json, &mut buf, Some("rdy"), 0, 2, &bytes).unwrap();
     assert_eq!(buf[..size], *format!(r#"{{"c":"rdy",{}"#, &R1_JSON[1..]).as_bytes());
     assert_eq!(
-        encode_block_json(&mut buf[..size - 1], Some("rdy"), 0, 2, &bytes),
+        encode_block(Format::Json, &mut buf[..size - 1], Some("rdy"), 0, 2, &bytes),
         Err(EncodeError::BufferTooSmall)
     );
     // Any order, blanks, unknown members, escapes in a name and in the payload: `/`, `+` and `=`.
@@ -253,7 +257,7 @@ fn json_payloads_with_escapes() {
     for size in 0..40 {
         let bytes = payload(0xF0, size).iter().map(|byte| byte | 0xFC).collect::<Vec<u8>>();
         let mut buf = [0; 128];
-        let len = encode_block_json(&mut buf, None, 0, 0, &bytes).unwrap();
+        let len = encode_block(Format::Json, &mut buf, None, 0, 0, &bytes).unwrap();
         let text = str::from_utf8(&buf[..len]).unwrap();
         let mut texts = vec![text.replace('/', r"\/"), text.replace('/', r"\u002F")];
         texts.extend(text.match_indices('/').map(|(at, _)| format!(r"{}\/{}", &text[..at], &text[at + 1..])));

@@ -5,7 +5,6 @@
 
 use super::{
     stream::StreamDecodeError::{self, Chunked, Malformed, NotAMap, TooDeep, Truncated, Type},
-    words,
     writer::Writer,
 };
 
@@ -135,27 +134,6 @@ impl<'a> Decoder<'a> {
         Ok(Entries((!is_indefinite(first)).then_some(self.argument)))
     }
 
-    /// The values under these names, with blanks between, in the map that is next; each as it stands in the message, other
-    /// entries are passed over.
-    #[inline(never)]
-    pub(crate) fn find(
-        &mut self,
-        names: &str,
-        found: &mut [Option<&'a [u8]>],
-    ) -> Result<(), StreamDecodeError> {
-        let mut entries = self.map()?;
-        while entries.more(self)? {
-            let name = self.item()?;
-            let value = self.item()?;
-            let name = Decoder::new(name).string(major::TEXT).unwrap_or_default();
-            let place = words::position(names, name);
-            if place.and_then(|at| found.get_mut(at)).is_some_and(|place| place.replace(value).is_some()) {
-                return Err(StreamDecodeError::Duplicate);
-            }
-        }
-        Ok(())
-    }
-
     /// A number of at least 0, of any width.
     pub(crate) fn number(&mut self) -> Result<u32, StreamDecodeError> {
         match self.head()? >> info::BITS {
@@ -177,7 +155,7 @@ impl<'a> Decoder<'a> {
 
     /// A string of this type. One of indefinite length is taken while it is in one piece.
     #[inline(never)]
-    fn string(&mut self, major: u8) -> Result<&'a [u8], StreamDecodeError> {
+    pub(crate) fn string(&mut self, major: u8) -> Result<&'a [u8], StreamDecodeError> {
         let first = self.head()?;
         if first >> info::BITS != major {
             return Err(Type);
@@ -292,12 +270,6 @@ pub(crate) fn head(writer: &mut Writer<'_>, major: u8, argument: u32) {
         writer.byte(first | info::FOUR_BYTES);
         writer.bytes(&argument.to_be_bytes());
     }
-}
-
-/// Writes a name and a number of at least 0.
-pub(crate) fn number_entry(writer: &mut Writer<'_>, name: &str, number: u32) {
-    text(writer, name);
-    head(writer, major::UNSIGNED, number);
 }
 
 /// Writes a text.

@@ -4,12 +4,12 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", DescribeStream.
 
 use super::{
-    cbor::{self, Decoder, major},
-    field::{Field, fields, number, text},
+    cbor::Decoder,
+    field::{Field, FieldWriter, find, number, text},
     job::Token,
     stream::StreamDecodeError,
     topic::Format,
-    writer::{EncodeError, Writer, checked_token},
+    writer::EncodeError,
 };
 
 /// Writes the request in `format`; returns the bytes written.
@@ -21,27 +21,9 @@ pub fn encode_describe_stream(
     buf: &mut [u8],
     token: Option<&str>,
 ) -> Result<usize, EncodeError> {
-    let token = checked_token(token)?;
-    let mut writer = Writer::new(buf);
-    match format {
-        Format::Cbor => {
-            cbor::head(&mut writer, major::MAP, u32::from(token.is_some()));
-            if let Some(token) = token {
-                cbor::text(&mut writer, "c");
-                cbor::text(&mut writer, token);
-            }
-        }
-        Format::Json => {
-            if let Some(token) = token {
-                writer.json_name(b'{', "c");
-                writer.json_string(token);
-            } else {
-                writer.byte(b'{');
-            }
-            writer.byte(b'}');
-        }
-    }
-    writer.finish()
+    let mut fields = FieldWriter::new(format, buf, Some(u32::from(token.is_some())));
+    fields.token(token)?;
+    fields.finish()
 }
 
 /// A file of a stream.
@@ -66,9 +48,6 @@ pub struct StreamDescription<'a> {
     pub file_count: usize,
 }
 
-/// Names of a file's fields: id, size.
-const FILE_FIELDS: &str = "f z";
-
 /// The caller's list and how much of it is filled.
 struct List<'l> {
     files: &'l mut [StreamFile],
@@ -76,7 +55,10 @@ struct List<'l> {
 }
 
 impl List<'_> {
-    fn push(&mut self, [id, size]: [Option<Field<'_>>; 2]) -> Result<(), StreamDecodeError> {
+    fn push(&mut self, format: Format, file: &[u8]) -> Result<(), StreamDecodeError> {
+        let mut found = [None; 2];
+        find(format, file, "f z", &mut found)?;
+        let [id, size] = &found;
         let id = u8::try_from(number(id)?).map_err(|_| StreamDecodeError::Number)?;
         let size = number(size)?;
         *self.files.get_mut(self.count).ok_or(StreamDecodeError::BufferTooSmall)? = StreamFile { id, size };
@@ -94,19 +76,21 @@ pub fn parse_description<'a>(
     message: &'a [u8],
     files: &mut [StreamFile],
 ) -> Result<StreamDescription<'a>, StreamDecodeError> {
-    let [token, version, description, list] = fields(format, message, "c s d r")?;
+    let mut found = [None; 4];
+    find(format, message, "c s d r", &mut found)?;
+    let [token, version, description, list] = &found;
     let mut place = List { files, count: 0 };
-    match list.ok_or(StreamDecodeError::Missing)? {
+    match list.as_ref().ok_or(StreamDecodeError::Missing)? {
         Field::Cbor(list) => {
             let mut list = Decoder::new(list);
             let mut elements = list.array()?;
             while elements.more(&mut list)? {
-                place.push(fields(format, list.item()?, FILE_FIELDS)?)?;
+                place.push(format, list.item()?)?;
             }
         }
         Field::Json(list) => {
             for file in list.elements().ok_or(StreamDecodeError::Type)? {
-                place.push(fields(format, file.raw().as_bytes(), FILE_FIELDS)?)?;
+                place.push(format, file.raw().as_bytes())?;
             }
         }
     }

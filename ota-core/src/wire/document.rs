@@ -97,9 +97,9 @@ impl<'a> Document<'a> {
         if document.members().is_none() {
             return Self::Custom(document.raw().as_bytes());
         }
-        match document.fields(OTA) {
-            Ok([None]) => Self::Custom(document.raw().as_bytes()),
-            Ok([Some(ota)]) => OtaDocument::parse(ota).map_or_else(Self::Malformed, Self::Ota),
+        match document.member(OTA) {
+            Ok(None) => Self::Custom(document.raw().as_bytes()),
+            Ok(Some(ota)) => OtaDocument::parse(ota).map_or_else(Self::Malformed, Self::Ota),
             Err(error) => Self::Malformed(error.into()),
         }
     }
@@ -146,7 +146,9 @@ pub struct OtaDocument<'a> {
 
 impl<'a> OtaDocument<'a> {
     fn parse(ota: Value<'a>) -> Result<Self, DocumentError> {
-        let [protocols, stream, files] = ota.fields("protocols streamname files")?;
+        let mut found = [None; 3];
+        ota.find("protocols streamname files", &mut found)?;
+        let [protocols, stream, files] = found;
         let stream = match stream {
             None => None,
             Some(name) => {
@@ -208,8 +210,10 @@ pub struct File<'a> {
 impl<'a> File<'a> {
     #[inline(never)]
     fn parse(members: Value<'a>) -> Result<Self, DocumentError> {
-        let [path, size, id, file_type, signature, url] =
-            members.fields("filepath filesize fileid fileType sig-sha256-ecdsa update_data_url")?;
+        let mut found = [None; 6];
+        let names = "filepath filesize fileid fileType sig-sha256-ecdsa update_data_url";
+        members.find(names, &mut found)?;
+        let [path, size, id, file_type, signature, url] = found;
         let size = size.and_then(bare_or_quoted).ok_or(DocumentError::FileSize)?;
         if size == 0 {
             return Err(DocumentError::ZeroFileSize);
@@ -231,8 +235,7 @@ impl<'a> File<'a> {
 
     /// A member that nothing here depends on, if it is a string: `certfile`, `auth_scheme`.
     pub fn other(&self, name: &str) -> Option<Text<'a>> {
-        let [value] = self.members.fields(name).ok()?;
-        value?.as_text()
+        self.members.member(name).ok()??.as_text()
     }
 
     /// Whether there is a `sig-*` member of another kind. Such a signature is not checked.

@@ -90,8 +90,7 @@ impl<'a> Details<'a> {
     /// The detail of this name, if its value is a string.
     #[inline(never)]
     pub fn get(&self, name: &str) -> Option<Text<'a>> {
-        let [value] = self.0?.fields(name).ok()?;
-        value?.as_text()
+        self.0?.member(name).ok()??.as_text()
     }
 }
 
@@ -118,8 +117,10 @@ impl<'a> Execution<'a> {
         if execution.members().ok_or(JsonError::Value)?.next().is_none() {
             return Ok(None);
         }
-        let [job_id, status, version, number, details, document] =
-            execution.fields("jobId status versionNumber executionNumber statusDetails jobDocument")?;
+        let mut found = [None; 6];
+        let names = "jobId status versionNumber executionNumber statusDetails jobDocument";
+        execution.find(names, &mut found)?;
+        let [job_id, status, version, number, details, document] = found;
         let status =
             status.ok_or(JsonError::Missing)?.as_text().and_then(|text| JobStatus::parse(text.raw()));
         let mut typed = Typed::default();
@@ -258,8 +259,9 @@ pub fn parse_update(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
 /// Reads an answer: of what it says about an execution, either `execution` or `executionState`.
 #[inline(never)]
 fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
-    let [token, code, state, execution] =
-        json::parse(message)?.fields("clientToken code executionState execution")?;
+    let mut found = [None; 4];
+    json::parse(message)?.find("clientToken code executionState execution", &mut found)?;
+    let [token, code, state, execution] = found;
     let mut typed = Typed::default();
     let token = Token(typed.text(token).map(|token| token.raw()));
     typed.end()?;

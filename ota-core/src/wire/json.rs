@@ -120,30 +120,28 @@ impl<'a> Value<'a> {
         scanner.eat(open).then_some(scanner)
     }
 
-    /// The members of these names, with blanks between, in this order; `null` counts as absent, other members are passed
-    /// over.
+    /// The member of this name, if it is there and not `null`.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn member(&self, name: &str) -> Result<Option<Value<'a>>, JsonError> {
+        let mut found = [None];
+        self.find(name, &mut found)?;
+        Ok(found[0])
+    }
+
+    /// Puts the members of these names, with blanks between, into `found` in this order; `null` counts as absent, other
+    /// members are passed over.
     ///
     /// # Errors
     /// [`JsonError::Value`] if this is no object, [`JsonError::Duplicate`] if one of the names occurs twice.
-    #[inline]
-    pub fn fields<const N: usize>(&self, names: &str) -> Result<[Option<Value<'a>>; N], JsonError> {
-        debug_assert_eq!(names.split_ascii_whitespace().count(), N);
-        let mut found = [None; N];
-        self.find(names, &mut found)?;
-        Ok(found)
-    }
-
-    /// [`fields`](Self::fields), for any number of names.
     #[inline(never)]
-    fn find(&self, names: &str, found: &mut [Option<Value<'a>>]) -> Result<(), JsonError> {
+    pub fn find(&self, names: &str, found: &mut [Option<Value<'a>>]) -> Result<(), JsonError> {
         for (name, value) in self.members().ok_or(JsonError::Value)? {
             let place = name.position_in(names).and_then(|at| found.get_mut(at));
-            if place.is_some_and(|place| place.replace(value).is_some()) {
+            if !value.is_null() && place.is_some_and(|place| place.replace(value).is_some()) {
                 return Err(JsonError::Duplicate);
             }
-        }
-        for place in found {
-            *place = place.filter(|value| !value.is_null());
         }
         Ok(())
     }

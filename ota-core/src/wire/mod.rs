@@ -44,7 +44,7 @@ pub use job::{Details, Execution, JobStatus, JobsAnswer, RejectedCode, Token, pa
 pub use json::{JsonError, Text};
 pub use rejection::{StreamError, StreamErrorCode, parse_stream_error};
 pub use request::{GetStream, parse_get_stream};
-pub use stream::{Block, StreamDecodeError, decode_block, encode_block_cbor, encode_block_json};
+pub use stream::{Block, StreamDecodeError, decode_block, encode_block};
 pub use topic::{Format, Incoming, ThingName, Topic, TopicError};
 pub use update::{Update, encode_describe, encode_update};
 pub use writer::{EncodeError, MAX_TOKEN_SIZE};

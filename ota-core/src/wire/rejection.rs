@@ -4,7 +4,7 @@
 //! (aws-samples/aws-iot-mqtt-download-agent, issue 4), so both are read.
 
 use super::{
-    field::{fields, text},
+    field::{find, text},
     job::Token,
     stream::StreamDecodeError,
     topic::Format,
@@ -100,11 +100,13 @@ pub struct StreamError<'a> {
 /// # Errors
 /// See [`StreamDecodeError`]; a rejection without a code is [`StreamDecodeError::Missing`].
 pub fn parse_stream_error(format: Format, message: &[u8]) -> Result<StreamError<'_>, StreamDecodeError> {
-    // Short and long name of each field.
-    let [c, token, o, code, m, message] = fields(format, message, "c clientToken o code m message")?;
+    let mut found = [None; 6];
+    find(format, message, "c clientToken o code m message", &mut found)?;
+    let [c, token, o, code, m, message] = &found;
+    let either = |short, long| text(if Option::is_some(short) { short } else { long });
     Ok(StreamError {
-        token: Token(text(c.or(token))?),
-        code: StreamErrorCode::parse(text(o.or(code))?.ok_or(StreamDecodeError::Missing)?),
-        message: text(m.or(message))?,
+        token: Token(either(c, token)?),
+        code: StreamErrorCode::parse(either(o, code)?.ok_or(StreamDecodeError::Missing)?),
+        message: either(m, message)?,
     })
 }

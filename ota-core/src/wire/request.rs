@@ -3,11 +3,11 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", GetStream and its limits.
 
 use super::{
-    cbor::{self, Decoder, major},
-    field::{Field, fields, number, text},
+    cbor::{self, Decoder},
+    field::{Field, FieldWriter, find, number, text},
     stream::StreamDecodeError,
     topic::Format,
-    writer::{EncodeError, Writer, checked_token},
+    writer::{EncodeError, Writer},
 };
 
 /// Smallest block size a request may name, bytes.
@@ -41,79 +41,45 @@ pub struct GetStream<'a> {
 }
 
 impl GetStream<'_> {
-    /// Writes the request in `format`; returns the bytes written.
+    /// Writes the request as AWS' C agents do: in CBOR a map of definite length, names in the order `c f l o b n`, shortest
+    /// numbers. Returns the bytes written.
     ///
     /// # Errors
     /// [`EncodeError::OutOfRange`] for what AWS would refuse, [`EncodeError::Token`], [`EncodeError::BufferTooSmall`].
     pub fn encode(&self, format: Format, buf: &mut [u8]) -> Result<usize, EncodeError> {
-        match format {
-            Format::Cbor => self.encode_cbor(buf),
-            Format::Json => self.encode_json(buf),
-        }
-    }
-
-    fn check(&self) -> Result<(), EncodeError> {
         let legal = (MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(&self.block_size)
             && self.offset <= MAX_BLOCK_COUNT
             && self.count <= MAX_BLOCK_COUNT
             && self.bitmap.len() <= MAX_BITMAP_SIZE;
-        if legal { Ok(()) } else { Err(EncodeError::OutOfRange) }
-    }
-
-    /// Writes the request as AWS' C agents do: a map of definite length, names in the order `c f l o b n`, shortest numbers.
-    ///
-    /// # Errors
-    /// As [`GetStream::encode`].
-    pub fn encode_cbor(&self, buf: &mut [u8]) -> Result<usize, EncodeError> {
-        self.check()?;
-        let token = checked_token(self.token)?;
+        if !legal {
+            return Err(EncodeError::OutOfRange);
+        }
         // `f l o n` are always there.
-        let entry_count = 4 + u32::from(token.is_some()) + u32::from(!self.bitmap.is_empty());
-        let mut writer = Writer::new(buf);
-        cbor::head(&mut writer, major::MAP, entry_count);
-        if let Some(token) = token {
-            cbor::text(&mut writer, "c");
-            cbor::text(&mut writer, token);
-        }
-        cbor::number_entry(&mut writer, "f", self.file_id.into());
-        cbor::number_entry(&mut writer, "l", self.block_size);
-        cbor::number_entry(&mut writer, "o", self.offset);
+        let entry_count = 4 + u32::from(self.token.is_some()) + u32::from(!self.bitmap.is_empty());
+        let mut fields = FieldWriter::new(format, buf, Some(entry_count));
+        fields.token(self.token)?;
+        fields.number("f", self.file_id.into());
+        fields.number("l", self.block_size);
+        fields.number("o", self.offset);
         if !self.bitmap.is_empty() {
-            cbor::text(&mut writer, "b");
-            cbor::bytes(&mut writer, self.bitmap);
-        }
-        cbor::number_entry(&mut writer, "n", self.count);
-        writer.finish()
-    }
-
-    /// Writes the request as JSON; the bitmap is a string of hexadecimal digits after `0x`, byte 0 first.
-    ///
-    /// # Errors
-    /// As [`GetStream::encode`].
-    pub fn encode_json(&self, buf: &mut [u8]) -> Result<usize, EncodeError> {
-        self.check()?;
-        let mut writer = Writer::new(buf);
-        let mut before = b'{';
-        if let Some(token) = checked_token(self.token)? {
-            writer.json_name(before, "c");
-            writer.json_string(token);
-            before = b',';
-        }
-        writer.json_number(before, "f", self.file_id.into());
-        writer.json_number(b',', "l", self.block_size.into());
-        writer.json_number(b',', "o", self.offset.into());
-        writer.json_number(b',', "n", self.count.into());
-        if !self.bitmap.is_empty() {
-            writer.json_name(b',', "b");
-            writer.str("\"0x");
-            for byte in self.bitmap {
-                writer.hex(*byte);
+            fields.name("b");
+            match format {
+                Format::Cbor => cbor::bytes(&mut fields.writer, self.bitmap),
+                Format::Json => write_hex(&mut fields.writer, self.bitmap),
             }
-            writer.byte(b'"');
         }
-        writer.byte(b'}');
-        writer.finish()
+        fields.number("n", self.count);
+        fields.finish()
     }
+}
+
+/// A string of hexadecimal digits after `0x`, byte 0 first.
+fn write_hex(writer: &mut Writer<'_>, bytes: &[u8]) {
+    writer.str("\"0x");
+    for byte in bytes {
+        writer.hexadecimal((*byte).into(), 2);
+    }
+    writer.byte(b'"');
 }
 
 /// What AWS assumes for `n` when a request leaves it out.
@@ -135,9 +101,11 @@ pub fn parse_get_stream<'a>(
     message: &'a [u8],
     bitmap: &'a mut [u8],
 ) -> Result<GetStream<'a>, StreamDecodeError> {
-    let [token, file, size, offset, bits, count] = fields(format, message, "c f l o b n")?;
+    let mut found = [None; 6];
+    find(format, message, "c f l o b n", &mut found)?;
+    let [token, file, size, offset, bits, count] = &found;
     let block_size = number(size)?;
-    let or = |field: Option<Field<'_>>, absent| if field.is_some() { number(field) } else { Ok(absent) };
+    let or = |field: &Option<Field<'_>>, absent| if field.is_some() { number(field) } else { Ok(absent) };
     Ok(GetStream {
         token: text(token)?,
         file_id: file_id(number(file)?)?,

@@ -8,10 +8,10 @@ use core::fmt;
 use super::{
     base64::{self, Base64Error},
     cbor::{self, Decoder, info, major},
-    field::{Field, fields, number},
+    field::{Field, FieldWriter, find, number},
     json::JsonError,
     topic::Format,
-    writer::{EncodeError, Writer, checked_token},
+    writer::EncodeError,
 };
 
 #[cfg(test)]
@@ -159,9 +159,11 @@ fn any_block<'a>(
     message: &'a [u8],
     out: &'a mut [u8],
 ) -> Result<Block<'a>, StreamDecodeError> {
-    let [file_id, block_id, size, payload] = fields(format, message, "f i l p")?;
+    let mut found = [None; 4];
+    find(format, message, "f i l p", &mut found)?;
+    let [file_id, block_id, size, payload] = &found;
     let (file_id, block_id, size) = (number(file_id)?, number(block_id)?, number(size)?);
-    let payload = match payload.ok_or(StreamDecodeError::Missing)? {
+    let payload = match payload.as_ref().ok_or(StreamDecodeError::Missing)? {
         Field::Cbor(payload) => Decoder::new(payload).bytes()?,
         Field::Json(payload) => {
             let end = base64::decode_text(payload.as_text().ok_or(StreamDecodeError::Type)?, out)?;
@@ -175,12 +177,13 @@ fn any_block<'a>(
     Ok(Block { file_id, block_id, payload })
 }
 
-/// Writes a block as the service does: a map of indefinite length, `c` first if there is a token, then `f i l p`. Returns the
-/// bytes written. A device never sends one; tests, benches and stand-ins do.
+/// Writes a block as the service does: in CBOR a map of indefinite length, in JSON the payload in base64; `c` first if there
+/// is a token, then `f i l p`. Returns the bytes written. A device never sends one; tests, benches and stand-ins do.
 ///
 /// # Errors
 /// [`EncodeError::BufferTooSmall`], [`EncodeError::OutOfRange`] for a payload above `u32::MAX` bytes, [`EncodeError::Token`].
-pub fn encode_block_cbor(
+pub fn encode_block(
+    format: Format,
     buf: &mut [u8],
     token: Option<&str>,
     file_id: u32,
@@ -188,46 +191,19 @@ pub fn encode_block_cbor(
     payload: &[u8],
 ) -> Result<usize, EncodeError> {
     let size = u32::try_from(payload.len()).map_err(|_| EncodeError::OutOfRange)?;
-    let mut writer = Writer::new(buf);
-    writer.byte(cbor::MAP_INDEFINITE);
-    if let Some(token) = checked_token(token)? {
-        cbor::text(&mut writer, "c");
-        cbor::text(&mut writer, token);
+    let mut fields = FieldWriter::new(format, buf, None);
+    fields.token(token)?;
+    fields.number("f", file_id);
+    fields.number("i", block_id);
+    fields.number("l", size);
+    fields.name("p");
+    match format {
+        Format::Cbor => cbor::bytes(&mut fields.writer, payload),
+        Format::Json => {
+            fields.writer.byte(b'"');
+            base64::encode(&mut fields.writer, payload);
+            fields.writer.byte(b'"');
+        }
     }
-    cbor::number_entry(&mut writer, "f", file_id);
-    cbor::number_entry(&mut writer, "i", block_id);
-    cbor::number_entry(&mut writer, "l", size);
-    cbor::text(&mut writer, "p");
-    cbor::bytes(&mut writer, payload);
-    writer.byte(cbor::BREAK);
-    writer.finish()
-}
-
-/// Writes a block as JSON with its payload in base64; returns the bytes written.
-///
-/// # Errors
-/// As [`encode_block_cbor`].
-pub fn encode_block_json(
-    buf: &mut [u8],
-    token: Option<&str>,
-    file_id: u32,
-    block_id: u32,
-    payload: &[u8],
-) -> Result<usize, EncodeError> {
-    let size = u32::try_from(payload.len()).map_err(|_| EncodeError::OutOfRange)?;
-    let mut writer = Writer::new(buf);
-    let mut before = b'{';
-    if let Some(token) = checked_token(token)? {
-        writer.json_name(before, "c");
-        writer.json_string(token);
-        before = b',';
-    }
-    writer.json_number(before, "f", file_id.into());
-    writer.json_number(b',', "i", block_id.into());
-    writer.json_number(b',', "l", size.into());
-    writer.json_name(b',', "p");
-    writer.byte(b'"');
-    base64::encode(&mut writer, payload);
-    writer.str("\"}");
-    writer.finish()
+    fields.finish()
 }

@@ -237,7 +237,9 @@ impl<'a> Components<'a> {
 
     fn read(text: &'a [u8]) -> Option<Self> {
         let list = json::parse(text).ok()?;
-        let [count, version, files] = list.fields("numberOfComponents version files").ok()?;
+        let mut found = [None; 3];
+        list.find("numberOfComponents version files", &mut found).ok()?;
+        let [count, version, files] = found;
         let (version, files) = (version?.as_text()?, files?);
         if version.bytes().count() > MAX_TEXT_SIZE {
             return None;
@@ -281,7 +283,9 @@ fn component_name(entry: Value<'_>) -> Option<Text<'_>> {
 }
 
 fn component(entry: Value<'_>) -> Option<Component<'_>> {
-    let [name, kind, size] = entry.fields("fileName fileType fileSize").ok()?;
+    let mut found = [None; 3];
+    entry.find("fileName fileType fileSize", &mut found).ok()?;
+    let [name, kind, size] = found;
     let (name, kind) = (name?.as_text()?, kind?.as_text()?);
     let bounded = |text: Text<'_>, most| (1..=most).contains(&text.bytes().count());
     if !bounded(name, MAX_NAME_SIZE) || !bounded(kind, MAX_TEXT_SIZE) {

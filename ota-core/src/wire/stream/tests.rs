@@ -34,7 +34,8 @@ fn message(out: &mut [u8], random: &mut Random) -> usize {
         // As the service writes it.
         let block_id = random.next(1 << 17) >> random.next(17);
         let payload = &[0x5A; 300][random.next(64)..];
-        return encode_block_cbor(out, None, random.next(24) as u32, block_id as u32, payload).unwrap();
+        return encode_block(Format::Cbor, out, None, random.next(24) as u32, block_id as u32, payload)
+            .unwrap();
     }
     let mut names = *b"filp";
     if random.next(3) == 0 {
