@@ -5,10 +5,7 @@ use super::job::Number;
 use super::{Agent, Call, Link, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
 use crate::status::{Ended, Reason, reason_of_document};
-use crate::wire::{
-    DescribeAnswer, Document, Execution, ExecutionState, JobStatus, OtaDocument, Rejected, RejectedCode,
-    Token,
-};
+use crate::wire::{Document, Execution, JobStatus, JobsAnswer, OtaDocument, RejectedCode, Token};
 
 /// Refusals of one status update before it is given up.
 const MAX_REFUSALS: u8 = 4;
@@ -55,37 +52,29 @@ impl Agent<'_> {
         self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
     }
 
-    pub(super) fn described(
-        &mut self,
-        now: u64,
-        job_id: Option<&str>,
-        token: Token<'_>,
-        answer: &DescribeAnswer<'_>,
-    ) {
-        match self.described_call(token, job_id) {
+    pub(super) fn described(&mut self, now: u64, job_id: Option<&str>, answer: &JobsAnswer<'_>) {
+        match self.described_call(answer.token, job_id) {
             Some((Request::Next { document }, _)) => {
                 self.check_at = now + u64::from(self.config.timing.poll_ms);
-                match answer {
-                    DescribeAnswer::NoJob => self.withheld = 0,
-                    DescribeAnswer::Job(execution) => self.next_job(now, execution, document),
+                match &answer.execution {
+                    None => self.withheld = 0,
+                    Some(execution) => self.next_job(now, execution, document),
                 }
             }
             Some((Request::Held { document }, _)) => {
                 self.check_at = now + u64::from(self.config.timing.poll_ms);
-                match answer {
-                    DescribeAnswer::NoJob => self.gone(now),
-                    DescribeAnswer::Job(execution) if execution.job_id != self.job_id() => {
-                        self.drop_message(Drop::Unknown)
-                    }
-                    DescribeAnswer::Job(execution) if execution.status.is_terminal() => self.gone(now),
-                    DescribeAnswer::Job(execution) => self.held_job(now, execution, document),
+                match &answer.execution {
+                    None => self.gone(now),
+                    Some(execution) if execution.job_id != self.job_id() => self.drop_message(Drop::Unknown),
+                    Some(execution) if execution.status.is_terminal() => self.gone(now),
+                    Some(execution) => self.held_job(now, execution, document),
                 }
             }
             Some((Request::Report(_), _)) | None => self.drop_message(Drop::Late),
         }
     }
 
-    pub(super) fn describe_rejected(&mut self, now: u64, job_id: Option<&str>, rejected: &Rejected<'_>) {
+    pub(super) fn describe_rejected(&mut self, now: u64, job_id: Option<&str>, rejected: &JobsAnswer<'_>) {
         let Some((request, tries)) = self.described_call(rejected.token, job_id) else {
             return self.drop_message(Drop::Late);
         };
@@ -112,7 +101,7 @@ impl Agent<'_> {
         }
         if matches!(self.state, State::Testing { .. }) {
             // A job in self test is the one whose image runs here; any other has to wait until the test is over.
-            if execution.self_test.is_some() {
+            if execution.self_test().is_some() {
                 self.identify(execution);
             }
             return;
@@ -120,7 +109,7 @@ impl Agent<'_> {
         if self.state != State::Idle || !self.identify(execution) {
             return;
         }
-        match &execution.document {
+        match &execution.document() {
             Document::Ota(ota) => {
                 self.withheld = 0;
                 self.adopt(now, execution, ota);
@@ -166,7 +155,7 @@ impl Agent<'_> {
     /// A new OTA job.
     fn adopt(&mut self, now: u64, execution: &Execution<'_>, document: &OtaDocument<'_>) {
         self.complete = 0;
-        if execution.self_test.is_some() && execution.status == JobStatus::InProgress {
+        if execution.self_test().is_some() && execution.status == JobStatus::InProgress {
             return self.orphaned_test();
         }
         self.job.updated_by = Number::of(None);
@@ -210,13 +199,13 @@ impl Agent<'_> {
             self.retried(now);
         }
         if self.job.loaded {
-            if let Document::Ota(ota) = &execution.document {
+            if let Document::Ota(ota) = &execution.document() {
                 self.refresh_urls(now, ota);
             }
             return;
         }
         let State::Offered { stage, .. } = self.state else { return };
-        match &execution.document {
+        match &execution.document() {
             Document::Ota(ota) => {
                 self.withheld = 0;
                 let digest = self.job.digest;
@@ -310,16 +299,10 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn updated(
-        &mut self,
-        now: u64,
-        job_id: &str,
-        token: Token<'_>,
-        state: Option<&ExecutionState<'_>>,
-    ) {
-        let Some((report, _)) = self.reported_call(token, job_id) else {
+    pub(super) fn updated(&mut self, now: u64, job_id: &str, answer: &JobsAnswer<'_>) {
+        let Some((report, _)) = self.reported_call(answer.token, job_id) else {
             // A progress update: all it tells is that the version went up by one.
-            if token.0.is_none() && job_id == self.job_id() {
+            if answer.token.0.is_none() && job_id == self.job_id() {
                 self.job.version =
                     Number::of(self.job.version.get().map(|version| version.saturating_add(1)));
                 self.job.started = true;
@@ -328,7 +311,8 @@ impl Agent<'_> {
             return self.drop_message(Drop::Late);
         };
         let next = self.job.version.get().map(|version| version.saturating_add(1));
-        self.job.version = Number::of(state.and_then(|s| s.version_number).or(next));
+        self.job.version =
+            Number::of(answer.execution.and_then(|execution| execution.version_number).or(next));
         self.accepted(now, report);
     }
 
@@ -352,7 +336,7 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn update_rejected(&mut self, now: u64, job_id: &str, rejected: &Rejected<'_>) {
+    pub(super) fn update_rejected(&mut self, now: u64, job_id: &str, rejected: &JobsAnswer<'_>) {
         let Some((report, tries)) = self.reported_call(rejected.token, job_id) else {
             // A progress update was refused: canceled, deleted, or just throttled. Look.
             self.check_at = self.check_at.min(now);
@@ -360,7 +344,8 @@ impl Agent<'_> {
         };
         let request = Request::Report(report);
         match rejected.code {
-            RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.state {
+            RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.execution
+            {
                 // The answer to an earlier attempt got lost.
                 Some(state) if self.is_reported(report, state) => {
                     self.job.version = Number::of(state.version_number);
@@ -409,10 +394,13 @@ impl Agent<'_> {
     }
 
     /// The state the service has is what `report` says.
-    fn is_reported(&self, report: Report, state: &ExecutionState<'_>) -> bool {
+    fn is_reported(&self, report: Report, state: &Execution<'_>) -> bool {
+        let in_self_test = |word| {
+            state.status == JobStatus::InProgress && state.self_test().is_some_and(|found| found.is(word))
+        };
         match report {
-            Report::Ready => state.status == JobStatus::InProgress && state.self_test == Some("ready"),
-            Report::Active => state.status == JobStatus::InProgress && state.self_test == Some("active"),
+            Report::Ready => in_self_test("ready"),
+            Report::Active => in_self_test("active"),
             Report::Succeeded => state.status == JobStatus::Succeeded,
             Report::Ended => match self.state {
                 State::Failed { rejected: true, .. } => state.status == JobStatus::Rejected,
