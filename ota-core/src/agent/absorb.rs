@@ -10,13 +10,14 @@ use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 impl Agent<'_> {
     #[inline(never)]
     pub(super) fn absorb(&mut self, now: u64, input: Input<'_>) {
+        self.now = now;
         match (&self.doing, input) {
-            (_, Input::Start) => self.started(now),
-            (_, Input::ActionLost) => self.action_lost(now),
-            (Some(Action::Receive { .. }), Input::Message(message)) => self.message(now, message),
+            (_, Input::Start) => self.started(),
+            (_, Input::ActionLost) => self.action_lost(),
+            (Some(Action::Receive { .. }), Input::Message(message)) => self.message(message),
             (Some(Action::Receive { .. } | Action::Pause { .. }), Input::Timeout | Input::Done) => {}
             (Some(Action::Receive { .. } | Action::Pause { .. }), Input::Command(command)) => {
-                self.command(now, command)
+                self.command(command)
             }
             (Some(Action::Write(_)), Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
             (Some(Action::Compare(part)), Input::Compared(compared)) => {
@@ -38,9 +39,9 @@ impl Agent<'_> {
             (Some(Action::Record), Input::Failed(_)) => {}
             (&Some(Action::Inspect { image }), Input::Boot(state)) => self.inspected(image, Some(state)),
             (&Some(Action::Inspect { image }), Input::Failed(_)) => self.inspected(image, None),
-            (Some(Action::Load), Input::Loaded(record)) => self.loaded(now, record),
-            (Some(Action::Load), Input::Failed(_)) => self.loaded(now, None),
-            (Some(Action::Connect), Input::Done) => self.linked(now),
+            (Some(Action::Load), Input::Loaded(record)) => self.loaded(record),
+            (Some(Action::Load), Input::Failed(_)) => self.loaded(None),
+            (Some(Action::Connect), Input::Done) => self.linked(),
             (Some(Action::Disconnect), Input::Done | Input::Failed(_)) => {
                 self.link = match self.link {
                     Link::Aside { until, .. } => Link::Aside { until, closed: true },
@@ -51,10 +52,10 @@ impl Agent<'_> {
             }
             (Some(Action::OpenRange(_)), Input::Done) => {}
             (Some(Action::CloseRange), Input::Done) => self.range_closed(),
-            (&Some(Action::Subscribe(subscription)), Input::Done) => self.subscribed(now, subscription),
-            (&Some(Action::Publish(publication)), Input::Done) => self.published(now, publication),
+            (&Some(Action::Subscribe(subscription)), Input::Done) => self.subscribed(subscription),
+            (&Some(Action::Publish(publication)), Input::Done) => self.published(publication),
             (&Some(Action::Publish(publication)), Input::Failed(Failure::Refused)) => {
-                self.refused(now, publication)
+                self.refused(publication)
             }
             (
                 Some(
@@ -65,10 +66,10 @@ impl Agent<'_> {
                     | Action::Pause { .. },
                 ),
                 Input::Failed(Failure::Link | Failure::Refused),
-            ) => self.link_lost(now),
-            (&Some(Action::Consult(question)), Input::Answer(answer)) => self.answer(now, question, answer),
-            (Some(Action::Verify { .. }), Input::Verified(token)) => self.verified(now, token),
-            (Some(Action::Verify { .. }), Input::Signed(proof)) => self.bundle_signed(now, proof),
+            ) => self.link_lost(),
+            (&Some(Action::Consult(question)), Input::Answer(answer)) => self.answer(question, answer),
+            (Some(Action::Verify { .. }), Input::Verified(token)) => self.verified(token),
+            (Some(Action::Verify { .. }), Input::Signed(proof)) => self.bundle_signed(proof),
             (Some(Action::Verify { .. }), Input::Failed(Failure::Verify(error))) => {
                 // What does not verify now never will: the next try starts from an erased slot.
                 self.forget_data();
@@ -76,15 +77,15 @@ impl Agent<'_> {
             }
             // Done without the token is done without a request: not legal, and planned again.
             (Some(Action::SetPending { .. }), Input::Done) if !self.holds_token() => {
-                self.set_pending_done(now)
+                self.set_pending_done()
             }
             (Some(Action::SetPending { .. }), Input::Failed(Failure::Flash(error))) => {
-                self.set_pending_failed(now, error)
+                self.set_pending_failed(error)
             }
             (Some(Action::Withdraw { .. }), Input::Withdrawn(withdrawn)) => {
-                self.withdrawn(now, Some(withdrawn))
+                self.withdrawn(Some(withdrawn))
             }
-            (Some(Action::Withdraw { .. }), Input::Failed(_)) => self.withdrawn(now, None),
+            (Some(Action::Withdraw { .. }), Input::Failed(_)) => self.withdrawn(None),
             (Some(Action::Confirm { .. }), Input::Done) => self.confirmed_one(),
             (Some(Action::Confirm { .. }), Input::Failed(_)) => self.confirm_failed(),
             // Not legal for the outstanding action: counted, and the action is planned again.
@@ -92,11 +93,11 @@ impl Agent<'_> {
         }
     }
 
-    fn started(&mut self, now: u64) {
-        self.booted_at = now;
+    fn started(&mut self) {
+        self.booted_at = self.now;
         self.doing = None;
         self.state = State::Booting { inspected: 0 };
-        self.link = Link::Down { at: now, tries: 0 };
+        self.link = Link::Down { at: self.now, tries: 0 };
         self.call = Call::None;
         self.hand = None;
         self.record_due = false;
@@ -106,7 +107,7 @@ impl Agent<'_> {
     }
 
     /// The driver was dropped in the middle of an action. The message in hand, the link and the digest went with it.
-    fn action_lost(&mut self, now: u64) {
+    fn action_lost(&mut self) {
         match self.doing {
             Some(Action::Write(_)) => self.distrust_hand(true),
             // Whether it was recorded is not known: once more costs one write.
@@ -143,23 +144,23 @@ impl Agent<'_> {
         }
         if matches!(self.state, State::Custom) {
             // Its document went with the message: ask for it again.
-            self.leave_alone(now);
+            self.leave_alone(self.now);
         }
         self.rehash();
-        self.link_lost(now);
+        self.link_lost();
     }
 
-    fn message(&mut self, now: u64, message: &Message<'_>) {
+    fn message(&mut self, message: &Message<'_>) {
         match *message {
             // The step itself has taken it in.
             Message::Block { .. } => {}
-            Message::Described { job_id, token, ref answer } => self.described(now, job_id, token, answer),
+            Message::Described { job_id, token, ref answer } => self.described(job_id, token, answer),
             Message::DescribeRejected { job_id, ref rejected } => {
-                self.describe_rejected(now, job_id, rejected)
+                self.describe_rejected(job_id, rejected)
             }
-            Message::Updated { job_id, token, ref state } => self.updated(now, job_id, token, state.as_ref()),
-            Message::UpdateRejected { job_id, ref rejected } => self.update_rejected(now, job_id, rejected),
-            Message::Notify => self.check_at = now,
+            Message::Updated { job_id, token, ref state } => self.updated(job_id, token, state.as_ref()),
+            Message::UpdateRejected { job_id, ref rejected } => self.update_rejected(job_id, rejected),
+            Message::Notify => self.check_at = self.now,
             Message::StreamRejected { stream, code } => {
                 let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
                 if !fetching || stream.as_bytes() != self.arena.get(self.job.stream) {
@@ -170,46 +171,46 @@ impl Agent<'_> {
                     self.fetch.alive = false;
                     return;
                 }
-                self.plane_lost(now, Reason::StreamRejected, number_of_stream_error(code));
+                self.plane_lost(Reason::StreamRejected, number_of_stream_error(code));
             }
-            Message::RangeBlock { data } => self.range_block(now, data),
-            Message::RangeFailed(error) => self.range_failed(now, error),
+            Message::RangeBlock { data } => self.range_block(data),
+            Message::RangeFailed(error) => self.range_failed(error),
             Message::Useless(why) => self.drop_message(why),
         }
     }
 
-    fn linked(&mut self, now: u64) {
+    fn linked(&mut self) {
         let tries = match self.link {
             Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
             Link::Suspended { .. } | Link::Aside { .. } => return,
         };
         self.link = Link::Up { jobs: false, stream: false, tries };
         // Answers to what was asked on the link before are lost, and so may be a notification.
-        self.check_at = now;
+        self.check_at = self.now;
         if !matches!(self.call, Call::Retry { request: Request::Report(_), .. }) {
             self.call = Call::None;
         }
     }
 
-    fn subscribed(&mut self, now: u64, subscription: Subscription) {
+    fn subscribed(&mut self, subscription: Subscription) {
         let Link::Up { jobs, stream, .. } = &mut self.link else { return };
         match subscription {
             Subscription::Jobs => *jobs = true,
             Subscription::Stream => {
                 *stream = true;
-                self.fetch.paced = now;
+                self.fetch.paced = self.now;
             }
         }
     }
 
-    fn published(&mut self, now: u64, publication: Publication) {
+    fn published(&mut self, publication: Publication) {
         match publication {
             Publication::Jobs(request) => {
                 let tries = match self.call {
                     Call::Retry { tries, .. } => tries,
                     Call::None | Call::Waiting { .. } => 0,
                 };
-                let until = now + u64::from(self.config.timing.request_ms);
+                let until = self.after(self.config.timing.request_ms);
                 self.call = Call::Waiting { request, token: self.next_token, until, tries };
                 self.next_token = self.next_token.wrapping_add(1);
                 if !matches!(request, Request::Report(_)) {
@@ -223,35 +224,35 @@ impl Agent<'_> {
                     self.fetch.grow(self.config.window_max());
                 }
                 self.fetch.asked();
-                self.fetch.due = now + u64::from(self.config.timing.block_ms);
+                self.fetch.due = self.after(self.config.timing.block_ms);
                 let pace = self.fetch.request.count.saturating_mul(1000);
                 self.fetch.paced =
-                    now + u64::from(pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0));
+                    self.now + u64::from(pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0));
             }
         }
     }
 
     /// The link is up but did not take a publication: later, or never mind.
-    fn refused(&mut self, now: u64, publication: Publication) {
+    fn refused(&mut self, publication: Publication) {
         match publication {
             Publication::Jobs(request) => {
                 let tries = match self.call {
                     Call::Retry { tries, .. } => tries,
                     Call::None | Call::Waiting { .. } => 0,
                 };
-                let at = now + self.pause(self.config.timing.retry_ms, tries);
+                let at = self.retry_at(tries);
                 self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
                 if !matches!(request, Request::Report(_)) {
                     self.check_at = u64::MAX;
                 }
             }
             Publication::Progress => self.progress_due = false,
-            Publication::Blocks => self.blocks_useless(now),
+            Publication::Blocks => self.blocks_useless(),
         }
     }
 
     /// Time is up for a request to Jobs.
-    pub(super) fn call_expired(&mut self, now: u64, request: Request, tries: u8) {
+    pub(super) fn call_expired(&mut self, request: Request, tries: u8) {
         // Twice with the document, once without: an answer larger than the receive buffer never arrives.
         let document = tries % 3 != 1;
         let request = match request {
@@ -259,11 +260,11 @@ impl Agent<'_> {
             Request::Held { .. } => Request::Held { document: document && !self.job.loaded },
             Request::Report(report) => Request::Report(report),
         };
-        let at = now + self.pause(self.config.timing.retry_ms, tries);
+        let at = self.retry_at(tries);
         self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
-        // A link on which nothing is answered may be half dead: make a new one now and then.
+        // A link on which nothing is answered may be half dead: make a new one self.now and then.
         if tries % 4 == 3 {
-            self.link_lost(now);
+            self.link_lost();
         }
     }
 

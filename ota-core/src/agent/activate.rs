@@ -11,7 +11,7 @@ use crate::verify::{Kept, Verified};
 const MAX_BOOT_FAILURES: u8 = 3;
 
 impl Agent<'_> {
-    pub(super) fn verified(&mut self, now: u64, token: Verified) {
+    pub(super) fn verified(&mut self, token: Verified) {
         let State::Verifying { file, stage, .. } = self.state else { return };
         let (image, info) = (usize::from(token.image()), *token.info());
         let Some(place) = self.images.get_mut(image) else { return };
@@ -25,22 +25,22 @@ impl Agent<'_> {
         }
         self.complete = self.complete.max(file + 1);
         if info.hash == self.bad_image {
-            // Known only now: the job's signature was another one.
+            // Known only self.now: the job's signature was another one.
             let question = Some(Question::RevertedBefore);
             self.state = State::Verifying { file, stage, question };
         } else {
-            self.ask_version(now);
+            self.ask_version();
         }
     }
 
     /// The version rule for the file just verified.
-    pub(super) fn ask_version(&mut self, now: u64) {
+    pub(super) fn ask_version(&mut self) {
         let State::Verifying { file, stage, .. } = self.state else { return };
         let token = self.tokens.get(usize::from(file)).and_then(Option::as_ref);
         match token.and_then(|token| self.version_question(token.image(), token.version())) {
-            // Agreed to before the download; what flash holds now is asked about once more.
+            // Agreed to before the download; what flash holds self.now is asked about once more.
             Some(question) => self.state = State::Verifying { file, stage, question: Some(question) },
-            None => self.next_file(now, stage),
+            None => self.next_file(stage),
         }
     }
 
@@ -70,7 +70,7 @@ impl Agent<'_> {
         self.complete = 0;
     }
 
-    pub(super) fn set_pending_done(&mut self, now: u64) {
+    pub(super) fn set_pending_done(&mut self) {
         let State::Activating { file } = self.state else { return };
         self.set_request(self.job.file(file).image, SwapRequest::Test);
         self.failures = 0;
@@ -78,12 +78,12 @@ impl Agent<'_> {
             State::Activating { file: file + 1 }
         } else {
             self.record_due = true;
-            self.check_at = now;
-            State::Pending { until: now + u64::from(self.config.timing.request_ms) }
+            self.check_at = self.now;
+            State::Pending { until: self.after(self.config.timing.request_ms) }
         };
     }
 
-    pub(super) fn set_pending_failed(&mut self, now: u64, error: FlashError) {
+    pub(super) fn set_pending_failed(&mut self, error: FlashError) {
         let State::Activating { file } = self.state else { return };
         self.drop_token();
         self.may_be_requested();
@@ -115,7 +115,7 @@ impl Agent<'_> {
             };
         } else {
             // The token is spent: hash and verify again, then once more.
-            self.next_file(now, Stage::Ready);
+            self.next_file(Stage::Ready);
         }
     }
 
@@ -132,7 +132,7 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn withdrawn(&mut self, now: u64, withdrawn: Option<Withdrawn>) {
+    pub(super) fn withdrawn(&mut self, withdrawn: Option<Withdrawn>) {
         let State::Withdrawing { image, reason } = self.state else { return };
         if withdrawn.is_none() && self.failures + 1 < MAX_BOOT_FAILURES {
             self.failures += 1;
@@ -153,7 +153,7 @@ impl Agent<'_> {
                 self.record_due = true;
                 self.state = self.failed(reason, 0);
             }
-            None => self.close(now, Ended::Gone),
+            None => self.close(Ended::Gone),
         }
     }
 

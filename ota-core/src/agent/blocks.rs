@@ -118,10 +118,10 @@ impl<'a> Agent<'a> {
     }
 
     /// Goes on with the first file that is not verified yet.
-    pub(super) fn next_file(&mut self, now: u64, stage: Stage) {
+    pub(super) fn next_file(&mut self, stage: Stage) {
         let files = self.tokens.iter().take(usize::from(self.job.file_count));
         let Some(index) = files.into_iter().position(Option::is_none) else {
-            return self.files_verified(now, stage);
+            return self.files_verified(stage);
         };
         let index = index as u8;
         let file = self.job.file(index);
@@ -152,9 +152,9 @@ impl<'a> Agent<'a> {
     }
 
     /// Every file is verified. Several of them must need each other, or policy must not mind (DESIGN.md, several images).
-    fn files_verified(&mut self, now: u64, stage: Stage) {
+    fn files_verified(&mut self, stage: Stage) {
         if self.are_mutual() {
-            self.all_verified(now, stage);
+            self.all_verified(stage);
         } else {
             let file = self.job.file_count.saturating_sub(1);
             self.state = State::Verifying { file, stage, question: Some(Question::NotMutual) };
@@ -162,11 +162,11 @@ impl<'a> Agent<'a> {
     }
 
     /// Nothing is left to check.
-    pub(super) fn all_verified(&mut self, now: u64, stage: Stage) {
+    pub(super) fn all_verified(&mut self, stage: Stage) {
         self.record_due = true;
         self.state = match stage {
-            Stage::Ready => State::Ready { at: now },
-            Stage::New | Stage::Verified => State::Verified { ask_at: now },
+            Stage::Ready => State::Ready { at: self.now },
+            Stage::New | Stage::Verified => State::Verified { ask_at: self.now },
         };
     }
 

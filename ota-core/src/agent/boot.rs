@@ -41,8 +41,8 @@ impl Agent<'_> {
     }
 
     /// The journal's newest record is here (or there is none): where does the job stand?
-    pub(super) fn loaded(&mut self, now: u64, record: Option<&Record>) {
-        self.check_at = now;
+    pub(super) fn loaded(&mut self, record: Option<&Record>) {
+        self.check_at = self.now;
         self.remembers = record.is_some();
         let none = Record::default();
         let record = record.unwrap_or(&none);

@@ -391,7 +391,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The job's signature signs the bundle: from here on its images are the job's files.
-    pub(super) fn bundle_signed(&mut self, now: u64, proof: SignedBundle) {
+    pub(super) fn bundle_signed(&mut self, proof: SignedBundle) {
         let State::Verifying { stage, .. } = self.state else { return };
         let bundle = &mut self.job.bundle;
         bundle.proof = Some(proof);
@@ -401,7 +401,7 @@ impl<'a> Agent<'a> {
         self.job.file_count = bundle.count;
         self.job.sort_files();
         self.complete = self.job.file_count;
-        self.next_file(now, stage);
+        self.next_file(stage);
     }
 
     /// The request for a swap failed, so what was verified is not any more. True when it was a bundle's: what stands between

@@ -50,48 +50,47 @@ impl Agent<'_> {
     }
 
     /// The same request again, after a pause.
-    fn again(&mut self, now: u64, request: Request, tries: u8) {
-        let at = now + self.pause(self.config.timing.retry_ms, tries);
+    fn again(&mut self, request: Request, tries: u8) {
+        let at = self.retry_at(tries);
         self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
     }
 
     pub(super) fn described(
         &mut self,
-        now: u64,
         job_id: Option<&str>,
         token: Token<'_>,
         answer: &DescribeAnswer<'_>,
     ) {
         match self.described_call(token, job_id) {
             Some((Request::Next { document }, _)) => {
-                self.check_at = now + u64::from(self.config.timing.poll_ms);
+                self.check_at = self.after(self.config.timing.poll_ms);
                 match answer {
                     DescribeAnswer::NoJob => self.withheld = 0,
-                    DescribeAnswer::Job(execution) => self.next_job(now, execution, document),
+                    DescribeAnswer::Job(execution) => self.next_job(execution, document),
                 }
             }
             Some((Request::Held { document }, _)) => {
-                self.check_at = now + u64::from(self.config.timing.poll_ms);
+                self.check_at = self.after(self.config.timing.poll_ms);
                 match answer {
-                    DescribeAnswer::NoJob => self.gone(now),
+                    DescribeAnswer::NoJob => self.gone(),
                     DescribeAnswer::Job(execution) if execution.job_id != self.job_id() => {
                         self.drop_message(Drop::Unknown)
                     }
-                    DescribeAnswer::Job(execution) if execution.status.is_terminal() => self.gone(now),
-                    DescribeAnswer::Job(execution) => self.held_job(now, execution, document),
+                    DescribeAnswer::Job(execution) if execution.status.is_terminal() => self.gone(),
+                    DescribeAnswer::Job(execution) => self.held_job(execution, document),
                 }
             }
             Some((Request::Report(_), _)) | None => self.drop_message(Drop::Late),
         }
     }
 
-    pub(super) fn describe_rejected(&mut self, now: u64, job_id: Option<&str>, rejected: &Rejected<'_>) {
+    pub(super) fn describe_rejected(&mut self, job_id: Option<&str>, rejected: &Rejected<'_>) {
         let Some((request, tries)) = self.described_call(rejected.token, job_id) else {
             return self.drop_message(Drop::Late);
         };
         let held = matches!(request, Request::Held { .. });
         match rejected.code {
-            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached if held => self.gone(now),
+            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached if held => self.gone(),
             RejectedCode::ResourceNotFound
             | RejectedCode::TerminalStateReached
             | RejectedCode::InvalidTopic
@@ -101,12 +100,12 @@ impl Agent<'_> {
             | RejectedCode::VersionMismatch
             | RejectedCode::InternalError
             | RejectedCode::RequestThrottled
-            | RejectedCode::Unknown => self.again(now, request, tries),
+            | RejectedCode::Unknown => self.again(request, tries),
         }
     }
 
     /// `$next` answered with a job while none is held (or only an unknown image under test).
-    fn next_job(&mut self, now: u64, execution: &Execution<'_>, document: bool) {
+    fn next_job(&mut self, execution: &Execution<'_>, document: bool) {
         if self.job.is_held() || execution.status.is_terminal() {
             return self.drop_message(Drop::Late);
         }
@@ -123,12 +122,12 @@ impl Agent<'_> {
         match &execution.document {
             Document::Ota(ota) => {
                 self.withheld = 0;
-                self.adopt(now, execution, ota);
+                self.adopt(execution, ota);
             }
             Document::Custom(_) => self.state = State::Custom,
             Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
             Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
-            Document::Absent => self.withheld(now),
+            Document::Absent => self.withheld(),
         }
     }
 
@@ -141,7 +140,7 @@ impl Agent<'_> {
 
     /// A describe without the document was answered where those with it were not: the broker withholds messages larger
     /// than the receive buffer, and says nothing.
-    fn withheld(&mut self, now: u64) {
+    fn withheld(&mut self) {
         self.withheld += 1;
         if self.withheld >= MAX_WITHHELD {
             self.withheld = 0;
@@ -150,7 +149,7 @@ impl Agent<'_> {
         if self.state == State::Idle {
             self.drop_job();
         }
-        self.check_at = now;
+        self.check_at = self.now;
     }
 
     /// Takes the execution's identity and status over, without the document.
@@ -164,7 +163,7 @@ impl Agent<'_> {
     }
 
     /// A new OTA job.
-    fn adopt(&mut self, now: u64, execution: &Execution<'_>, document: &OtaDocument<'_>) {
+    fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>) {
         self.complete = 0;
         if execution.self_test.is_some() && execution.status == JobStatus::InProgress {
             return self.orphaned_test();
@@ -173,7 +172,7 @@ impl Agent<'_> {
         let largest = self.largest_file();
         match self.job.load(&mut self.arena, self.config, document, largest) {
             Err(reason) => self.fail(reason, 0),
-            Ok(()) => self.state = State::Offered { at: now, stage: Stage::New },
+            Ok(()) => self.state = State::Offered { at: self.now, stage: Stage::New },
         }
     }
 
@@ -199,7 +198,7 @@ impl Agent<'_> {
     }
 
     /// A describe of the held job was answered: it still is ours.
-    fn held_job(&mut self, now: u64, execution: &Execution<'_>, document: bool) {
+    fn held_job(&mut self, execution: &Execution<'_>, document: bool) {
         let retried =
             execution.execution_number.is_some_and(|n| self.job.execution != 0 && n != self.job.execution);
         let updated_by = self.job.updated_by.get();
@@ -207,11 +206,11 @@ impl Agent<'_> {
         // What this device wrote down outranks what the service stored last.
         self.job.updated_by = Number::of(updated_by.or(self.job.updated_by.get()));
         if retried {
-            self.retried(now);
+            self.retried();
         }
         if self.job.loaded {
             if let Document::Ota(ota) = &execution.document {
-                self.refresh_urls(now, ota);
+                self.refresh_urls(ota);
             }
             return;
         }
@@ -225,22 +224,22 @@ impl Agent<'_> {
                     Err(reason) => self.fail(reason, 0),
                     Ok(()) => {
                         let stage = if self.job.digest == digest { stage } else { Stage::New };
-                        self.state = State::Offered { at: now, stage };
+                        self.state = State::Offered { at: self.now, stage };
                     }
                 }
             }
             Document::Custom(_) => self.fail(Reason::DocumentMalformed, 0),
             Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
             Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
-            Document::Absent => self.withheld(now),
+            Document::Absent => self.withheld(),
         }
     }
 
     /// Same job, new execution: its status starts afresh, what flash holds stays.
-    fn retried(&mut self, now: u64) {
+    fn retried(&mut self) {
         self.record_due = true;
         match self.state {
-            State::Ready { .. } | State::Activating { .. } => self.state = State::Verified { ask_at: now },
+            State::Ready { .. } | State::Activating { .. } => self.state = State::Verified { ask_at: self.now },
             State::Offered { at, stage: Stage::Ready } => {
                 self.state = State::Offered { at, stage: Stage::Verified }
             }
@@ -248,7 +247,7 @@ impl Agent<'_> {
                 self.state = State::Testing { until, announced: false, question }
             }
             // The failure owed belongs to the execution before; the new one gets its own try.
-            State::Failed { .. } => self.close(now, Ended::Gone),
+            State::Failed { .. } => self.close(Ended::Gone),
             State::Booting { .. }
             | State::Idle
             | State::Custom
@@ -267,7 +266,7 @@ impl Agent<'_> {
     }
 
     /// The held job is canceled, deleted or timed out.
-    pub(super) fn gone(&mut self, now: u64) {
+    pub(super) fn gone(&mut self) {
         match self.state {
             State::Offered { .. }
             | State::Judging { .. }
@@ -288,7 +287,7 @@ impl Agent<'_> {
             | State::Ready { .. }
             | State::Custom
             | State::Confirmed { .. }
-            | State::Failed { .. } => self.close(now, Ended::Gone),
+            | State::Failed { .. } => self.close(Ended::Gone),
             State::Activating { .. } | State::Pending { .. } => {
                 self.state = State::Withdrawing { image: 0, reason: None }
             }
@@ -312,7 +311,6 @@ impl Agent<'_> {
 
     pub(super) fn updated(
         &mut self,
-        now: u64,
         job_id: &str,
         token: Token<'_>,
         state: Option<&ExecutionState<'_>>,
@@ -329,33 +327,33 @@ impl Agent<'_> {
         };
         let next = self.job.version.get().map(|version| version.saturating_add(1));
         self.job.version = Number::of(state.and_then(|s| s.version_number).or(next));
-        self.accepted(now, report);
+        self.accepted(report);
     }
 
     /// The service has what was reported.
-    fn accepted(&mut self, now: u64, report: Report) {
+    fn accepted(&mut self, report: Report) {
         self.job.started = true;
         match (report, self.state) {
             (Report::Ready, State::Verified { .. }) => {
                 self.record_due = true;
-                self.state = State::Ready { at: now };
+                self.state = State::Ready { at: self.now };
             }
             (Report::Active, State::Testing { until, question, .. }) => {
                 self.state = State::Testing { until, announced: true, question };
             }
-            (Report::Succeeded, State::Confirmed { .. }) => self.close(now, Ended::Succeeded),
+            (Report::Succeeded, State::Confirmed { .. }) => self.close(Ended::Succeeded),
             (Report::Ended, State::Failed { reason, rejected, .. }) => {
-                self.close(now, if rejected { Ended::Rejected(reason) } else { Ended::Failed(reason) });
+                self.close(if rejected { Ended::Rejected(reason) } else { Ended::Failed(reason) });
             }
             // The state moved on meanwhile; nothing hangs on the answer any more.
             (Report::Ready | Report::Active | Report::Succeeded | Report::Ended, _) => {}
         }
     }
 
-    pub(super) fn update_rejected(&mut self, now: u64, job_id: &str, rejected: &Rejected<'_>) {
+    pub(super) fn update_rejected(&mut self, job_id: &str, rejected: &Rejected<'_>) {
         let Some((report, tries)) = self.reported_call(rejected.token, job_id) else {
             // A progress update was refused: canceled, deleted, or just throttled. Look.
-            self.check_at = self.check_at.min(now);
+            self.check_at = self.check_at.min(self.now);
             return self.drop_message(Drop::Late);
         };
         let request = Request::Report(report);
@@ -364,47 +362,47 @@ impl Agent<'_> {
                 // The answer to an earlier attempt got lost.
                 Some(state) if self.is_reported(report, state) => {
                     self.job.version = Number::of(state.version_number);
-                    self.accepted(now, report);
+                    self.accepted(report);
                 }
-                Some(state) if state.status.is_terminal() => self.gone(now),
+                Some(state) if state.status.is_terminal() => self.gone(),
                 Some(state) => {
                     self.job.version = Number::of(state.version_number);
                     self.job.started = state.status == JobStatus::InProgress;
                     if let State::Failed { reason, rejected: true, detail } = self.state {
                         self.state = State::Failed { reason, rejected: !self.job.started, detail };
                     }
-                    self.repeat(now, request, tries);
+                    self.repeat(request, tries);
                 }
                 None => {
                     self.job.version = Number::of(None);
-                    self.retry_or_give_up(now, request, tries);
+                    self.retry_or_give_up(request, tries);
                 }
             },
-            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached => self.gone(now),
+            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached => self.gone(),
             RejectedCode::InvalidTopic
             | RejectedCode::InvalidJson
             | RejectedCode::InvalidRequest
             | RejectedCode::Unknown => {
                 // Perhaps it was the number: some services want none.
                 self.job.version = Number::of(None);
-                self.retry_or_give_up(now, request, tries);
+                self.retry_or_give_up(request, tries);
             }
-            RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(now, request, tries),
+            RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(request, tries),
         }
     }
 
-    fn retry_or_give_up(&mut self, now: u64, request: Request, tries: u8) {
+    fn retry_or_give_up(&mut self, request: Request, tries: u8) {
         if tries >= MAX_REFUSALS {
-            return self.gone(now);
+            return self.gone();
         }
-        self.repeat(now, request, tries);
+        self.repeat(request, tries);
     }
 
     /// The same request with what the refusal taught: at once, then after pauses.
-    fn repeat(&mut self, now: u64, request: Request, tries: u8) {
+    fn repeat(&mut self, request: Request, tries: u8) {
         match tries {
-            0 => self.call = Call::Retry { request, at: now, tries: 1 },
-            tries => self.again(now, request, tries),
+            0 => self.call = Call::Retry { request, at: self.now, tries: 1 },
+            tries => self.again(request, tries),
         }
     }
 

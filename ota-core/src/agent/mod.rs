@@ -226,6 +226,11 @@ pub struct Agent<'a> {
     resets: u8,
     /// Attempts at set pending, or at a sector, that failed.
     failures: u8,
+    /// The time of the step; the two steps of a block, which go their own way, leave it alone.
+    now: u64,
+    /// The link was listened to until now, so what is due and not here is late. Otherwise it may lie in the receive buffer,
+    /// where a long flash operation kept it waiting.
+    waited: bool,
     booted_at: u64,
     next_token: u32,
     random: u32,
@@ -266,6 +271,8 @@ impl<'a> Agent<'a> {
             remembers: false,
             resets: 0,
             failures: 0,
+            now: 0,
+            waited: false,
             booted_at: 0,
             next_token: 0,
             // Any odd number keeps xorshift away from its fixed point.
@@ -453,7 +460,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The job is over and everybody knows.
-    fn close(&mut self, now: u64, how: Ended) {
+    fn close(&mut self, how: Ended) {
         self.ended = Some(how);
         self.keep_progress();
         self.drop_job();
@@ -470,21 +477,28 @@ impl<'a> Agent<'a> {
         self.erase_agreed = false;
         self.progress_due = false;
         self.record_due = true;
-        self.check_at = now;
+        self.check_at = self.now;
         self.state = State::Idle;
     }
 
-    /// A pause that doubles with each try, up to the longest, with up to a quarter of jitter.
-    fn pause(&mut self, first_ms: u32, tries: u8) -> u64 {
-        let longest = self.config.timing.retry_max_ms.max(first_ms);
-        let pause =
-            first_ms.checked_shl(u32::from(tries.min(16))).filter(|p| *p >> tries.min(16) == first_ms);
-        let pause = pause.unwrap_or(longest).min(longest);
+    /// So many milliseconds from now.
+    #[inline(never)]
+    fn after(&self, ms: u32) -> u64 {
+        self.now + u64::from(ms)
+    }
+
+    /// When to try again what failed `tries` times before: the pause doubles with each, up to the longest, and has up to a
+    /// quarter of jitter.
+    #[inline(never)]
+    fn retry_at(&mut self, tries: u8) -> u64 {
+        let timing = &self.config.timing;
+        let (first, longest) = (timing.retry_ms, timing.retry_max_ms.max(timing.retry_ms));
+        let pause = first.saturating_mul(1 << tries.min(16)).min(longest);
         // xorshift32 (Marsaglia 2003): spreads devices that failed together, nothing secret depends on it.
         self.random ^= self.random << 13;
         self.random ^= self.random >> 17;
         self.random ^= self.random << 5;
-        u64::from(pause) + u64::from(self.random % (pause / 4).max(1))
+        self.after(pause.saturating_add(self.random % (pause / 4).max(1)))
     }
 
     /// Remembers what flash holds, so that the same data under another job goes on from there.
@@ -511,7 +525,7 @@ impl<'a> Agent<'a> {
         self.statistics.last_drop = Some(why);
     }
 
-    fn link_lost(&mut self, now: u64) {
+    fn link_lost(&mut self) {
         let tries = match self.link {
             Link::Suspended { .. } => return,
             // Never at once, even after a link that was fine: two devices with one client id throw each other off the
@@ -519,7 +533,7 @@ impl<'a> Agent<'a> {
             Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
             Link::Aside { .. } => 0,
         };
-        let at = now + self.pause(self.config.timing.retry_ms, tries);
+        let at = self.retry_at(tries);
         self.link = Link::Down { at, tries: tries.saturating_add(1) };
         // The driver works with one link, and a range beside it.
         self.range_closed();

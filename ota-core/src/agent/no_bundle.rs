@@ -62,7 +62,7 @@ impl Agent<'_> {
 
     pub(super) const fn bundle_given_up(&self, _sector: u32, _layout: &ImageLayout, _lost: bool) {}
 
-    pub(super) fn bundle_signed(&self, _now: u64, _proof: SignedBundle) {}
+    pub(super) fn bundle_signed(&self, _proof: SignedBundle) {}
 
     pub(super) fn reopen_bundle(&self, _image: u8, _sectors: core::ops::Range<u32>) -> bool {
         false

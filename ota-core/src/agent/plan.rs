@@ -29,12 +29,11 @@ pub(super) enum Next {
 }
 
 impl<'a> Agent<'a> {
-    /// `waited`: the link was listened to until now, so what is due and not here is late. Otherwise it may lie in the
-    /// receive buffer, where a long flash operation kept it waiting.
     #[inline(never)]
     pub(super) fn plan(&mut self, now: u64, waited: bool) {
+        (self.now, self.waited) = (now, waited);
         for _ in 0..MAX_TURNS {
-            match self.look(now, waited) {
+            match self.look() {
                 Next::Act => return,
                 Next::Again | Next::Nothing => {}
             }
@@ -42,14 +41,14 @@ impl<'a> Agent<'a> {
         self.doing = Some(Action::Pause { until_ms: now + 1000 });
     }
 
-    fn look(&mut self, now: u64, waited: bool) -> Next {
+    fn look(&mut self) -> Next {
         if self.record_due && !matches!(self.state, State::Booting { .. } | State::Stopped) {
             self.record_due = false;
             self.fetch.unrecorded = 0;
             return self.act(Action::Record);
         }
-        match self.plan_state(now) {
-            Next::Nothing => self.plan_link(now, waited),
+        match self.plan_state() {
+            Next::Nothing => self.plan_link(),
             next => next,
         }
     }
@@ -116,7 +115,7 @@ impl<'a> Agent<'a> {
     }
 
     /// What the state can do without the network.
-    fn plan_state(&mut self, now: u64) -> Next {
+    fn plan_state(&mut self) -> Next {
         match self.state {
             State::Downloading { .. } if self.hand.is_some() => self.plan_hand(),
             State::Booting { inspected } if usize::from(inspected) < self.config.images.len() => {
@@ -124,7 +123,7 @@ impl<'a> Agent<'a> {
             }
             State::Booting { .. } => self.act(Action::Load),
             State::Custom => self.consult(Question::Custom),
-            State::Offered { at, .. } if now >= at && self.job.loaded => self.plan_offer(),
+            State::Offered { at, .. } if self.is_due(at) && self.job.loaded => self.plan_offer(),
             State::Judging { question: Some(question), .. } => match question {
                 Question::Erase if self.erase_agreed => {
                     let State::Judging { file, .. } = self.state else { return Next::Nothing };
@@ -135,17 +134,17 @@ impl<'a> Agent<'a> {
             },
             State::Verifying { question: Some(question), .. } => self.consult(question),
             State::Verifying { file, .. } => self.plan_verify(file),
-            State::Verified { ask_at } if now >= ask_at && self.is_offline() => {
+            State::Verified { ask_at } if self.is_due(ask_at) && self.is_offline() => {
                 self.consult(Question::ActivateOffline)
             }
-            State::Ready { at } if now >= at => self.consult(Question::Activate),
-            State::Activating { file } => self.plan_activate(now, file),
+            State::Ready { at } if self.is_due(at) => self.consult(Question::Activate),
+            State::Activating { file } => self.plan_activate(file),
             // One last look for a cancel, no longer than an answer may take.
             State::Pending { until } => {
                 let looking = matches!(self.link, Link::Up { jobs: true, .. })
-                    && (self.check_at <= now
+                    && (self.is_due(self.check_at)
                         || matches!(self.call, Call::Waiting { request: Request::Held { .. }, .. }));
-                if now < until && looking {
+                if !self.is_due(until) && looking {
                     return Next::Nothing;
                 }
                 self.state = State::Resetting;
@@ -154,7 +153,7 @@ impl<'a> Agent<'a> {
             }
             State::Withdrawing { image, .. } => self.act(Action::Withdraw { image }),
             State::Testing { question: Some(question), .. } => self.consult(question),
-            State::Testing { until, .. } if now >= until => {
+            State::Testing { until, .. } if self.is_due(until) => {
                 self.test_failed();
                 Next::Again
             }
@@ -203,7 +202,7 @@ impl<'a> Agent<'a> {
         self.act(Action::Hash { image, from, to })
     }
 
-    fn plan_activate(&mut self, now: u64, file: u8) -> Next {
+    fn plan_activate(&mut self, file: u8) -> Next {
         if self.holds_token() {
             return self.act(Action::SetPending { image: self.job.file(file).image, pending: Pending::Test });
         }
@@ -212,7 +211,7 @@ impl<'a> Agent<'a> {
             return Next::Again;
         }
         self.complete = self.job.file_count;
-        self.next_file(now, Stage::Ready);
+        self.next_file(Stage::Ready);
         Next::Again
     }
 
@@ -230,27 +229,27 @@ impl<'a> Agent<'a> {
     }
 
     /// The link, and what goes over it.
-    fn plan_link(&mut self, now: u64, waited: bool) -> Next {
+    fn plan_link(&mut self) -> Next {
         match self.link {
             Link::Suspended { closed: false } => self.act(Action::Disconnect),
             Link::Suspended { closed: true } => {
-                let until_ms = self.local_deadline(now);
+                let until_ms = self.local_deadline();
                 self.act(Action::Pause { until_ms })
             }
-            Link::Down { at, .. } if now < at => {
-                let until_ms = self.local_deadline(now).min(at);
+            Link::Down { at, .. } if !self.is_due(at) => {
+                let until_ms = self.local_deadline().min(at);
                 self.act(Action::Pause { until_ms })
             }
             Link::Down { .. } => self.act(Action::Connect),
             Link::Up { jobs: false, .. } => self.act(Action::Subscribe(Subscription::Jobs)),
-            Link::Up { stream, .. } => self.plan_online(now, waited, stream),
+            Link::Up { stream, .. } => self.plan_online(stream),
             Link::Aside { closed: false, .. } => self.act(Action::Disconnect),
-            Link::Aside { until, closed: true } => self.plan_aside(now, waited, until),
+            Link::Aside { until, closed: true } => self.plan_aside(until),
         }
     }
 
-    fn plan_online(&mut self, now: u64, waited: bool, stream: bool) -> Next {
-        match self.plan_beside_blocks(now, waited, stream) {
+    fn plan_online(&mut self, stream: bool) -> Next {
+        match self.plan_beside_blocks(stream) {
             Next::Nothing => {}
             next => return next,
         }
@@ -258,16 +257,16 @@ impl<'a> Agent<'a> {
             Call::None => self.check_at,
             Call::Waiting { until: at, .. } | Call::Retry { at, .. } => at,
         };
-        self.plan_waiting(now, waited)
+        self.plan_waiting()
     }
 
     /// What goes over the link before blocks are waited for.
-    fn plan_beside_blocks(&mut self, now: u64, waited: bool, stream: bool) -> Next {
+    fn plan_beside_blocks(&mut self, stream: bool) -> Next {
         match self.plan_unwanted() {
             Next::Nothing => {}
             next => return next,
         }
-        match self.plan_jobs(now, waited) {
+        match self.plan_jobs() {
             Next::Nothing => {}
             next => return next,
         }
@@ -275,7 +274,7 @@ impl<'a> Agent<'a> {
             if !stream && self.planes.current == Plane::Mqtt {
                 return self.act(Action::Subscribe(Subscription::Stream));
             }
-            if self.put_aside(now) {
+            if self.put_aside() {
                 return Next::Again;
             }
         }
@@ -283,13 +282,13 @@ impl<'a> Agent<'a> {
     }
 
     /// Blocks are asked for and waited for.
-    fn plan_waiting(&mut self, now: u64, waited: bool) -> Next {
+    fn plan_waiting(&mut self) -> Next {
         self.fetch.enough = u16::MAX;
         if let State::Judging { file, .. } | State::Downloading { file } = self.state {
             if !self.has_one_session()
                 && let Some(layout) = self.layout(self.job.file(file).image)
             {
-                match self.plan_fetch(now, waited, file, layout) {
+                match self.plan_fetch(file, layout) {
                     Next::Nothing => {}
                     next => return next,
                 }
@@ -298,7 +297,7 @@ impl<'a> Agent<'a> {
                 return self.act(Action::Publish(Publication::Progress));
             }
         }
-        let until_ms = self.deadline(now);
+        let until_ms = self.deadline();
         self.act(Action::Receive { until_ms })
     }
 
@@ -315,38 +314,44 @@ impl<'a> Agent<'a> {
         if now >= self.quiet_until {
             return Next::Nothing;
         }
+        if cfg!(debug_assertions) {
+            (self.now, self.waited) = (now, false);
+        }
         debug_assert!(match self.link {
             Link::Up { jobs: true, stream, .. } =>
-                matches!(self.plan_beside_blocks(now, false, stream), Next::Nothing),
+                matches!(self.plan_beside_blocks(stream), Next::Nothing),
             Link::Up { .. } | Link::Down { .. } | Link::Suspended { .. } | Link::Aside { .. } => false,
         });
-        let Some(until_ms) = self.next_wait(now) else { return self.plan_waiting(now, false) };
+        let Some(until_ms) = self.next_wait(now) else {
+            (self.now, self.waited) = (now, false);
+            return self.plan_waiting();
+        };
         let action = Action::Receive { until_ms };
         if cfg!(debug_assertions) {
-            self.plan_waiting(now, false);
+            self.plan_waiting();
             debug_assert_eq!(self.doing, Some(action));
         }
         self.act(action)
     }
 
     /// The one request to Jobs: its deadline, its retry, or the next one.
-    fn plan_jobs(&mut self, now: u64, waited: bool) -> Next {
+    fn plan_jobs(&mut self) -> Next {
         let request = match self.call {
             Call::Waiting { request, until, tries, .. }
-                if is_late(now, waited, until, self.config.timing.request_ms) =>
+                if self.is_late(until, self.config.timing.request_ms) =>
             {
-                self.call_expired(now, request, tries);
+                self.call_expired(request, tries);
                 return Next::Again;
             }
             Call::Waiting { .. } => return Next::Nothing,
             Call::Retry { request, .. } if !self.still_wanted(request) => {
                 self.call = Call::None;
-                self.check_at = self.check_at.min(now);
+                self.check_at = self.check_at.min(self.now);
                 return Next::Again;
             }
-            Call::Retry { at, .. } if now < at => return Next::Nothing,
+            Call::Retry { at, .. } if !self.is_due(at) => return Next::Nothing,
             Call::Retry { request, .. } => request,
-            Call::None => match self.wanted(now) {
+            Call::None => match self.wanted() {
                 Some(request) => request,
                 None => return Next::Nothing,
             },
@@ -355,12 +360,12 @@ impl<'a> Agent<'a> {
         self.act(Action::Publish(publication))
     }
 
-    fn wanted(&self, now: u64) -> Option<Request> {
+    fn wanted(&self) -> Option<Request> {
         let owed = || self.job.is_held().then(|| self.owed()).flatten();
         match self.state {
             // The report's own answer tells whether the job is still there.
             State::Confirmed { .. } | State::Failed { .. } => owed().map(Request::Report),
-            _other if now >= self.check_at => Some(match self.job.is_held() {
+            _other if self.is_due(self.check_at) => Some(match self.job.is_held() {
                 true => Request::Held {
                     document: self.planes.stale
                         || !self.job.loaded && matches!(self.state, State::Offered { .. }),
@@ -383,11 +388,11 @@ impl<'a> Agent<'a> {
     }
 
     /// Requests for blocks, sectors erased ahead, hashing while waiting.
-    pub(super) fn plan_fetch(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
+    pub(super) fn plan_fetch(&mut self, file: u8, layout: &'a ImageLayout) -> Next {
         let asked = match self.planes.current {
-            Plane::Mqtt => self.plan_blocks(now, waited, file, layout),
+            Plane::Mqtt => self.plan_blocks(file, layout),
             Plane::Http => {
-                self.plan_range(now, is_late(now, waited, self.fetch.due, self.config.timing.request_ms))
+                self.plan_range(self.is_late(self.fetch.due, self.config.timing.request_ms))
             }
         };
         match asked {
@@ -418,12 +423,12 @@ impl<'a> Agent<'a> {
 
     /// Requests for blocks over MQTT.
     #[inline]
-    fn plan_blocks(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
+    fn plan_blocks(&mut self, file: u8, layout: &'a ImageLayout) -> Next {
         let held = self.job.file(file);
         let judging = matches!(self.state, State::Judging { .. });
         let under_way = self.fetch.under_way();
-        if under_way > 0 && is_late(now, waited, self.fetch.due, self.config.timing.block_ms) {
-            return self.blocks_overdue(now);
+        if under_way > 0 && self.is_late(self.fetch.due, self.config.timing.block_ms) {
+            return self.blocks_overdue();
         }
         let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
         // Only the first block can be judged: nothing else is asked for before it is here.
@@ -432,7 +437,7 @@ impl<'a> Agent<'a> {
             self.fetch.enough = low;
         }
         let all_asked = u32::from(under_way) >= self.fetch.missing_count;
-        if under_way > low || now < self.fetch.paced || all_asked {
+        if under_way > low || !self.is_due(self.fetch.paced) || all_asked {
             return Next::Nothing;
         }
         let wanted = if judging { 1 } else { u32::from(self.fetch.window.saturating_sub(under_way)) };
@@ -460,20 +465,20 @@ impl<'a> Agent<'a> {
     }
 
     /// A request for blocks brought nothing: again after a growing pause, until that is too much.
-    pub(super) fn blocks_useless(&mut self, now: u64) {
+    pub(super) fn blocks_useless(&mut self) {
         self.fetch.useless = self.fetch.useless.saturating_add(1);
         if self.fetch.useless >= self.useless_max() {
-            return self.plane_lost(now, Reason::NoBlocks, 0);
+            return self.plane_lost(Reason::NoBlocks, 0);
         }
         // The job may have been canceled and its stream deleted, or the link be half dead.
-        self.check_at = self.check_at.min(now);
-        self.fetch.paced = now + self.pause(self.config.timing.retry_ms, self.fetch.useless - 1);
+        self.check_at = self.check_at.min(self.now);
+        self.fetch.paced = self.retry_at(self.fetch.useless - 1);
     }
 
     /// What is under way did not come.
-    fn blocks_overdue(&mut self, now: u64) -> Next {
+    fn blocks_overdue(&mut self) -> Next {
         if !self.fetch.alive {
-            self.blocks_useless(now);
+            self.blocks_useless();
         }
         self.fetch.forget_requests();
         self.fetch.shrink();
@@ -481,12 +486,12 @@ impl<'a> Agent<'a> {
     }
 
     /// The next moment something is due without the network.
-    pub(super) fn local_deadline(&self, now: u64) -> u64 {
-        let poll = now + u64::from(self.config.timing.poll_ms);
+    pub(super) fn local_deadline(&self) -> u64 {
+        let poll = self.after(self.config.timing.poll_ms);
         match self.state {
-            State::Offered { at, .. } if self.job.loaded && at > now => at.min(poll),
+            State::Offered { at, .. } if self.job.loaded && !self.is_due(at) => at.min(poll),
             State::Ready { at } => at.min(poll),
-            State::Verified { ask_at } if ask_at > now => ask_at.min(poll),
+            State::Verified { ask_at } if !self.is_due(ask_at) => ask_at.min(poll),
             State::Testing { until, .. } | State::Pending { until } => until.min(poll),
             State::Booting { .. }
             | State::Idle
@@ -507,8 +512,8 @@ impl<'a> Agent<'a> {
     }
 
     /// The next moment something is due.
-    fn deadline(&self, now: u64) -> u64 {
-        let mut until = self.local_deadline(now);
+    fn deadline(&self) -> u64 {
+        let mut until = self.local_deadline();
         match self.call {
             Call::None => {
                 if !matches!(self.state, State::Confirmed { .. } | State::Failed { .. }) {
@@ -518,8 +523,8 @@ impl<'a> Agent<'a> {
             Call::Waiting { until: at, .. } | Call::Retry { at, .. } => until = until.min(at),
         }
         match self.state {
-            State::Judging { .. } | State::Downloading { .. } => self.deadline_of_blocks(now, until),
-            _other => until.max(now + 1),
+            State::Judging { .. } | State::Downloading { .. } => self.deadline_of_blocks(self.now, until),
+            _other => until.max(self.now + 1),
         }
     }
 
@@ -534,9 +539,15 @@ impl<'a> Agent<'a> {
         }
         until.max(now + 1)
     }
-}
 
-/// What was due at `due` is late: the link was listened to since, or twice the time is over.
-const fn is_late(now: u64, waited: bool, due: u64, allowed_ms: u32) -> bool {
-    now >= due && (waited || now - due >= allowed_ms as u64)
+    /// What was due at `due` is late: the link was listened to since, or twice the time is over.
+    #[inline(never)]
+    pub(super) fn is_late(&self, due: u64, allowed_ms: u32) -> bool {
+        self.is_due(due) && (self.waited || self.now - due >= u64::from(allowed_ms))
+    }
+
+    #[inline(never)]
+    pub(super) fn is_due(&self, at: u64) -> bool {
+        self.now >= at
+    }
 }

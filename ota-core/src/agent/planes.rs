@@ -86,7 +86,7 @@ impl Agent<'_> {
     }
 
     /// The plane in use has given up: the next one goes on, or the job fails.
-    pub(super) fn plane_lost(&mut self, now: u64, reason: Reason, detail: u32) {
+    pub(super) fn plane_lost(&mut self, reason: Reason, detail: u32) {
         self.close_range();
         self.fetch.forget_requests();
         if let Some(place) = self.planes.lost.get_mut(index(self.planes.current)) {
@@ -96,7 +96,7 @@ impl Agent<'_> {
         if let Some(next) = next {
             self.planes.current = next;
             self.fetch.useless = 0;
-            self.fetch.paced = now;
+            self.fetch.paced = self.now;
             return;
         }
         match self.planes.lost {
@@ -151,39 +151,39 @@ impl Agent<'_> {
     }
 
     /// With memory for one session only, the link makes room for a range once Jobs has been heard. True when it does.
-    pub(super) fn put_aside(&mut self, now: u64) -> bool {
+    pub(super) fn put_aside(&mut self) -> bool {
         let Some(ms) = self.config.one_session_ms else { return false };
         if !self.has_one_session() || self.planes.stale || self.progress_due || self.call != Call::None {
             return false;
         }
-        self.link = Link::Aside { until: now + u64::from(ms), closed: false };
+        self.link = Link::Aside { until: self.after(ms), closed: false };
         true
     }
 
     /// The link is put aside until `until`: blocks of a range, then back to the link.
-    pub(super) fn plan_aside(&mut self, now: u64, waited: bool, until: u64) -> Next {
+    pub(super) fn plan_aside(&mut self, until: u64) -> Next {
         let file = match self.state {
             State::Judging { file, .. } | State::Downloading { file } => Some(file),
             _other => None,
         };
         let layout = file.and_then(|file| self.layout(self.job.file(file).image));
-        let (Some(file), Some(layout), true) = (file, layout, now < until && !self.planes.stale) else {
+        let (Some(file), Some(layout), true) = (file, layout, !self.is_due(until) && !self.planes.stale) else {
             self.close_range();
             return match self.plan_unwanted() {
                 Next::Nothing => {
-                    self.link = Link::Down { at: now, tries: 0 };
+                    self.link = Link::Down { at: self.now, tries: 0 };
                     Next::Again
                 }
                 next => next,
             };
         };
-        match self.plan_fetch(now, waited, file, layout) {
+        match self.plan_fetch(file, layout) {
             Next::Nothing if self.planes.is_open() => {
-                let until_ms = until.min(self.fetch.due).max(now + 1);
+                let until_ms = until.min(self.fetch.due).max(self.now + 1);
                 self.act(Action::Receive { until_ms })
             }
             Next::Nothing => {
-                let until_ms = until.min(self.fetch.paced.max(now + 1));
+                let until_ms = until.min(self.fetch.paced.max(self.now + 1));
                 self.act(Action::Pause { until_ms })
             }
             next => next,
@@ -191,16 +191,16 @@ impl Agent<'_> {
     }
 
     /// The next range, when none is open.
-    pub(super) fn plan_range(&mut self, now: u64, late: bool) -> Next {
+    pub(super) fn plan_range(&mut self, late: bool) -> Next {
         let Range::Closed = self.planes.range else {
             if late {
                 self.close_range();
-                self.range_lost(now, RangeError::Lost);
+                self.range_lost(RangeError::Lost);
                 return Next::Again;
             }
             return Next::Nothing;
         };
-        if now < self.fetch.paced || self.planes.stale {
+        if !self.is_due(self.fetch.paced) || self.planes.stale {
             return Next::Nothing;
         }
         let blocks = unit_count(self.config.range_size, self.config.block_size);
@@ -218,14 +218,14 @@ impl Agent<'_> {
         let (_, to) = self.fetch.block_range(run.end - 1);
         (self.planes.range, self.planes.next, self.planes.end) = (Range::Open, run.start, run.end);
         self.fetch.expect(run);
-        self.fetch.due = now + u64::from(self.config.timing.request_ms);
+        self.fetch.due = self.after(self.config.timing.request_ms);
         self.statistics.ranges += 1;
         let request = RangeRequest { file: self.fetch.file, from, to, size: self.fetch.size };
         self.act(Action::OpenRange(request))
     }
 
     /// A block of the open range arrived, in order.
-    pub(super) fn range_block(&mut self, now: u64, data: &[u8]) {
+    pub(super) fn range_block(&mut self, data: &[u8]) {
         if !self.planes.is_open() {
             return self.drop_message(Drop::Late);
         }
@@ -236,82 +236,81 @@ impl Agent<'_> {
         }
         self.planes.refreshes = 0;
         let received = self.statistics.blocks_received;
-        self.block(now, None, 0, next, data);
+        self.block(self.now, None, 0, next, data);
         let accepted = self.statistics.blocks_received.saturating_sub(received);
         self.statistics.range_blocks = self.statistics.range_blocks.saturating_add(accepted);
-        self.fetch.due = now + u64::from(self.config.timing.request_ms);
+        self.fetch.due = self.after(self.config.timing.request_ms);
     }
 
     /// The open range came to nothing. The driver has closed it.
-    pub(super) fn range_failed(&mut self, now: u64, error: RangeError) {
+    pub(super) fn range_failed(&mut self, error: RangeError) {
         if self.planes.range == Range::Closed {
             return self.drop_message(Drop::Late);
         }
         self.planes.range = Range::Closed;
-        self.range_lost(now, error);
+        self.range_lost(error);
     }
 
-    fn range_lost(&mut self, now: u64, error: RangeError) {
-        let pause = match error {
+    fn range_lost(&mut self, error: RangeError) {
+        let again_at = match error {
             RangeError::Lost => {
                 if !self.fetch.alive {
                     self.fetch.useless += 1;
                 }
-                self.pause(self.config.timing.retry_ms, self.fetch.useless)
+                self.retry_at(self.fetch.useless)
             }
             RangeError::Busy { after_ms } => {
                 self.fetch.useless += 1;
-                u64::from(after_ms.min(MAX_BUSY_MS))
-                    .max(self.pause(self.config.timing.retry_ms, self.fetch.useless))
+                self.after(after_ms.min(MAX_BUSY_MS)).max(self.retry_at(self.fetch.useless))
             }
             RangeError::Expired => {
                 self.planes.refreshes += 1;
                 if self.planes.refreshes > MAX_REFRESHES {
-                    return self.plane_lost(now, Reason::UrlExpired, 0);
+                    return self.plane_lost(Reason::UrlExpired, 0);
                 }
                 self.planes.stale = true;
-                self.check_at = now;
-                0
+                self.check_at = self.now;
+                self.now
             }
-            RangeError::NotFound => return self.plane_lost(now, Reason::ObjectNotFound, 0),
-            RangeError::Refused => return self.plane_lost(now, Reason::HttpFailed, 0),
-            RangeError::Untrusted => return self.plane_lost(now, Reason::ServerUntrusted, 0),
+            RangeError::NotFound => return self.plane_lost(Reason::ObjectNotFound, 0),
+            RangeError::Refused => return self.plane_lost(Reason::HttpFailed, 0),
+            RangeError::Untrusted => return self.plane_lost(Reason::ServerUntrusted, 0),
             RangeError::Changed => {
                 self.planes.restarts += 1;
                 if self.planes.restarts > MAX_RESTARTS {
-                    return self.plane_lost(now, Reason::ObjectChanged, 0);
+                    return self.plane_lost(Reason::ObjectChanged, 0);
                 }
-                return self.start_over(now);
+                return self.start_over();
             }
         };
         if self.fetch.useless >= self.useless_max() {
-            return self.plane_lost(now, Reason::HttpFailed, 0);
+            return self.plane_lost(Reason::HttpFailed, 0);
         }
         self.fetch.alive = false;
-        self.fetch.paced = now + pause;
+        self.fetch.paced = again_at;
     }
 
     /// The object is another one: nothing held of the file counts.
-    fn start_over(&mut self, now: u64) {
+    fn start_over(&mut self) {
         self.hand = None;
         self.job.close_bundle();
         self.fetch.start(self.fetch.file, self.fetch.size);
         self.cleared = false;
         self.record_due = true;
-        self.fetch.paced = now;
+        self.fetch.paced = self.now;
         self.state = State::Judging { file: self.fetch.file, question: None };
     }
 
     /// The document came again: its URLs are new.
-    pub(super) fn refresh_urls(&mut self, now: u64, document: &crate::wire::OtaDocument<'_>) {
+    pub(super) fn refresh_urls(&mut self, document: &crate::wire::OtaDocument<'_>) {
         if !self.planes.stale {
             return;
         }
         self.planes.stale = false;
         self.statistics.url_refreshes += 1;
         match self.job.load_urls(&mut self.arena, document) {
-            Ok(()) => self.fetch.paced = now,
-            Err(_) => self.plane_lost(now, Reason::UrlExpired, 0),
+            Ok(()) => self.fetch.paced = self.now,
+            Err(_) => self.plane_lost(Reason::UrlExpired, 0),
         }
     }
 }

@@ -7,21 +7,21 @@ use crate::policy::{Answer, Question};
 use crate::status::Reason;
 
 impl Agent<'_> {
-    pub(super) fn command(&mut self, now: u64, command: Command) {
+    pub(super) fn command(&mut self, command: Command) {
         match command {
             Command::ShutDown => self.state = State::Stopped,
             Command::Suspend => {
                 if !matches!(self.link, Link::Suspended { .. }) {
-                    self.link_lost(now);
+                    self.link_lost();
                     self.link = Link::Suspended { closed: false };
                 }
             }
             Command::Resume => {
                 if matches!(self.link, Link::Suspended { .. }) {
-                    self.link = Link::Down { at: now, tries: 0 };
+                    self.link = Link::Down { at: self.now, tries: 0 };
                 }
             }
-            Command::CheckNow => self.check_at = now,
+            Command::CheckNow => self.check_at = self.now,
             Command::Abort => self.abort(),
             Command::SelfTestPassed => {
                 if let State::Testing { question: None, .. } = self.state {
@@ -60,14 +60,14 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn answer(&mut self, now: u64, question: Question, answer: Answer) {
-        let later = |ms: u32| now + u64::from(ms);
+    pub(super) fn answer(&mut self, question: Question, answer: Answer) {
+        let later = |ms: u32| self.after(ms);
         match (question, answer) {
-            (Question::Start, Answer::Yes) => self.start_job(now),
+            (Question::Start, Answer::Yes) => self.start_job(),
             (Question::RevertedBefore, Answer::Yes) => {
                 (self.bad_image, self.bad_job) = ([0; 32], [0; 32]);
                 self.record_due = true;
-                self.ask_version(now);
+                self.ask_version();
             }
             (Question::Start | Question::RevertedBefore, Answer::Later { ms }) => {
                 if let State::Offered { stage, .. } = self.state {
@@ -81,13 +81,13 @@ impl Agent<'_> {
 
             (Question::NotMutual, Answer::Yes) => {
                 if let State::Verifying { stage, .. } = self.state {
-                    self.all_verified(now, stage);
+                    self.all_verified(stage);
                 }
             }
             (Question::NotMutual, Answer::Later { .. } | Answer::No) => self.fail(Reason::NotMutual, 0),
 
             (Question::Downgrade { .. } | Question::SameVersion { .. } | Question::Erase, answer) => {
-                self.version_or_erase_answer(now, question, answer);
+                self.version_or_erase_answer(question, answer);
             }
 
             (Question::Activate, Answer::Yes) => self.state = State::Activating { file: 0 },
@@ -111,7 +111,7 @@ impl Agent<'_> {
     }
 
     /// Answers given while judging, verifying or testing.
-    fn version_or_erase_answer(&mut self, now: u64, question: Question, answer: Answer) {
+    fn version_or_erase_answer(&mut self, question: Question, answer: Answer) {
         let reason = match question {
             Question::Downgrade { .. } => Reason::Downgrade,
             Question::SameVersion { .. } => Reason::SameVersion,
@@ -130,9 +130,9 @@ impl Agent<'_> {
                 // The block in hand does not wait; it is fetched again.
                 self.hand = None;
                 self.keep_progress();
-                self.state = State::Offered { at: now + u64::from(ms), stage: Stage::New };
+                self.state = State::Offered { at: self.after(ms), stage: Stage::New };
             }
-            (State::Verifying { stage, .. }, Answer::Yes) => self.next_file(now, stage),
+            (State::Verifying { stage, .. }, Answer::Yes) => self.next_file(stage),
             (State::Verifying { .. }, Answer::Later { .. } | Answer::No) => self.fail(reason, 0),
             (State::Judging { .. }, Answer::No) => self.fail(reason, 0),
             (State::Testing { .. }, Answer::Yes) => self.test_goes_on(),
@@ -148,7 +148,7 @@ impl Agent<'_> {
     }
 
     /// Policy agreed: the job starts, or goes on from what flash holds.
-    pub(super) fn start_job(&mut self, now: u64) {
+    pub(super) fn start_job(&mut self) {
         let State::Offered { stage, .. } = self.state else { return };
         if self.job.updated_by.get().is_none() || stage == Stage::New {
             self.job.updated_by = Number::of(Some(self.running_version().word()));
@@ -165,7 +165,7 @@ impl Agent<'_> {
         self.drop_tokens();
         self.choose_plane();
         self.failures = 0;
-        self.next_file(now, stage);
+        self.next_file(stage);
         if known.is_none() {
             self.resume = None;
         }
