@@ -24,9 +24,9 @@ enum Running {
 const REVERT_RESETS: u8 = 2;
 
 impl Agent<'_> {
-    pub(super) fn inspected(&mut self, image: u8, state: Option<ImageState>) {
+    pub(super) fn inspected(&mut self, image: u8, state: Option<&ImageState>) {
         if let Some(place) = self.images.get_mut(usize::from(image)) {
-            let running = state.and_then(|state| state.running);
+            let running = state.and_then(|state| state.running.as_ref());
             place.intended = running.map_or(NONE, |running| running.hash);
             place.state = state.map(|state| Slots {
                 version: running.map_or(Version::new(0, 0, 0, 0), |running| running.version),

@@ -1,8 +1,7 @@
 //! Answers of AWS IoT Jobs: judged by token and job id, then applied.
 
-use super::encode::TOKEN_SIZE;
 use super::job::Number;
-use super::{Agent, Call, Link, Report, Request, Stage, State};
+use super::{Agent, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
 use crate::status::{Ended, Reason, reason_of_document};
 use crate::wire::{
@@ -16,52 +15,8 @@ const MAX_REFUSALS: u8 = 4;
 const MAX_WITHHELD: u8 = 2;
 
 impl Agent<'_> {
-    /// Takes the describe that `token` answers, if it is the call that waits.
-    fn described_call(&mut self, token: Token<'_>, job_id: Option<&str>) -> Option<(Request, u8)> {
-        let Call::Waiting { request, .. } = self.call else { return None };
-        let fits = match request {
-            Request::Next { .. } => job_id.is_none(),
-            Request::Held { .. } => job_id == Some(self.job_id()),
-            Request::Report(_) => false,
-        };
-        if fits { self.take_call(token) } else { None }
-    }
-
-    /// Takes the report that `token` answers, if it is the call that waits.
-    fn reported_call(&mut self, token: Token<'_>, job_id: &str) -> Option<(Report, u8)> {
-        let Call::Waiting { request: Request::Report(report), .. } = self.call else { return None };
-        if job_id != self.job_id() {
-            return None;
-        }
-        self.take_call(token).map(|(_, tries)| (report, tries))
-    }
-
-    /// Every call carries a token and the service echoes it: an answer without ours is to something else.
-    fn take_call(&mut self, token: Token<'_>) -> Option<(Request, u8)> {
-        let Call::Waiting { request, token: number, tries, .. } = self.call else { return None };
-        if !token.matches(self.token(number, &mut [0; TOKEN_SIZE])) {
-            return None;
-        }
-        self.call = Call::None;
-        if let Link::Up { tries, .. } = &mut self.link {
-            *tries = 0;
-        }
-        Some((request, tries))
-    }
-
-    /// The same request again, after a pause.
-    fn again(&mut self, request: Request, tries: u8) {
-        let at = self.retry_at(tries);
-        self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
-    }
-
-    pub(super) fn described(
-        &mut self,
-        job_id: Option<&str>,
-        token: Token<'_>,
-        answer: &DescribeAnswer<'_>,
-    ) {
-        match self.described_call(token, job_id) {
+    pub(super) fn described(&mut self, job_id: Option<&str>, token: Token<'_>, answer: &DescribeAnswer<'_>) {
+        match self.take_call(job_id, token, false) {
             Some((Request::Next { document }, _)) => {
                 self.check_at = self.after(self.config.timing.poll_ms);
                 match answer {
@@ -85,7 +40,7 @@ impl Agent<'_> {
     }
 
     pub(super) fn describe_rejected(&mut self, job_id: Option<&str>, rejected: &Rejected<'_>) {
-        let Some((request, tries)) = self.described_call(rejected.token, job_id) else {
+        let Some((request, tries)) = self.take_call(job_id, rejected.token, false) else {
             return self.drop_message(Drop::Late);
         };
         let held = matches!(request, Request::Held { .. });
@@ -239,7 +194,9 @@ impl Agent<'_> {
     fn retried(&mut self) {
         self.record_due = true;
         match self.state {
-            State::Ready { .. } | State::Activating { .. } => self.state = State::Verified { ask_at: self.now },
+            State::Ready { .. } | State::Activating { .. } => {
+                self.state = State::Verified { ask_at: self.now }
+            }
             State::Offered { at, stage: Stage::Ready } => {
                 self.state = State::Offered { at, stage: Stage::Verified }
             }
@@ -309,13 +266,8 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn updated(
-        &mut self,
-        job_id: &str,
-        token: Token<'_>,
-        state: Option<&ExecutionState<'_>>,
-    ) {
-        let Some((report, _)) = self.reported_call(token, job_id) else {
+    pub(super) fn updated(&mut self, job_id: &str, token: Token<'_>, state: Option<&ExecutionState<'_>>) {
+        let Some((Request::Report(report), _)) = self.take_call(Some(job_id), token, true) else {
             // A progress update: all it tells is that the version went up by one.
             if token.0.is_none() && job_id == self.job_id() {
                 self.job.version =
@@ -351,12 +303,13 @@ impl Agent<'_> {
     }
 
     pub(super) fn update_rejected(&mut self, job_id: &str, rejected: &Rejected<'_>) {
-        let Some((report, tries)) = self.reported_call(rejected.token, job_id) else {
+        let Some((request @ Request::Report(report), tries)) =
+            self.take_call(Some(job_id), rejected.token, true)
+        else {
             // A progress update was refused: canceled, deleted, or just throttled. Look.
             self.check_at = self.check_at.min(self.now);
             return self.drop_message(Drop::Late);
         };
-        let request = Request::Report(report);
         match rejected.code {
             RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.state {
                 // The answer to an earlier attempt got lost.
@@ -400,9 +353,9 @@ impl Agent<'_> {
 
     /// The same request with what the refusal taught: at once, then after pauses.
     fn repeat(&mut self, request: Request, tries: u8) {
-        match tries {
-            0 => self.call = Call::Retry { request, at: self.now, tries: 1 },
-            tries => self.again(request, tries),
+        self.again(request, tries);
+        if tries == 0 {
+            self.call.at = self.now;
         }
     }
 

@@ -27,6 +27,7 @@ mod bundle;
 #[cfg(not(feature = "bundle"))]
 #[path = "no_bundle.rs"]
 mod bundle;
+mod call;
 mod config;
 mod encode;
 mod fetch;
@@ -49,6 +50,7 @@ use crate::status::{Ended, Reason};
 use crate::verify::{Kept, Verified};
 use crate::version::Version;
 
+use call::Call;
 pub use config::{
     BLOCK_SIZES, Component, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory,
     Plane, Timing,
@@ -78,25 +80,6 @@ enum Link {
     Down { at: u64, tries: u8 },
     /// Up; what is subscribed.
     Up { jobs: bool, stream: bool, tries: u8 },
-}
-
-/// The one request to Jobs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Call {
-    None,
-    /// Published; the answer carries `token`.
-    Waiting {
-        request: Request,
-        token: u32,
-        until: u64,
-        tries: u8,
-    },
-    /// Unanswered or refused for now; again at `at`.
-    Retry {
-        request: Request,
-        at: u64,
-        tries: u8,
-    },
 }
 
 /// The block in the message in hand, on its way to flash.
@@ -251,7 +234,7 @@ impl<'a> Agent<'a> {
             state: State::Booting { inspected: 0 },
             doing: None,
             link: Link::Down { at: 0, tries: 0 },
-            call: Call::None,
+            call: Call::NONE,
             job: Job::default(),
             hand: None,
             planes: Planes::new(),
@@ -308,15 +291,12 @@ impl<'a> Agent<'a> {
             }
             (Some(Action::Finish(_)), other) if !matches!(other, Input::Start) => return,
             (_, _) => {
-                let waited = matches!(input, Input::Timeout);
-                self.quiet_until = 0;
-                self.absorb(now_ms, input);
-                return self.plan(now_ms, waited);
+                return self.take(now_ms, input);
             }
         }
         match self.plan_block(now_ms) {
             Next::Act => {}
-            Next::Again | Next::Nothing => self.plan(now_ms, false),
+            Next::Again | Next::Nothing => self.go_on(now_ms),
         }
     }
 
@@ -418,7 +398,7 @@ impl<'a> Agent<'a> {
         self.failures = 0;
         self.drop_tokens();
         self.fetch.forget_requests();
-        self.call = Call::None;
+        self.call.end();
         self.record_due = true;
         self.state = if self.is_requested() {
             // A job that failed must not be activated by the next reset.
@@ -470,7 +450,7 @@ impl<'a> Agent<'a> {
             image.intended = [0; 32];
         }
         self.fetch.forget_requests();
-        self.call = Call::None;
+        self.call.end();
         self.withheld = 0;
         self.resets = 0;
         self.complete = 0;
@@ -538,11 +518,6 @@ impl<'a> Agent<'a> {
         // The driver works with one link, and a range beside it.
         self.range_closed();
         self.fetch.forget_requests();
-        self.call = match self.call {
-            Call::None => Call::None,
-            Call::Waiting { request, tries, .. } | Call::Retry { request, tries, .. } => {
-                Call::Retry { request, at, tries }
-            }
-        };
+        (self.call.answer, self.call.at) = (None, at);
     }
 }

@@ -4,7 +4,7 @@
 //! it; wait.
 
 use super::job::File;
-use super::{Action, Agent, Call, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription};
+use super::{Action, Agent, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription};
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::Question;
@@ -29,16 +29,14 @@ pub(super) enum Next {
 }
 
 impl<'a> Agent<'a> {
-    #[inline(never)]
-    pub(super) fn plan(&mut self, now: u64, waited: bool) {
-        (self.now, self.waited) = (now, waited);
+    pub(super) fn plan(&mut self) {
         for _ in 0..MAX_TURNS {
             match self.look() {
                 Next::Act => return,
                 Next::Again | Next::Nothing => {}
             }
         }
-        self.doing = Some(Action::Pause { until_ms: now + 1000 });
+        self.doing = Some(Action::Pause { until_ms: self.after(1000) });
     }
 
     fn look(&mut self) -> Next {
@@ -143,7 +141,8 @@ impl<'a> Agent<'a> {
             State::Pending { until } => {
                 let looking = matches!(self.link, Link::Up { jobs: true, .. })
                     && (self.is_due(self.check_at)
-                        || matches!(self.call, Call::Waiting { request: Request::Held { .. }, .. }));
+                        || self.call.answer.is_some()
+                            && matches!(self.call.request, Some(Request::Held { .. })));
                 if !self.is_due(until) && looking {
                     return Next::Nothing;
                 }
@@ -221,11 +220,7 @@ impl<'a> Agent<'a> {
             Link::Up { .. } | Link::Aside { .. } => 0,
             Link::Suspended { .. } => OFFLINE_TRIES,
         };
-        let call = match self.call {
-            Call::None => 0,
-            Call::Waiting { tries, .. } | Call::Retry { tries, .. } => tries,
-        };
-        link >= OFFLINE_TRIES || call >= OFFLINE_TRIES
+        link.max(self.call.tries) >= OFFLINE_TRIES
     }
 
     /// The link, and what goes over it.
@@ -253,10 +248,7 @@ impl<'a> Agent<'a> {
             Next::Nothing => {}
             next => return next,
         }
-        self.quiet_until = match self.call {
-            Call::None => self.check_at,
-            Call::Waiting { until: at, .. } | Call::Retry { at, .. } => at,
-        };
+        self.quiet_until = self.call_at();
         self.plan_waiting()
     }
 
@@ -293,7 +285,7 @@ impl<'a> Agent<'a> {
                     next => return next,
                 }
             }
-            if self.progress_due && self.call == Call::None {
+            if self.progress_due && self.call.request.is_none() {
                 return self.act(Action::Publish(Publication::Progress));
             }
         }
@@ -318,8 +310,7 @@ impl<'a> Agent<'a> {
             (self.now, self.waited) = (now, false);
         }
         debug_assert!(match self.link {
-            Link::Up { jobs: true, stream, .. } =>
-                matches!(self.plan_beside_blocks(stream), Next::Nothing),
+            Link::Up { jobs: true, stream, .. } => matches!(self.plan_beside_blocks(stream), Next::Nothing),
             Link::Up { .. } | Link::Down { .. } | Link::Suspended { .. } | Link::Aside { .. } => false,
         });
         let Some(until_ms) = self.next_wait(now) else {
@@ -334,66 +325,11 @@ impl<'a> Agent<'a> {
         self.act(action)
     }
 
-    /// The one request to Jobs: its deadline, its retry, or the next one.
-    fn plan_jobs(&mut self) -> Next {
-        let request = match self.call {
-            Call::Waiting { request, until, tries, .. }
-                if self.is_late(until, self.config.timing.request_ms) =>
-            {
-                self.call_expired(request, tries);
-                return Next::Again;
-            }
-            Call::Waiting { .. } => return Next::Nothing,
-            Call::Retry { request, .. } if !self.still_wanted(request) => {
-                self.call = Call::None;
-                self.check_at = self.check_at.min(self.now);
-                return Next::Again;
-            }
-            Call::Retry { at, .. } if !self.is_due(at) => return Next::Nothing,
-            Call::Retry { request, .. } => request,
-            Call::None => match self.wanted() {
-                Some(request) => request,
-                None => return Next::Nothing,
-            },
-        };
-        let publication = Publication::Jobs(request);
-        self.act(Action::Publish(publication))
-    }
-
-    fn wanted(&self) -> Option<Request> {
-        let owed = || self.job.is_held().then(|| self.owed()).flatten();
-        match self.state {
-            // The report's own answer tells whether the job is still there.
-            State::Confirmed { .. } | State::Failed { .. } => owed().map(Request::Report),
-            _other if self.is_due(self.check_at) => Some(match self.job.is_held() {
-                true => Request::Held {
-                    document: self.planes.stale
-                        || !self.job.loaded && matches!(self.state, State::Offered { .. }),
-                },
-                false => Request::Next { document: true },
-            }),
-            _other => owed().map(Request::Report),
-        }
-    }
-
-    /// A request that waits to be repeated still fits the state.
-    fn still_wanted(&self, request: Request) -> bool {
-        match request {
-            Request::Next { .. } => !self.job.is_held(),
-            Request::Held { .. } => {
-                self.job.is_held() && !matches!(self.state, State::Confirmed { .. } | State::Failed { .. })
-            }
-            Request::Report(report) => self.job.is_held() && self.owed() == Some(report),
-        }
-    }
-
     /// Requests for blocks, sectors erased ahead, hashing while waiting.
     pub(super) fn plan_fetch(&mut self, file: u8, layout: &'a ImageLayout) -> Next {
         let asked = match self.planes.current {
             Plane::Mqtt => self.plan_blocks(file, layout),
-            Plane::Http => {
-                self.plan_range(self.is_late(self.fetch.due, self.config.timing.request_ms))
-            }
+            Plane::Http => self.plan_range(self.is_late(self.fetch.due, self.config.timing.request_ms)),
         };
         match asked {
             Next::Nothing => self.plan_ahead(file, layout),
@@ -514,13 +450,11 @@ impl<'a> Agent<'a> {
     /// The next moment something is due.
     fn deadline(&self) -> u64 {
         let mut until = self.local_deadline();
-        match self.call {
-            Call::None => {
-                if !matches!(self.state, State::Confirmed { .. } | State::Failed { .. }) {
-                    until = until.min(self.check_at);
-                }
-            }
-            Call::Waiting { until: at, .. } | Call::Retry { at, .. } => until = until.min(at),
+        // The report's own answer tells whether the job is still there.
+        if self.call.request.is_some()
+            || !matches!(self.state, State::Confirmed { .. } | State::Failed { .. })
+        {
+            until = until.min(self.call_at());
         }
         match self.state {
             State::Judging { .. } | State::Downloading { .. } => self.deadline_of_blocks(self.now, until),

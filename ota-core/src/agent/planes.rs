@@ -4,7 +4,7 @@
 //! and the server waits while flash is busy (TCP sees to that).
 
 use super::plan::Next;
-use super::{Action, Agent, Call, Link, Plane, RangeRequest, State};
+use super::{Action, Agent, Link, Plane, RangeRequest, State};
 use crate::bytes::unit_count;
 use crate::policy::Drop;
 use crate::status::Reason;
@@ -153,7 +153,7 @@ impl Agent<'_> {
     /// With memory for one session only, the link makes room for a range once Jobs has been heard. True when it does.
     pub(super) fn put_aside(&mut self) -> bool {
         let Some(ms) = self.config.one_session_ms else { return false };
-        if !self.has_one_session() || self.planes.stale || self.progress_due || self.call != Call::None {
+        if !self.has_one_session() || self.planes.stale || self.progress_due || self.call.request.is_some() {
             return false;
         }
         self.link = Link::Aside { until: self.after(ms), closed: false };
@@ -167,7 +167,8 @@ impl Agent<'_> {
             _other => None,
         };
         let layout = file.and_then(|file| self.layout(self.job.file(file).image));
-        let (Some(file), Some(layout), true) = (file, layout, !self.is_due(until) && !self.planes.stale) else {
+        let (Some(file), Some(layout), true) = (file, layout, !self.is_due(until) && !self.planes.stale)
+        else {
             self.close_range();
             return match self.plan_unwanted() {
                 Next::Nothing => {
