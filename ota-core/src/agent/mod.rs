@@ -168,57 +168,60 @@ pub struct Statistics {
 }
 
 /// The update agent. See the [module](self).
+// In this order, so that what is looked at most lies where short instructions reach it (Thumb-2: bytes up to 31, words up to
+// 124 bytes from the start).
+#[repr(C)]
 pub struct Agent<'a> {
-    config: &'a Config<'a>,
-    arena: Arena<'a>,
-    fetch: Fetch<'a>,
-    state: State,
-    /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
-    doing: Option<Action>,
-    link: Link,
-    call: Call,
-    job: Job,
-    hand: Option<Hand>,
-    planes: Planes,
-    images: [Image; MAX_IMAGES],
-    tokens: [Option<Kept>; MAX_IMAGES],
-    /// When Jobs is asked for the next (or after the held) job.
-    check_at: u64,
-    /// Until then nothing but blocks is to be looked after, as long as nothing but blocks comes.
-    quiet_until: u64,
-    /// Describes without the document answered while those with it were not.
-    withheld: u8,
     /// A journal record is due.
     record_due: bool,
-    /// Files of the held job, from the first, that flash is known to hold whole.
-    complete: u8,
-    /// What flash holds of a job that is not (yet) loaded.
-    resume: Option<Resume>,
+    /// A progress update is due.
+    progress_due: bool,
     /// The slot was cleared of an old trailer (and of what lies before the image).
     cleared: bool,
     /// The policy agreed to erase for this job.
     erase_agreed: bool,
-    /// A progress update is due.
-    progress_due: bool,
-    /// MCUboot's hash and the job digest of the last image that was reverted or failed its test; zero: none.
-    bad_image: [u8; 32],
-    bad_job: [u8; 32],
-    /// The journal held a record at boot: what is written to it now is there at the next one.
-    remembers: bool,
-    /// Resets spent on an image of which nobody knows whether a reset reverts it.
-    resets: u8,
+    /// Files of the held job, from the first, that flash is known to hold whole.
+    complete: u8,
     /// Attempts at set pending, or at a sector, that failed.
     failures: u8,
-    /// The time of the step; the two steps of a block, which go their own way, leave it alone.
-    now: u64,
+    /// Resets spent on an image of which nobody knows whether a reset reverts it.
+    resets: u8,
+    /// The journal held a record at boot: what is written to it now is there at the next one.
+    remembers: bool,
+    /// Describes without the document answered while those with it were not.
+    withheld: u8,
     /// The link was listened to until now, so what is due and not here is late. Otherwise it may lie in the receive buffer,
     /// where a long flash operation kept it waiting.
     waited: bool,
-    booted_at: u64,
+    ended: Option<Ended>,
+    state: State,
+    config: &'a Config<'a>,
     next_token: u32,
     random: u32,
-    ended: Option<Ended>,
+    arena: Arena<'a>,
+    hand: Option<Hand>,
+    planes: Planes,
+    link: Link,
+    call: Call,
+    /// When Jobs is asked for the next (or after the held) job.
+    check_at: u64,
+    /// Until then nothing but blocks is to be looked after, as long as nothing but blocks comes.
+    quiet_until: u64,
+    /// The time of the step; the two steps of a block, which go their own way, leave it alone.
+    now: u64,
+    booted_at: u64,
+    /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
+    doing: Option<Action>,
+    fetch: Fetch<'a>,
+    job: Job,
     statistics: Statistics,
+    images: [Image; MAX_IMAGES],
+    tokens: [Option<Kept>; MAX_IMAGES],
+    /// What flash holds of a job that is not (yet) loaded.
+    resume: Option<Resume>,
+    /// MCUboot's hash and the job digest of the last image that was reverted or failed its test; zero: none.
+    bad_image: [u8; 32],
+    bad_job: [u8; 32],
 }
 
 impl<'a> Agent<'a> {
