@@ -1,5 +1,6 @@
 //! From verified to confirmed: set pending, withdraw, confirm, and what follows when they fail.
 
+use super::job::File;
 use super::{Agent, Stage, State};
 use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
 use crate::policy::Question;
@@ -34,14 +35,19 @@ impl Agent<'_> {
     }
 
     /// The version rule for the file just verified.
+    #[inline(never)]
     pub(super) fn ask_version(&mut self) {
         let State::Verifying { file, stage, .. } = self.state else { return };
-        let token = self.tokens.get(usize::from(file)).and_then(Option::as_ref);
-        match token.and_then(|token| self.version_question(token.image(), token.version())) {
-            // Agreed to before the download; what flash holds self.now is asked about once more.
+        match self.token_of(file).and_then(|token| self.version_question(token.image(), token.version())) {
+            // Agreed to before the download; what flash holds now is asked about once more.
             Some(question) => self.state = State::Verifying { file, stage, question: Some(question) },
             None => self.next_file(stage),
         }
+    }
+
+    /// The token of a file, where it is verified.
+    pub(super) fn token_of(&self, file: u8) -> Option<&Kept> {
+        self.tokens.get(usize::from(file))?.as_ref()
     }
 
     /// Where the token lies of the image that is set pending now.
@@ -53,7 +59,7 @@ impl Agent<'_> {
     /// The token of the image that is set pending now is here.
     pub(super) fn holds_token(&self) -> bool {
         let State::Activating { file } = self.state else { return false };
-        self.tokens.get(usize::from(file)).is_some_and(Option::is_some)
+        self.token_of(file).is_some()
     }
 
     /// What the token proved may not hold any more.
@@ -91,15 +97,15 @@ impl Agent<'_> {
         if self.failures >= MAX_BOOT_FAILURES {
             return self.fail(Reason::SetPendingFailed, error as u32);
         }
-        let held = self.job.file(file);
-        let Some(layout) = self.layout(held.image) else { return };
+        let &File { image, size, .. } = self.job.file(file);
+        let Some(layout) = self.layout(image) else { return };
         let lost = if error == FlashError::Trailer { layout.trailer_sectors() } else { 0..0 };
-        if self.reopen_bundle(held.image, lost) {
+        if self.reopen_bundle(image, lost) {
             return;
         }
         if error == FlashError::Trailer {
             // The trailer's sector is given up; what it holds of the image is fetched again.
-            self.fetch.start(file, held.size);
+            self.fetch.start(file, size);
             self.fetch.restore(u32::MAX, &[0; 32], layout);
             for sector in layout.trailer_sectors() {
                 self.fetch.give_up(sector, layout);

@@ -1,6 +1,7 @@
 //! Blocks: judged when they arrive, written part by part, held only when flash holds them.
 
 use super::fetch::{Fetch, Sector};
+use super::job::File;
 use super::{Agent, Hand, Part, Stage, State};
 use crate::geometry::{ImageLayout, Reprogram};
 use crate::image::{Header, ImageError};
@@ -86,14 +87,14 @@ impl<'a> Agent<'a> {
         if self.judge_bundle(data) {
             return;
         }
-        let held = self.job.file(file);
-        if self.layout(held.image).is_none_or(|layout| held.size > layout.max_image_size()) {
+        let &File { image, size, .. } = self.job.file(file);
+        if self.layout(image).is_none_or(|layout| size > layout.max_image_size()) {
             return self.fail(Reason::FileTooLarge, 0);
         }
-        match judge_header(data, held.size, self.config.reset_vector(held.image)) {
+        match judge_header(data, size, self.config.reset_vector(image)) {
             Err(reason) => self.fail(reason, 0),
-            Ok(header) => {
-                let question = self.version_question(held.image, header.version).unwrap_or(Question::Erase);
+            Ok(version) => {
+                let question = self.version_question(image, version).unwrap_or(Question::Erase);
                 self.state = State::Judging { file, question: Some(question) };
             }
         }
@@ -113,41 +114,42 @@ impl<'a> Agent<'a> {
     pub(super) fn download(&mut self, file: u8) {
         self.cleared = false;
         self.record_due = true;
-        self.fetch.window = self.config.window_max().min(4);
+        self.fetch.window = self.config.first_window();
         self.state = State::Downloading { file };
     }
 
     /// Goes on with the first file that is not verified yet.
+    #[inline(never)]
     pub(super) fn next_file(&mut self, stage: Stage) {
-        let files = self.tokens.iter().take(usize::from(self.job.file_count));
-        let Some(index) = files.into_iter().position(Option::is_none) else {
+        let count = self.job.file_count;
+        let Some(file) = (0..count).find(|file| self.token_of(*file).is_none()) else {
             return self.files_verified(stage);
         };
-        let index = index as u8;
-        let file = self.job.file(index);
-        self.fetch.start(index, file.size);
+        self.fetch.start(file, self.job.file(file).size);
         self.cleared = false;
-        let Some(layout) = self.layout(file.image) else { return self.fail(Reason::NoDestination, 0) };
-        if index < self.complete {
+        let Some(layout) = self.layout_in_hand() else { return self.fail(Reason::NoDestination, 0) };
+        if file < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
-        } else if let Some(resume) =
-            self.resume.take_if(|r| r.identity == self.job.digest && r.file() == index && !r.bundle)
+        } else if let Some(resume) = &self.resume
+            && resume.identity == self.job.digest
+            && resume.file() == file
+            && !resume.bundle
         {
             self.fetch.restore(resume.front, &resume.window, layout);
+            self.resume = None;
             if layout.secondary().reprogram() == Reprogram::Forbidden && !layout.secondary().rewrite() {
                 self.fetch.give_up_torn(layout);
             }
-            self.statistics.resumed_blocks += self.fetch.block_count - self.fetch.missing_count;
+            self.statistics.resumed_blocks += self.fetch.held_count();
         }
-        self.fetch.window = self.config.window_max().min(4);
-        let none_held = self.fetch.missing_count == self.fetch.block_count;
+        self.fetch.window = self.config.first_window();
         self.state = if self.fetch.is_complete() {
-            State::Verifying { file: index, stage, question: None }
-        } else if none_held {
-            State::Judging { file: index, question: None }
+            State::Verifying { file, stage, question: None }
+        } else if self.fetch.held_count() == 0 {
+            State::Judging { file, question: None }
         } else {
             self.record_due = true;
-            State::Downloading { file: index }
+            State::Downloading { file }
         };
     }
 
@@ -223,7 +225,7 @@ impl<'a> Agent<'a> {
         if self.fetch.unrecorded >= self.config.record_blocks.max(1) {
             self.record_due = true;
         }
-        let held = self.fetch.block_count - self.fetch.missing_count;
+        let held = self.fetch.held_count();
         let every = u32::from(self.config.progress_blocks);
         // The first one tells the console early that the job runs.
         if every != 0 && (held == 1 || held.is_multiple_of(every)) {
@@ -277,13 +279,24 @@ impl<'a> Agent<'a> {
     /// The block in hand, and the sector its next part belongs to.
     fn sector_in_hand(&self) -> Option<(u32, Hand)> {
         let hand = self.hand?;
-        let image = self.job.file(self.fetch.file).image;
+        let image = self.image_in_hand();
         let (sector, _) = self.part(&hand, image, self.layout(image)?);
         Some((sector, hand))
     }
 
+    /// The file being downloaded.
+    pub(super) fn file_in_hand(&self) -> &File {
+        self.job.file(self.fetch.file)
+    }
+
+    /// The image it is for; of a bundle the one being written.
+    pub(super) fn image_in_hand(&self) -> u8 {
+        self.file_in_hand().image
+    }
+
+    #[inline(never)]
     pub(super) fn layout_in_hand(&self) -> Option<&'a ImageLayout> {
-        self.config.images.get(usize::from(self.job.file(self.fetch.file).image))
+        self.layout(self.image_in_hand())
     }
 
     /// The block in hand is lost: the sectors that hold a part of it are compared before they are written again.
@@ -330,7 +343,7 @@ pub(super) fn judge_header(
     data: &[u8],
     file_size: u32,
     reset_vector: Option<(u32, u32)>,
-) -> Result<Header, Reason> {
+) -> Result<Version, Reason> {
     let header = Header::parse(data).map_err(|error| match error {
         ImageError::TooLarge => Reason::ImageTruncated,
         ImageError::Truncated
@@ -357,5 +370,5 @@ pub(super) fn judge_header(
             return Err(Reason::WrongSlot);
         }
     }
-    Ok(header)
+    Ok(header.version)
 }

@@ -182,7 +182,7 @@ impl<'a> Agent<'a> {
 
     /// What the head says, and whether this device takes it.
     fn read_head(&self, data: &[u8]) -> Result<(Bundle, Version), Reason> {
-        let file = self.job.file(0);
+        let file = *self.job.file(0);
         if self.job.file_count != 1 {
             return Err(Reason::TooManyFiles);
         }
@@ -226,8 +226,8 @@ impl<'a> Agent<'a> {
         }
         let first = bundle.members.first().copied().unwrap_or_default();
         let payload = data.get(first.start as usize..).unwrap_or(&[]);
-        let header = judge_header(payload, first.size, self.config.reset_vector(first.image))?;
-        Ok((bundle, header.version))
+        let version = judge_header(payload, first.size, self.config.reset_vector(first.image))?;
+        Ok((bundle, version))
     }
 
     /// Goes on from what the journal says flash holds.
@@ -239,9 +239,9 @@ impl<'a> Agent<'a> {
                 fetch.give_up_torn(layout);
             }
         });
-        self.statistics.resumed_blocks += self.fetch.block_count - self.fetch.missing_count;
+        self.statistics.resumed_blocks += self.fetch.held_count();
         self.lose_bare();
-        self.fetch.window = self.config.window_max().min(4);
+        self.fetch.window = self.config.first_window();
         self.state = State::Downloading { file: 0 };
     }
 
@@ -422,7 +422,7 @@ impl<'a> Agent<'a> {
         }
         self.job.bundle.front = 0;
         self.lose_bare();
-        self.fetch.window = self.config.window_max().min(4);
+        self.fetch.window = self.config.first_window();
         self.state = State::Downloading { file: 0 };
         true
     }

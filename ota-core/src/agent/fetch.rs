@@ -254,10 +254,10 @@ impl<'a> Fetch<'a> {
         block < self.asked_end
     }
 
-    /// File offsets of a block; the last one is short.
+    /// File offsets of a block of the file; the last one is short.
     pub(crate) fn block_range(&self, block: u32) -> (u32, u32) {
-        let from = block.saturating_mul(self.block_size.get());
-        (from, from.saturating_add(self.block_size.get()).min(self.size))
+        let from = block * self.block_size.get();
+        (from, self.size.min(from.saturating_add(self.block_size.get())))
     }
 
     /// The block that byte `at` of the file lies in.
@@ -274,6 +274,11 @@ impl<'a> Fetch<'a> {
     /// Bytes held without a gap from byte 0.
     pub(crate) fn front_bytes(&self) -> u32 {
         self.front.saturating_mul(self.block_size.get()).min(self.size)
+    }
+
+    /// How many blocks flash holds.
+    pub(crate) fn held_count(&self) -> u32 {
+        self.block_count - self.missing_count
     }
 
     pub(crate) fn is_complete(&self) -> bool {

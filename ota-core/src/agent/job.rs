@@ -95,6 +95,16 @@ pub(crate) struct File {
     pub(crate) url: Span,
 }
 
+impl File {
+    const NONE: Self = Self {
+        id: 0,
+        image: 0,
+        size: 0,
+        signature: Span { start: 0, len: 0 },
+        url: Span { start: 0, len: 0 },
+    };
+}
+
 /// The held job execution. `id` empty: none is held.
 #[derive(Default)]
 pub(crate) struct Job {
@@ -252,8 +262,8 @@ impl Job {
     }
 
     #[inline(never)]
-    pub(crate) fn file(&self, index: u8) -> File {
-        self.files.get(usize::from(index)).copied().unwrap_or_default()
+    pub(crate) fn file(&self, index: u8) -> &File {
+        self.files.get(usize::from(index)).unwrap_or(&File::NONE)
     }
 }
 

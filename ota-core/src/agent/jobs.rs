@@ -71,7 +71,7 @@ impl Agent<'_> {
             }
             return;
         }
-        if self.state != State::Idle || !self.identify(execution) {
+        if !matches!(self.state, State::Idle) || !self.identify(execution) {
             return;
         }
         match &execution.document {
@@ -101,7 +101,7 @@ impl Agent<'_> {
             self.withheld = 0;
             return self.fail(Reason::DocumentTooLarge, 0);
         }
-        if self.state == State::Idle {
+        if let State::Idle = self.state {
             self.drop_job();
         }
         self.check_at = self.now;

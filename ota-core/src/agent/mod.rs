@@ -20,6 +20,7 @@
 
 mod absorb;
 mod activate;
+mod ask;
 mod blocks;
 mod boot;
 #[cfg(feature = "bundle")]
@@ -321,7 +322,7 @@ impl<'a> Agent<'a> {
 
     /// Blocks held and blocks in all, of the file being downloaded.
     pub fn progress(&self) -> (u32, u32) {
-        (self.fetch.block_count - self.fetch.missing_count, self.fetch.block_count)
+        (self.fetch.held_count(), self.fetch.block_count)
     }
 
     /// The held job's id; empty: none is held.
@@ -499,6 +500,7 @@ impl<'a> Agent<'a> {
         }
     }
 
+    #[inline(never)]
     fn layout(&self, image: u8) -> Option<&'a ImageLayout> {
         self.config.images.get(usize::from(image))
     }

@@ -6,9 +6,7 @@
 use super::job::File;
 use super::{Action, Agent, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription};
 use crate::boot::{Request as SwapRequest, Revert};
-use crate::geometry::ImageLayout;
 use crate::policy::Question;
-use crate::status::Reason;
 use crate::trailer::Pending;
 
 /// Bytes hashed by one action: short enough for a watchdog and for the application's words.
@@ -104,7 +102,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    fn slot_cleared(&mut self, image: u8) {
+    pub(super) fn slot_cleared(&mut self, image: u8) {
         self.cleared = true;
         // Whatever an old trailer asked for went with it.
         if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
@@ -185,14 +183,15 @@ impl<'a> Agent<'a> {
 
     /// Flash holds the whole file: hash what is not hashed yet, then verify.
     fn plan_verify(&mut self, file: u8) -> Next {
-        let held = self.job.file(file);
-        if self.fetch.hashed < held.size {
-            return self.hash(held.image, held.size);
+        let &File { image, size, .. } = self.job.file(file);
+        if self.fetch.hashed < size {
+            return self.hash(image, size);
         }
-        self.act(Action::Verify { image: held.image, file, size: held.size })
+        self.act(Action::Verify { image, file, size })
     }
 
-    fn hash(&mut self, image: u8, end: u32) -> Next {
+    #[inline(never)]
+    pub(super) fn hash(&mut self, image: u8, end: u32) -> Next {
         if self.job.bundle.is_open() {
             return self.hash_bundle(end);
         }
@@ -202,11 +201,12 @@ impl<'a> Agent<'a> {
     }
 
     fn plan_activate(&mut self, file: u8) -> Next {
+        let image = self.job.file(file).image;
         if self.holds_token() {
-            return self.act(Action::SetPending { image: self.job.file(file).image, pending: Pending::Test });
+            return self.act(Action::SetPending { image, pending: Pending::Test });
         }
         // The token was lost with an action: hash and verify again.
-        if self.reopen_bundle(self.job.file(file).image, 0..0) {
+        if self.reopen_bundle(image, 0..0) {
             return Next::Again;
         }
         self.complete = self.job.file_count;
@@ -276,11 +276,9 @@ impl<'a> Agent<'a> {
     /// Blocks are asked for and waited for.
     fn plan_waiting(&mut self) -> Next {
         self.fetch.enough = u16::MAX;
-        if let State::Judging { file, .. } | State::Downloading { file } = self.state {
-            if !self.has_one_session()
-                && let Some(layout) = self.layout(self.job.file(file).image)
-            {
-                match self.plan_fetch(file, layout) {
+        if let State::Judging { .. } | State::Downloading { .. } = self.state {
+            if !self.has_one_session() {
+                match self.plan_fetch() {
                     Next::Nothing => {}
                     next => return next,
                 }
@@ -325,125 +323,13 @@ impl<'a> Agent<'a> {
         self.act(action)
     }
 
-    /// Requests for blocks, sectors erased ahead, hashing while waiting.
-    pub(super) fn plan_fetch(&mut self, file: u8, layout: &'a ImageLayout) -> Next {
-        let asked = match self.planes.current {
-            Plane::Mqtt => self.plan_blocks(file, layout),
-            Plane::Http => self.plan_range(self.is_late(self.fetch.due, self.config.timing.request_ms)),
-        };
-        match asked {
-            Next::Nothing => self.plan_ahead(file, layout),
-            next => next,
-        }
-    }
-
-    /// While blocks travel: erase where they will land, then let the digest catch up.
-    fn plan_ahead(&mut self, file: u8, layout: &'a ImageLayout) -> Next {
-        let held = self.job.file(file);
-        if let State::Judging { .. } = self.state {
-            return Next::Nothing;
-        }
-        let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
-        if !slow
-            && self.cleared
-            && !layout.secondary().rewrite()
-            && let Some(sector) = self.fetch.closed_ahead(layout)
-        {
-            return self.act(Action::Erase { image: held.image, sector });
-        }
-        if self.fetch.hashed < self.fetch.front_bytes() {
-            return self.hash(held.image, self.fetch.front_bytes());
-        }
-        Next::Nothing
-    }
-
-    /// Requests for blocks over MQTT.
-    #[inline]
-    fn plan_blocks(&mut self, file: u8, layout: &'a ImageLayout) -> Next {
-        let held = self.job.file(file);
-        let judging = matches!(self.state, State::Judging { .. });
-        let under_way = self.fetch.under_way();
-        if under_way > 0 && self.is_late(self.fetch.due, self.config.timing.block_ms) {
-            return self.blocks_overdue();
-        }
-        let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
-        // Only the first block can be judged: nothing else is asked for before it is here.
-        let low = if slow || judging { 0 } else { self.fetch.window / 2 };
-        if self.cleared {
-            self.fetch.enough = low;
-        }
-        let all_asked = u32::from(under_way) >= self.fetch.missing_count;
-        if under_way > low || !self.is_due(self.fetch.paced) || all_asked {
-            return Next::Nothing;
-        }
-        let wanted = if judging { 1 } else { u32::from(self.fetch.window.saturating_sub(under_way)) };
-        self.ask_for_blocks(held, wanted, (slow && !judging).then_some(layout))
-    }
-
-    /// The next request for blocks. `slow`: the slot's erases take longer than the receive path can absorb, and are done
-    /// first, with nothing under way.
-    #[inline(never)]
-    fn ask_for_blocks(&mut self, file: File, wanted: u32, slow: Option<&'a ImageLayout>) -> Next {
-        let Some(request) = self.fetch.next_request(file.id, wanted) else { return Next::Nothing };
-        if let Some(layout) = slow {
-            if !self.cleared {
-                if let Some(sector) = self.sector_to_clear(layout) {
-                    return self.act(Action::Erase { image: file.image, sector });
-                }
-                self.slot_cleared(file.image);
-            }
-            if let Some(sector) = self.fetch.closed_sector(&request, layout) {
-                return self.act(Action::Erase { image: file.image, sector });
-            }
-        }
-        self.fetch.request = request;
-        self.act(Action::Publish(Publication::Blocks))
-    }
-
-    /// A request for blocks brought nothing: again after a growing pause, until that is too much.
-    pub(super) fn blocks_useless(&mut self) {
-        self.fetch.useless = self.fetch.useless.saturating_add(1);
-        if self.fetch.useless >= self.useless_max() {
-            return self.plane_lost(Reason::NoBlocks, 0);
-        }
-        // The job may have been canceled and its stream deleted, or the link be half dead.
-        self.check_at = self.check_at.min(self.now);
-        self.fetch.paced = self.retry_at(self.fetch.useless - 1);
-    }
-
-    /// What is under way did not come.
-    fn blocks_overdue(&mut self) -> Next {
-        if !self.fetch.alive {
-            self.blocks_useless();
-        }
-        self.fetch.forget_requests();
-        self.fetch.shrink();
-        Next::Again
-    }
-
     /// The next moment something is due without the network.
+    #[inline(never)]
     pub(super) fn local_deadline(&self) -> u64 {
         let poll = self.after(self.config.timing.poll_ms);
-        match self.state {
-            State::Offered { at, .. } if self.job.loaded && !self.is_due(at) => at.min(poll),
-            State::Ready { at } => at.min(poll),
-            State::Verified { ask_at } if !self.is_due(ask_at) => ask_at.min(poll),
-            State::Testing { until, .. } | State::Pending { until } => until.min(poll),
-            State::Booting { .. }
-            | State::Idle
-            | State::Custom
-            | State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Activating { .. }
-            | State::Withdrawing { .. }
-            | State::Confirming { .. }
-            | State::Confirmed { .. }
-            | State::Failed { .. }
-            | State::Resetting
-            | State::Stopped => poll,
+        match self.state.waits_until() {
+            Some(at) if !self.is_due(at) => at.min(poll),
+            Some(_) | None => poll,
         }
     }
 

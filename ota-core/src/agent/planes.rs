@@ -162,13 +162,8 @@ impl Agent<'_> {
 
     /// The link is put aside until `until`: blocks of a range, then back to the link.
     pub(super) fn plan_aside(&mut self, until: u64) -> Next {
-        let file = match self.state {
-            State::Judging { file, .. } | State::Downloading { file } => Some(file),
-            _other => None,
-        };
-        let layout = file.and_then(|file| self.layout(self.job.file(file).image));
-        let (Some(file), Some(layout), true) = (file, layout, !self.is_due(until) && !self.planes.stale)
-        else {
+        let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
+        if !fetching || self.is_due(until) || self.planes.stale {
             self.close_range();
             return match self.plan_unwanted() {
                 Next::Nothing => {
@@ -177,8 +172,8 @@ impl Agent<'_> {
                 }
                 next => next,
             };
-        };
-        match self.plan_fetch(file, layout) {
+        }
+        match self.plan_fetch() {
             Next::Nothing if self.planes.is_open() => {
                 let until_ms = until.min(self.fetch.due).max(self.now + 1);
                 self.act(Action::Receive { until_ms })
@@ -192,9 +187,9 @@ impl Agent<'_> {
     }
 
     /// The next range, when none is open.
-    pub(super) fn plan_range(&mut self, late: bool) -> Next {
+    pub(super) fn plan_range(&mut self) -> Next {
         let Range::Closed = self.planes.range else {
-            if late {
+            if self.is_late(self.fetch.due, self.config.timing.request_ms) {
                 self.close_range();
                 self.range_lost(RangeError::Lost);
                 return Next::Again;

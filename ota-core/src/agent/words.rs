@@ -119,7 +119,7 @@ impl Agent<'_> {
         };
         match (self.state, answer) {
             (State::Judging { file, .. }, Answer::Yes) => {
-                if question == Question::Erase || self.erase_agreed {
+                if matches!(question, Question::Erase) || self.erase_agreed {
                     self.erase_agreed = true;
                     self.download(file);
                 } else {
