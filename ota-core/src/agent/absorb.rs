@@ -39,7 +39,7 @@ impl Agent<'_> {
             (Input::Compared(compared), &Some(Action::Compare(part))) => {
                 self.part_compared(part.to, part.hash, compared)
             }
-            (Input::Answer(answer), &Some(Action::Consult(question))) => self.answer(question, answer),
+            (Input::Answer(answer), &Some(Action::Consult(question))) => self.answer(&question, answer),
             (Input::Verified(token), Some(Action::Verify { .. })) => self.verified(token),
             (Input::Signed(proof), Some(Action::Verify { .. })) => self.bundle_signed(proof),
             (Input::Withdrawn(withdrawn), Some(Action::Withdraw { .. })) => self.withdrawn(Some(withdrawn)),

@@ -14,13 +14,13 @@ const MAX_BOOT_FAILURES: u8 = 3;
 impl Agent<'_> {
     pub(super) fn verified(&mut self, token: Verified) {
         let State::Verifying { file, stage, .. } = self.state else { return };
-        let (image, info) = (usize::from(token.image()), *token.info());
-        let Some(place) = self.images.get_mut(image) else { return };
-        let least = place.state.and_then(|slots| slots.security_counter);
+        let (image, info) = (token.image(), *token.info());
+        let least = self.slots_of(image).and_then(|slots| slots.security_counter);
         if least.is_some_and(|least| info.security_counter.is_none_or(|counter| counter < least)) {
             return self.fail(Reason::SecurityCounter, 0);
         }
-        place.intended = info.hash;
+        let Some(intended) = self.intended.get_mut(usize::from(image)) else { return };
+        *intended = info.hash;
         if let Some(place) = self.tokens.get_mut(usize::from(file)) {
             *place = Some(token.keep());
         }
@@ -132,9 +132,10 @@ impl Agent<'_> {
         }
     }
 
-    fn set_request(&mut self, image: u8, request: SwapRequest) {
-        if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
-            state.request = request;
+    #[inline(never)]
+    pub(super) fn set_request(&mut self, image: u8, request: SwapRequest) {
+        if let Some(Some(slots)) = self.slots.get_mut(usize::from(image)) {
+            slots.request = request;
         }
     }
 
@@ -165,9 +166,9 @@ impl Agent<'_> {
 
     pub(super) fn confirmed_one(&mut self) {
         let State::Confirming { image, .. } = self.state else { return };
-        if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
-            state.revert = Revert::No;
-            state.confirmed = true;
+        if let Some(Some(slots)) = self.slots.get_mut(usize::from(image)) {
+            slots.revert = Revert::No;
+            slots.confirmed = true;
         }
         self.state = State::Confirming { image: image + 1, failed: 0 };
         if usize::from(image) + 1 < self.config.images.len() {

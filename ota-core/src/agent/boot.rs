@@ -1,7 +1,7 @@
 //! What happened while nobody looked: the job's state is derived from the journal and from what boots, never assumed.
 
 use super::job::Number;
-use super::{Agent, Resume, Slots, Stage, State};
+use super::{Agent, MAX_IMAGES, Resume, Slots, Stage, State};
 use crate::boot::{ImageState, Revert};
 use crate::journal::{Phase, Record};
 use crate::policy::Question;
@@ -25,10 +25,12 @@ const REVERT_RESETS: u8 = 2;
 
 impl Agent<'_> {
     pub(super) fn inspected(&mut self, image: u8, state: Option<&ImageState>) {
-        if let Some(place) = self.images.get_mut(usize::from(image)) {
-            let running = state.and_then(|state| state.running.as_ref());
-            place.intended = running.map_or(NONE, |running| running.hash);
-            place.state = state.map(|state| Slots {
+        let running = state.and_then(|state| state.running.as_ref());
+        if let Some(intended) = self.intended.get_mut(usize::from(image)) {
+            *intended = running.map_or(NONE, |running| running.hash);
+        }
+        if let Some(slots) = self.slots.get_mut(usize::from(image)) {
+            *slots = state.map(|state| Slots {
                 version: running.map_or(Version::new(0, 0, 0, 0), |running| running.version),
                 security_counter: running.and_then(|running| running.security_counter),
                 request: state.request,
@@ -54,9 +56,7 @@ impl Agent<'_> {
     fn derive(&mut self, record: &Record, running: Running) -> State {
         match (record.phase, running) {
             // Confirmed, and yet another image runs: somebody else changed it. SUCCEEDED would not be true any more.
-            (Phase::Confirmed, Running::Other | Running::Mixed)
-                if self.images.iter().any(|image| image.intended != NONE) =>
-            {
+            (Phase::Confirmed, Running::Other | Running::Mixed) if self.intended != [NONE; MAX_IMAGES] => {
                 self.end(Reason::Reverted)
             }
             (Phase::Confirmed, _) if self.job.is_held() => State::Confirmed { custom: false },
@@ -77,7 +77,7 @@ impl Agent<'_> {
                 self.testing(None)
             }
             // An unknown image was tested and is confirmed by now, or gone; if the cloud has a job for it, it says so.
-            (Phase::Testing, Running::Other) if self.images.iter().all(|i| i.intended == NONE) => {
+            (Phase::Testing, Running::Other) if self.intended == [NONE; MAX_IMAGES] => {
                 self.forget_job();
                 State::Idle
             }
@@ -109,9 +109,7 @@ impl Agent<'_> {
         self.record_due = true;
         // What the secondary slot held runs now; in its place lies the old image, or nothing.
         self.resume = None;
-        let reverts = self.config.images.iter().all(|image| image.mode().has_trailer_state());
-        let confirmed = self.images.iter().filter_map(|i| i.state).all(|s| s.confirmed);
-        if record.phase == Phase::Testing && reverts && confirmed && self.revert() == Revert::No {
+        if record.phase == Phase::Testing && self.is_confirmed() && self.revert() == Revert::No {
             // Confirmed, and the power went before the journal knew.
             return if self.job.is_held() { State::Confirmed { custom: false } } else { self.done() };
         }
@@ -130,9 +128,7 @@ impl Agent<'_> {
     /// Confirmed with nobody to report to.
     pub(super) fn done(&mut self) -> State {
         self.ended = Some(Ended::Succeeded);
-        for image in &mut self.images {
-            image.intended = NONE;
-        }
+        self.intended = [NONE; MAX_IMAGES];
         self.record_due = true;
         State::Idle
     }
@@ -145,9 +141,9 @@ impl Agent<'_> {
     /// While the images' hashes are still those of what runs.
     fn running(&self, record: &Record) -> Running {
         let (mut meant, mut run) = (0, 0);
-        for (image, intended) in self.images.iter().zip(&record.intended) {
+        for (runs, intended) in self.intended.iter().zip(&record.intended) {
             meant += u8::from(*intended != NONE);
-            run += u8::from(*intended != NONE && image.intended == *intended);
+            run += u8::from(*intended != NONE && runs == intended);
         }
         match run {
             0 => Running::Other,
@@ -158,7 +154,14 @@ impl Agent<'_> {
 
     /// The bootloader's last swap was a revert.
     pub(super) fn was_reverted(&self) -> bool {
-        self.images.iter().any(|image| image.state.is_some_and(|state| state.reverted))
+        self.any_image(|slots| slots.reverted)
+    }
+
+    /// Every bootloader's trailer says that the image that runs is here to stay.
+    #[inline(never)]
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.config.images.iter().all(|image| image.mode().has_trailer_state())
+            && !self.any_image(|slots| !slots.confirmed)
     }
 
     /// Only some images were exchanged. Where a reset takes those back, one is spent on it.
@@ -173,16 +176,14 @@ impl Agent<'_> {
 
     /// The image meant to boot is not to be tried again.
     pub(super) fn remember_bad(&mut self) {
-        self.bad_image = self.images.iter().map(|i| i.intended).find(|hash| *hash != NONE).unwrap_or(NONE);
+        self.bad_image = self.intended.into_iter().find(|hash| *hash != NONE).unwrap_or(NONE);
         self.bad_job = self.job.digest;
         self.record_due = true;
     }
 
     fn forget_job(&mut self) {
         self.drop_job();
-        for image in &mut self.images {
-            image.intended = NONE;
-        }
+        self.intended = [NONE; MAX_IMAGES];
     }
 
     /// The self test is lost.
@@ -197,8 +198,8 @@ impl Agent<'_> {
                 self.state = State::Resetting;
             }
             Revert::Yes => {
-                for state in self.images.iter_mut().filter_map(|image| image.state.as_mut()) {
-                    state.revert = Revert::No;
+                for slots in self.slots.iter_mut().flatten() {
+                    slots.revert = Revert::No;
                 }
                 self.remember_bad();
                 self.fail(Reason::SelfTestFailedNoRevert, 0);
@@ -228,9 +229,7 @@ impl Agent<'_> {
             // 0: ended before anything was updated.
             self.job.updated_by = Number::of((record.updated_by != 0).then_some(record.updated_by));
         }
-        for (image, intended) in self.images.iter_mut().zip(record.intended) {
-            image.intended = intended;
-        }
+        self.intended = record.intended;
         self.bad_image = record.reverted;
         self.bad_job = record.reverted_job;
         self.resets = record.first_boots;

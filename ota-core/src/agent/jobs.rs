@@ -140,14 +140,9 @@ impl Agent<'_> {
             core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped, 0),
             core::cmp::Ordering::Less => self.fail(Reason::Downgrade, 0),
             core::cmp::Ordering::Greater => {
-                let reverts = self.config.images.iter().all(|image| image.mode().has_trailer_state());
-                let confirmed = self.images.iter().filter_map(|i| i.state).all(|s| s.confirmed);
                 self.record_due = true;
-                self.state = if reverts && confirmed {
-                    State::Confirmed { custom: false }
-                } else {
-                    self.testing(None)
-                };
+                self.state =
+                    if self.is_confirmed() { State::Confirmed { custom: false } } else { self.testing(None) };
             }
         }
     }

@@ -118,15 +118,6 @@ impl Resume {
     }
 }
 
-/// What is known of the slots of one image.
-#[derive(Clone, Copy)]
-struct Image {
-    /// What was found in them; `None`: not looked at, or flash failed.
-    state: Option<Slots>,
-    /// MCUboot's hash of the image meant to boot; zero: none. Until the journal is loaded: of the image that runs.
-    intended: [u8; 32],
-}
-
 /// What is kept of an [`ImageState`](crate::boot::ImageState).
 #[derive(Clone, Copy)]
 struct Slots {
@@ -216,7 +207,10 @@ pub struct Agent<'a> {
     fetch: Fetch<'a>,
     job: Job,
     statistics: Statistics,
-    images: [Image; MAX_IMAGES],
+    /// What was found in the slots of each image; `None`: not looked at, or flash failed.
+    slots: [Option<Slots>; MAX_IMAGES],
+    /// MCUboot's hash of each image meant to boot; zero: none. Until the journal is loaded: of the image that runs.
+    intended: [[u8; 32]; MAX_IMAGES],
     tokens: [Option<Kept>; MAX_IMAGES],
     /// What flash holds of a job that is not (yet) loaded.
     resume: Option<Resume>,
@@ -242,7 +236,8 @@ impl<'a> Agent<'a> {
             job: Job::default(),
             hand: None,
             planes: Planes::new(),
-            images: [Image { state: None, intended: [0; 32] }; MAX_IMAGES],
+            slots: [None; MAX_IMAGES],
+            intended: [[0; 32]; MAX_IMAGES],
             tokens: [const { None }; MAX_IMAGES],
             check_at: 0,
             quiet_until: 0,
@@ -346,7 +341,7 @@ impl<'a> Agent<'a> {
         match self.doing {
             Some(Action::SetPending { image, .. }) => {
                 let kept = self.token_in_turn()?.take()?;
-                Some(kept.token(self.images.get(usize::from(image))?.intended))
+                Some(kept.token(*self.intended.get(usize::from(image))?))
             }
             _other => None,
         }
@@ -380,16 +375,25 @@ impl<'a> Agent<'a> {
 
     #[inline(never)]
     fn version_of(&self, image: u8) -> Version {
-        let state = self.images.get(usize::from(image)).and_then(|i| i.state);
-        state.map_or(Version::new(0, 0, 0, 0), |slots| slots.version)
+        self.slots_of(image).map_or(Version::new(0, 0, 0, 0), |slots| slots.version)
+    }
+
+    fn slots_of(&self, image: u8) -> Option<&Slots> {
+        self.slots.get(usize::from(image))?.as_ref()
+    }
+
+    /// Some image's slots are so.
+    #[inline(never)]
+    fn any_image(&self, is_so: fn(&Slots) -> bool) -> bool {
+        self.slots.iter().flatten().any(is_so)
     }
 
     /// Does a reset take the running image back? The worst answer of all images.
+    #[inline(never)]
     fn revert(&self) -> Revert {
-        let states = || self.images.iter().filter_map(|image| image.state);
-        if states().any(|s| s.revert == Revert::Yes) {
+        if self.any_image(|slots| slots.revert == Revert::Yes) {
             Revert::Yes
-        } else if states().any(|s| s.revert == Revert::Unknown) {
+        } else if self.any_image(|slots| slots.revert == Revert::Unknown) {
             Revert::Unknown
         } else {
             Revert::No
@@ -414,8 +418,7 @@ impl<'a> Agent<'a> {
 
     /// A swap is requested for some image (whose secondary slot is not somebody's way back).
     fn is_requested(&self) -> bool {
-        let requested = |s: Slots| s.request != SwapRequest::None && s.revert != Revert::Yes;
-        self.images.iter().any(|i| i.state.is_some_and(requested))
+        self.any_image(|slots| slots.request != SwapRequest::None && slots.revert != Revert::Yes)
     }
 
     /// The state that reports `reason`.
@@ -450,9 +453,7 @@ impl<'a> Agent<'a> {
         self.drop_job();
         self.hand = None;
         self.drop_tokens();
-        for image in &mut self.images {
-            image.intended = [0; 32];
-        }
+        self.intended = [[0; 32]; MAX_IMAGES];
         self.fetch.forget_requests();
         self.call.end();
         self.withheld = 0;
@@ -483,21 +484,6 @@ impl<'a> Agent<'a> {
         self.random ^= self.random >> 17;
         self.random ^= self.random << 5;
         self.after(pause.saturating_add(self.random % (pause / 4).max(1)))
-    }
-
-    /// Remembers what flash holds, so that the same data under another job goes on from there.
-    fn keep_progress(&mut self) {
-        if core::mem::take(&mut self.fetch.begun) {
-            let identity = self.job.digest;
-            let (file, front) = (self.fetch.file.max(self.complete), self.fetch.front);
-            self.resume = Some(if let Some((front, window)) = self.bundle_progress() {
-                Resume { bundle: true, ..Resume::new(identity, 0, front, window) }
-            } else if file > self.fetch.file {
-                Resume::new(identity, file, 0, [0; 32])
-            } else {
-                Resume::new(identity, file, front, self.fetch.held_window(front))
-            });
-        }
     }
 
     #[inline(never)]

@@ -105,9 +105,7 @@ impl<'a> Agent<'a> {
     pub(super) fn slot_cleared(&mut self, image: u8) {
         self.cleared = true;
         // Whatever an old trailer asked for went with it.
-        if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
-            state.request = SwapRequest::None;
-        }
+        self.set_request(image, SwapRequest::None);
     }
 
     /// What the state can do without the network.
