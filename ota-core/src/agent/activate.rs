@@ -158,7 +158,7 @@ impl Agent<'_> {
         match reason {
             Some(reason) => {
                 self.record_due = true;
-                self.state = self.failed(reason, 0);
+                self.report(reason, 0);
             }
             None => self.close(Ended::Gone),
         }
@@ -174,8 +174,7 @@ impl Agent<'_> {
         if usize::from(image) + 1 < self.config.images.len() {
             return;
         }
-        self.record_due = true;
-        self.state = if self.job.is_held() { State::Confirmed { custom: false } } else { self.done() };
+        self.all_confirmed();
     }
 
     pub(super) fn confirm_failed(&mut self) {

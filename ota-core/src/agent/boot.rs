@@ -43,28 +43,37 @@ impl Agent<'_> {
     }
 
     /// The journal's newest record is here (or there is none): where does the job stand?
+    #[inline(never)]
     pub(super) fn loaded(&mut self, record: Option<&Record>) {
         self.check_at = self.now;
         self.remembers = record.is_some();
-        let none = Record::default();
-        let record = record.unwrap_or(&none);
-        let running = self.running(record);
-        self.restore(record);
-        self.state = self.derive(record, running);
+        match record {
+            Some(record) => self.recall(record),
+            None => self.recall(&Record::default()),
+        }
     }
 
-    fn derive(&mut self, record: &Record, running: Running) -> State {
+    #[inline(never)]
+    fn recall(&mut self, record: &Record) {
+        let running = self.running(record);
+        self.restore(record);
+        self.derive(record, running);
+    }
+
+    fn derive(&mut self, record: &Record, running: Running) {
         match (record.phase, running) {
             // Confirmed, and yet another image runs: somebody else changed it. SUCCEEDED would not be true any more.
             (Phase::Confirmed, Running::Other | Running::Mixed) if self.intended != [NONE; MAX_IMAGES] => {
-                self.end(Reason::Reverted)
+                self.fail(Reason::Reverted, 0)
             }
-            (Phase::Confirmed, _) if self.job.is_held() => State::Confirmed { custom: false },
-            (Phase::Ended, _) if self.job.is_held() => State::Failed {
-                reason: Reason::from_number(record.reason).unwrap_or(Reason::StateLost),
-                rejected: record.status == super::record::REJECTED,
-                detail: record.detail,
-            },
+            (Phase::Confirmed, _) if self.job.is_held() => self.state = State::Confirmed { custom: false },
+            (Phase::Ended, _) if self.job.is_held() => {
+                self.state = State::Failed {
+                    reason: Reason::from_number(record.reason).unwrap_or(Reason::StateLost),
+                    rejected: record.status == super::record::REJECTED,
+                    detail: record.detail,
+                }
+            }
             (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Intended) => {
                 self.booted(record)
             }
@@ -74,68 +83,73 @@ impl Agent<'_> {
             // An image under test that nobody knows: test it, report nothing, touch nothing.
             (_, Running::Other | Running::Intended | Running::Mixed) if self.revert() == Revert::Yes => {
                 self.forget_job();
-                self.testing(None)
+                self.test(None);
             }
             // An unknown image was tested and is confirmed by now, or gone; if the cloud has a job for it, it says so.
-            (Phase::Testing, Running::Other) if self.intended == [NONE; MAX_IMAGES] => {
-                self.forget_job();
-                State::Idle
-            }
+            (Phase::Testing, Running::Other) if self.intended == [NONE; MAX_IMAGES] => self.idle(),
             (Phase::Testing, Running::Other) => {
                 self.remember_bad();
-                self.end(Reason::Reverted)
+                self.fail(Reason::Reverted, 0);
             }
             (Phase::Pending, Running::Other) => {
                 // The sign of a revert stays until the next swap: one that stood there before says nothing.
                 if self.was_reverted() && record.detail != super::record::REVERTED_BEFORE {
                     self.remember_bad();
-                    self.end(Reason::Reverted)
+                    self.fail(Reason::Reverted, 0);
                 } else {
-                    self.end(Reason::NotSwapped)
+                    self.fail(Reason::NotSwapped, 0);
                 }
             }
-            (Phase::Verified, Running::Other) => State::Offered { at: 0, stage: Stage::Verified },
-            (Phase::Ready, Running::Other) => State::Offered { at: 0, stage: Stage::Ready },
-            (Phase::Downloading, _) if self.job.is_held() => State::Offered { at: 0, stage: Stage::New },
-            (Phase::Idle | Phase::Downloading | Phase::Confirmed | Phase::Ended, _) => {
-                self.forget_job();
-                State::Idle
-            }
+            (Phase::Verified, Running::Other) => self.offered(Stage::Verified),
+            (Phase::Ready, Running::Other) => self.offered(Stage::Ready),
+            (Phase::Downloading, _) if self.job.is_held() => self.offered(Stage::New),
+            (Phase::Idle | Phase::Downloading | Phase::Confirmed | Phase::Ended, _) => self.idle(),
         }
     }
 
+    /// The old image runs; the job's document is asked for.
+    fn offered(&mut self, stage: Stage) {
+        self.state = State::Offered { at: 0, stage };
+    }
+
+    #[inline(never)]
+    fn idle(&mut self) {
+        self.forget_job();
+        self.state = State::Idle;
+    }
+
     /// The image meant to boot runs.
-    fn booted(&mut self, record: &Record) -> State {
+    fn booted(&mut self, record: &Record) {
         self.record_due = true;
         // What the secondary slot held runs now; in its place lies the old image, or nothing.
         self.resume = None;
         if record.phase == Phase::Testing && self.is_confirmed() && self.revert() == Revert::No {
             // Confirmed, and the power went before the journal knew.
-            return if self.job.is_held() { State::Confirmed { custom: false } } else { self.done() };
+            return self.all_confirmed();
         }
         let offered = self.running_version();
         let question = (offered.word() < record.updated_by)
             .then(|| Question::Downgrade { running: Version::from_word(record.updated_by), offered });
-        self.testing(question)
+        self.test(question);
     }
 
-    /// The state that tests the running image.
-    pub(super) fn testing(&self, question: Option<Question>) -> State {
+    /// The running image is tested.
+    #[inline(never)]
+    pub(super) fn test(&mut self, question: Option<Question>) {
         let until = self.booted_at + u64::from(self.config.timing.self_test_ms);
-        State::Testing { until, announced: false, question }
+        self.state = State::Testing { until, announced: false, question };
     }
 
-    /// Confirmed with nobody to report to.
-    pub(super) fn done(&mut self) -> State {
-        self.ended = Some(Ended::Succeeded);
-        self.intended = [NONE; MAX_IMAGES];
+    /// Every image is confirmed; where there is nobody to report it to, that is all.
+    #[inline(never)]
+    pub(super) fn all_confirmed(&mut self) {
         self.record_due = true;
-        State::Idle
-    }
-
-    fn end(&mut self, reason: Reason) -> State {
-        self.fail(reason, 0);
-        self.state
+        self.state = State::Confirmed { custom: false };
+        if !self.job.is_held() {
+            self.ended = Some(Ended::Succeeded);
+            self.intended = [NONE; MAX_IMAGES];
+            self.state = State::Idle;
+        }
     }
 
     /// While the images' hashes are still those of what runs.
@@ -165,13 +179,20 @@ impl Agent<'_> {
     }
 
     /// Only some images were exchanged. Where a reset takes those back, one is spent on it.
-    fn mixed(&mut self) -> State {
+    fn mixed(&mut self) {
         if self.revert() == Revert::No || self.resets > 0 {
-            return self.end(Reason::MixedImages);
+            self.fail(Reason::MixedImages, 0);
+        } else {
+            self.reset();
         }
-        self.resets = 1;
+    }
+
+    /// A reset is spent on having the image taken back.
+    #[inline(never)]
+    fn reset(&mut self) {
+        self.resets += 1;
         self.record_due = true;
-        State::Resetting
+        self.state = State::Resetting;
     }
 
     /// The image meant to boot is not to be tried again.
@@ -187,34 +208,26 @@ impl Agent<'_> {
     }
 
     /// The self test is lost.
+    #[inline(never)]
     pub(super) fn test_failed(&mut self) {
         match self.revert() {
             // With several images a bootloader may refuse what its flags announce, because another image needs this one: a
             // device that remembers its resets does not reset for ever.
-            Revert::Yes if !self.remembers || self.config.images.len() < 2 => self.state = State::Resetting,
-            Revert::Yes if self.resets < REVERT_RESETS => {
-                self.resets += 1;
-                self.record_due = true;
-                self.state = State::Resetting;
+            Revert::Yes if !self.remembers || self.config.images.len() < 2 => {
+                return self.state = State::Resetting;
             }
+            Revert::Yes if self.resets < REVERT_RESETS => return self.reset(),
             Revert::Yes => {
                 for slots in self.slots.iter_mut().flatten() {
                     slots.revert = Revert::No;
                 }
-                self.remember_bad();
-                self.fail(Reason::SelfTestFailedNoRevert, 0);
             }
             // Nobody knows whether a reset reverts: spend one on finding out, if the next boot remembers that it was spent.
-            Revert::Unknown if self.resets == 0 && self.remembers => {
-                self.resets = 1;
-                self.record_due = true;
-                self.state = State::Resetting;
-            }
-            Revert::Unknown | Revert::No => {
-                self.remember_bad();
-                self.fail(Reason::SelfTestFailedNoRevert, 0);
-            }
+            Revert::Unknown if self.resets == 0 && self.remembers => return self.reset(),
+            Revert::Unknown | Revert::No => {}
         }
+        self.remember_bad();
+        self.fail(Reason::SelfTestFailedNoRevert, 0);
     }
 
     /// Takes over what the journal knows.

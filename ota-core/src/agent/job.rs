@@ -156,6 +156,12 @@ impl Job {
         }
     }
 
+    /// An update was accepted, and its number is not told.
+    #[inline(never)]
+    pub(crate) fn count_version(&mut self) {
+        self.version = Number::of(self.version.get().map(|version| version.saturating_add(1)));
+    }
+
     /// Takes the document over. Every check that needs no byte of the image is made here. A file of up to `bundle_size`
     /// bytes may be a bundle.
     pub(crate) fn load(

@@ -15,27 +15,27 @@ const MAX_REFUSALS: u8 = 4;
 const MAX_WITHHELD: u8 = 2;
 
 impl Agent<'_> {
+    #[inline(never)]
     pub(super) fn described(&mut self, job_id: Option<&str>, token: Token<'_>, answer: &DescribeAnswer<'_>) {
-        match self.take_call(job_id, token, false) {
-            Some((Request::Next { document }, _)) => {
-                self.check_at = self.after(self.config.timing.poll_ms);
-                match answer {
-                    DescribeAnswer::NoJob => self.withheld = 0,
-                    DescribeAnswer::Job(execution) => self.next_job(execution, document),
+        let Some((request, _)) = self.take_call(job_id, token, false) else {
+            return self.drop_message(Drop::Late);
+        };
+        self.check_at = self.after(self.config.timing.poll_ms);
+        match (request, answer) {
+            (Request::Next { document }, DescribeAnswer::Job(execution)) => {
+                self.next_job(execution, document)
+            }
+            (Request::Next { .. }, DescribeAnswer::NoJob) => self.withheld = 0,
+            (Request::Held { document }, DescribeAnswer::Job(execution)) => {
+                if execution.job_id != self.job_id() {
+                    self.drop_message(Drop::Unknown);
+                } else if execution.status.is_terminal() {
+                    self.gone();
+                } else {
+                    self.held_job(execution, document);
                 }
             }
-            Some((Request::Held { document }, _)) => {
-                self.check_at = self.after(self.config.timing.poll_ms);
-                match answer {
-                    DescribeAnswer::NoJob => self.gone(),
-                    DescribeAnswer::Job(execution) if execution.job_id != self.job_id() => {
-                        self.drop_message(Drop::Unknown)
-                    }
-                    DescribeAnswer::Job(execution) if execution.status.is_terminal() => self.gone(),
-                    DescribeAnswer::Job(execution) => self.held_job(execution, document),
-                }
-            }
-            Some((Request::Report(_), _)) | None => self.drop_message(Drop::Late),
+            (Request::Held { .. } | Request::Report(_), _) => self.gone(),
         }
     }
 
@@ -74,15 +74,22 @@ impl Agent<'_> {
         if !matches!(self.state, State::Idle) || !self.identify(execution) {
             return;
         }
+        self.complete = 0;
+        self.document(execution, document, Stage::New);
+    }
+
+    /// The document of the held job, where it came: does this device update itself by it? `asked`: it had to come.
+    #[inline(never)]
+    fn document(&mut self, execution: &Execution<'_>, asked: bool, stage: Stage) {
         match &execution.document {
-            Document::Ota(ota) => {
+            Document::Ota(document) => {
                 self.withheld = 0;
-                self.adopt(execution, ota);
+                self.adopt(execution, document, stage);
             }
-            Document::Custom(_) => self.state = State::Custom,
+            Document::Custom(_) if matches!(self.state, State::Idle) => self.state = State::Custom,
             Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
-            Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
-            Document::Absent => self.withheld(),
+            Document::Absent if !asked => self.withheld(),
+            Document::Custom(_) | Document::Absent => self.fail(Reason::DocumentMalformed, 0),
         }
     }
 
@@ -117,17 +124,22 @@ impl Agent<'_> {
         true
     }
 
-    /// A new OTA job.
-    fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>) {
-        self.complete = 0;
-        if execution.self_test.is_some() && execution.status == JobStatus::InProgress {
-            return self.orphaned_test();
+    /// An OTA job's document: the job is offered.
+    fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>, stage: Stage) {
+        if let State::Idle = self.state {
+            if execution.self_test.is_some() && execution.status == JobStatus::InProgress {
+                return self.orphaned_test();
+            }
+            self.job.updated_by = Number::of(None);
         }
-        self.job.updated_by = Number::of(None);
+        let digest = self.job.digest;
         let largest = self.largest_file();
         match self.job.load(&mut self.arena, self.config, document, largest) {
             Err(reason) => self.fail(reason, 0),
-            Ok(()) => self.state = State::Offered { at: self.now, stage: Stage::New },
+            Ok(()) => {
+                let stage = if self.job.digest == digest { stage } else { Stage::New };
+                self.state = State::Offered { at: self.now, stage };
+            }
         }
     }
 
@@ -141,8 +153,11 @@ impl Agent<'_> {
             core::cmp::Ordering::Less => self.fail(Reason::Downgrade, 0),
             core::cmp::Ordering::Greater => {
                 self.record_due = true;
-                self.state =
-                    if self.is_confirmed() { State::Confirmed { custom: false } } else { self.testing(None) };
+                if self.is_confirmed() {
+                    self.state = State::Confirmed { custom: false };
+                } else {
+                    self.test(None);
+                }
             }
         }
     }
@@ -164,24 +179,8 @@ impl Agent<'_> {
             }
             return;
         }
-        let State::Offered { stage, .. } = self.state else { return };
-        match &execution.document {
-            Document::Ota(ota) => {
-                self.withheld = 0;
-                let digest = self.job.digest;
-                let largest = self.largest_file();
-                match self.job.load(&mut self.arena, self.config, ota, largest) {
-                    Err(reason) => self.fail(reason, 0),
-                    Ok(()) => {
-                        let stage = if self.job.digest == digest { stage } else { Stage::New };
-                        self.state = State::Offered { at: self.now, stage };
-                    }
-                }
-            }
-            Document::Custom(_) => self.fail(Reason::DocumentMalformed, 0),
-            Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
-            Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
-            Document::Absent => self.withheld(),
+        if let State::Offered { stage, .. } = self.state {
+            self.document(execution, document, stage);
         }
     }
 
@@ -226,6 +225,8 @@ impl Agent<'_> {
             | State::Verifying { .. }
             | State::Verified { .. }
             | State::Ready { .. }
+            | State::Activating { .. }
+            | State::Pending { .. }
                 if self.is_requested() =>
             {
                 self.failures = 0;
@@ -237,12 +238,11 @@ impl Agent<'_> {
             | State::Verifying { .. }
             | State::Verified { .. }
             | State::Ready { .. }
+            | State::Activating { .. }
+            | State::Pending { .. }
             | State::Custom
             | State::Confirmed { .. }
             | State::Failed { .. } => self.close(Ended::Gone),
-            State::Activating { .. } | State::Pending { .. } => {
-                self.state = State::Withdrawing { image: 0, reason: None }
-            }
             State::Withdrawing { image, .. } => self.state = State::Withdrawing { image, reason: None },
             State::Testing { until, .. } => {
                 // Nobody is left to report to. The image still has to be confirmed or taken back.
@@ -265,15 +265,16 @@ impl Agent<'_> {
         let Some((Request::Report(report), _)) = self.take_call(Some(job_id), token, true) else {
             // A progress update: all it tells is that the version went up by one.
             if token.0.is_none() && job_id == self.job_id() {
-                self.job.version =
-                    Number::of(self.job.version.get().map(|version| version.saturating_add(1)));
+                self.job.count_version();
                 self.job.started = true;
                 return;
             }
             return self.drop_message(Drop::Late);
         };
-        let next = self.job.version.get().map(|version| version.saturating_add(1));
-        self.job.version = Number::of(state.and_then(|s| s.version_number).or(next));
+        self.job.count_version();
+        if let Some(number) = state.and_then(|state| state.version_number) {
+            self.job.version = Number::of(Some(number));
+        }
         self.accepted(report);
     }
 

@@ -401,6 +401,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The job fails (or is rejected, where nothing has started yet). What flash holds of it stays.
+    #[inline(never)]
     fn fail(&mut self, reason: Reason, detail: u32) {
         self.hand = None;
         self.failures = 0;
@@ -408,12 +409,12 @@ impl<'a> Agent<'a> {
         self.fetch.forget_requests();
         self.call.end();
         self.record_due = true;
-        self.state = if self.is_requested() {
+        if self.is_requested() {
             // A job that failed must not be activated by the next reset.
-            State::Withdrawing { image: 0, reason: Some(reason) }
+            self.state = State::Withdrawing { image: 0, reason: Some(reason) };
         } else {
-            self.failed(reason, detail)
-        };
+            self.report(reason, detail);
+        }
     }
 
     /// A swap is requested for some image (whose secondary slot is not somebody's way back).
@@ -421,16 +422,18 @@ impl<'a> Agent<'a> {
         self.any_image(|slots| slots.request != SwapRequest::None && slots.revert != Revert::Yes)
     }
 
-    /// The state that reports `reason`.
-    fn failed(&mut self, reason: Reason, detail: u32) -> State {
+    /// The failure is reported, where there is somebody to report it to.
+    #[inline(never)]
+    fn report(&mut self, reason: Reason, detail: u32) {
+        // REJECTED is accepted only from QUEUED.
+        let rejected = reason.is_judgement() && !self.job.started;
+        self.state = State::Failed { reason, rejected, detail };
         if !self.job.is_held() {
             self.ended = Some(Ended::Failed(reason));
             // The question for a job that was under way is forgotten: ask again.
             self.check_at = 0;
-            return State::Idle;
+            self.state = State::Idle;
         }
-        // REJECTED is accepted only from QUEUED.
-        State::Failed { reason, rejected: reason.is_judgement() && !self.job.started, detail }
     }
 
     /// No job is held.
@@ -447,6 +450,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The job is over and everybody knows.
+    #[inline(never)]
     fn close(&mut self, how: Ended) {
         self.ended = Some(how);
         self.keep_progress();
@@ -491,11 +495,13 @@ impl<'a> Agent<'a> {
         self.config.images.get(usize::from(image))
     }
 
+    #[inline(never)]
     fn drop_message(&mut self, why: Drop) {
         self.statistics.dropped = self.statistics.dropped.saturating_add(1);
         self.statistics.last_drop = Some(why);
     }
 
+    #[inline(never)]
     fn link_lost(&mut self) {
         let tries = match self.link {
             Link::Suspended { .. } => return,
