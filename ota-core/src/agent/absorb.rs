@@ -242,7 +242,7 @@ impl Agent<'_> {
         match publication {
             Publication::Jobs(request) => {
                 self.call.request = Some(request);
-                self.call.answer = Some(self.next_token);
+                self.call.waits = true;
                 self.call.at = self.after(self.config.timing.request_ms);
                 self.next_token = self.next_token.wrapping_add(1);
                 self.asked(request);

@@ -1,7 +1,7 @@
 //! From verified to confirmed: set pending, withdraw, confirm, and what follows when they fail.
 
 use super::job::File;
-use super::{Agent, Stage, State};
+use super::{Agent, Slots, Stage, State};
 use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
 use crate::policy::Question;
 use crate::slot::FlashError;
@@ -12,21 +12,25 @@ use crate::verify::{Kept, Verified};
 const MAX_BOOT_FAILURES: u8 = 3;
 
 impl Agent<'_> {
+    #[inline(never)]
     pub(super) fn verified(&mut self, token: Verified) {
         let State::Verifying { file, stage, .. } = self.state else { return };
-        let (image, info) = (token.image(), *token.info());
-        let least = self.slots_of(image).and_then(|slots| slots.security_counter);
-        if least.is_some_and(|least| info.security_counter.is_none_or(|counter| counter < least)) {
+        let (token, hash) = token.keep();
+        let image = usize::from(token.image());
+        if let Some(Some(Slots { security_counter: Some(least), .. })) = self.slots.get(image)
+            && token.security_counter().is_none_or(|counter| counter < *least)
+        {
             return self.fail(Reason::SecurityCounter, 0);
         }
-        let Some(intended) = self.intended.get_mut(usize::from(image)) else { return };
-        *intended = info.hash;
+        if let Some(intended) = self.intended.get_mut(image) {
+            *intended = hash;
+        }
         if let Some(place) = self.tokens.get_mut(usize::from(file)) {
-            *place = Some(token.keep());
+            *place = Some(token);
         }
         self.complete = self.complete.max(file + 1);
-        if info.hash == self.bad_image {
-            // Known only self.now: the job's signature was another one.
+        if hash == self.bad_image {
+            // Known only now: the job's signature was another one.
             let question = Some(Question::RevertedBefore);
             self.state = State::Verifying { file, stage, question };
         } else {

@@ -8,6 +8,7 @@ use crate::image::{Header, ImageError};
 use crate::policy::{Drop, Question};
 use crate::slot::{Compared, FlashError};
 use crate::status::Reason;
+use crate::verify::Kept;
 use crate::version::Version;
 
 /// Attempts at one place in flash before the job fails.
@@ -173,23 +174,20 @@ impl<'a> Agent<'a> {
     }
 
     /// Each image of the job needs every other one, in a version that comes with it.
+    #[inline(never)]
     fn are_mutual(&self) -> bool {
         let tokens = || self.tokens.iter().flatten();
-        tokens().all(|one| {
-            tokens().all(|other| {
-                let needed = one.dependency(other.image());
-                one.image() == other.image() || needed.is_some_and(|version| version <= other.version())
-            })
-        })
+        let needs = |one: &Kept, other: &Kept| {
+            one.dependency(other.image()).is_some_and(|version| version <= other.version())
+        };
+        tokens().all(|one| tokens().all(|other| one.image() == other.image() || needs(one, other)))
     }
 
     /// The next part of the block in hand: within one sector.
     pub(super) fn part(&self, hand: &Hand, image: u8, layout: &ImageLayout) -> (u32, Part) {
-        let place = &self.fetch.place;
-        let at = hand.at.saturating_add(hand.done).saturating_sub(place.start);
-        let sector = layout.secondary().sector_of(at.saturating_add(layout.image_offset()));
+        let sector = self.fetch.sector_at(hand.at + hand.done, layout);
         let (_, sector_end) = self.fetch.sector_bytes(sector, layout);
-        let to = hand.len.min(sector_end.saturating_sub(hand.at));
+        let to = hand.len.min(sector_end - hand.at);
         (sector, self.part_to(hand, image, to))
     }
 
@@ -235,20 +233,18 @@ impl<'a> Agent<'a> {
 
     /// How the part in hand compares with flash.
     pub(super) fn part_compared(&mut self, to: u32, hash: bool, compared: Compared) {
-        let Some((sector, mut hand)) = self.sector_in_hand() else { return };
         let Some(layout) = self.layout_in_hand() else { return };
         let secondary = layout.secondary();
-        match compared {
-            Compared::Equal => self.part_held(to, hash),
-            Compared::Blank if secondary.reprogram() == Reprogram::Allowed || secondary.rewrite() => {
-                hand.blank = true;
-                self.hand = Some(hand);
-            }
-            Compared::Different if secondary.rewrite() => {
-                hand.blank = true;
-                self.hand = Some(hand);
-            }
-            Compared::Blank | Compared::Different => self.give_up(sector),
+        let blank = match compared {
+            Compared::Equal => return self.part_held(to, hash),
+            Compared::Blank => secondary.reprogram() == Reprogram::Allowed,
+            Compared::Different => false,
+        };
+        if !blank && !secondary.rewrite() {
+            return self.give_up_in_hand();
+        }
+        if let Some(hand) = &mut self.hand {
+            hand.blank = true;
         }
     }
 
@@ -258,14 +254,14 @@ impl<'a> Agent<'a> {
         if self.failures >= MAX_FLASH_FAILURES {
             return self.fail(Reason::FlashFailed, error as u32);
         }
-        if let Some((sector, _)) = self.sector_in_hand() {
-            self.give_up(sector);
-        }
+        self.give_up_in_hand();
     }
 
-    /// What a sector holds cannot be trusted: its blocks are fetched again.
-    pub(super) fn give_up(&mut self, sector: u32) {
-        let Some(layout) = self.layout_in_hand() else { return };
+    /// What the sector holds that the next part of the block in hand belongs to cannot be trusted: its blocks are fetched
+    /// again.
+    #[inline(never)]
+    fn give_up_in_hand(&mut self) {
+        let (Some(sector), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) else { return };
         let lost = self.fetch.give_up(sector, layout);
         self.bundle_given_up(sector, layout, lost);
         self.statistics.sectors_given_up += 1;
@@ -276,12 +272,11 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// The block in hand, and the sector its next part belongs to.
-    fn sector_in_hand(&self) -> Option<(u32, Hand)> {
-        let hand = self.hand?;
-        let image = self.image_in_hand();
-        let (sector, _) = self.part(&hand, image, self.layout(image)?);
-        Some((sector, hand))
+    /// The sector that the next part of the block in hand belongs to.
+    #[inline(never)]
+    fn sector_in_hand(&self) -> Option<u32> {
+        let hand = self.hand.as_ref()?;
+        Some(self.fetch.sector_at(hand.at + hand.done, self.layout_in_hand()?))
     }
 
     /// The file being downloaded.
@@ -306,12 +301,11 @@ impl<'a> Agent<'a> {
             // Rehashing distrusts the whole block.
             return;
         }
-        if let (Some((sector, hand)), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) {
-            let first = layout.secondary().sector_of(hand.at.saturating_add(layout.image_offset()));
-            for sector in first..sector.saturating_add(u32::from(writing)) {
-                if self.fetch.sector(sector) == Sector::Open {
-                    self.fetch.put_sector(sector, Sector::Untrusted);
-                }
+        if let (Some(hand), Some(sector), Some(layout)) =
+            (&self.hand, self.sector_in_hand(), self.layout_in_hand())
+        {
+            for sector in self.fetch.sector_at(hand.at, layout)..sector + u32::from(writing) {
+                self.fetch.distrust(sector);
             }
         }
         self.hand = None;

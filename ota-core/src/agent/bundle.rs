@@ -13,7 +13,7 @@
 
 use super::blocks::judge_header;
 use super::config::BUNDLE_MARGIN;
-use super::fetch::{Fetch, Place, Sector};
+use super::fetch::{Fetch, Place};
 use super::job::{File, Job};
 use super::plan::{HASH_SIZE, Next};
 use super::{Action, Agent, Hand, MAX_IMAGES, Part, State};
@@ -278,9 +278,7 @@ impl<'a> Agent<'a> {
     fn distrust_block(&mut self, block: u32) {
         self.each_member(|fetch, layout| {
             for sector in fetch.sectors_of(block, layout) {
-                if fetch.sector(sector) == Sector::Open {
-                    fetch.put_sector(sector, Sector::Untrusted);
-                }
+                fetch.distrust(sector);
             }
         });
     }

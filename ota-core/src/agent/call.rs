@@ -10,8 +10,8 @@ use crate::wire::Token;
 pub(super) struct Call {
     /// `None`: nothing is asked.
     pub(super) request: Option<Request>,
-    /// Published: the number of the token that the answer carries. `None`: to be published, perhaps not for the first time.
-    pub(super) answer: Option<u32>,
+    /// Published, and not answered. Otherwise it is to be published, perhaps not for the first time.
+    pub(super) waits: bool,
     /// When the answer is late, or the next attempt is due.
     pub(super) at: u64,
     /// Attempts that came to nothing.
@@ -19,7 +19,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) const NONE: Self = Self { request: None, answer: None, at: 0, tries: 0 };
+    pub(super) const NONE: Self = Self { request: None, waits: false, at: 0, tries: 0 };
 
     /// Answered, or of no use any more.
     pub(super) fn end(&mut self) {
@@ -37,13 +37,13 @@ impl Agent<'_> {
         token: Token<'_>,
         reported: bool,
     ) -> Option<(Request, u8)> {
-        let (request, number) = (self.call.request?, self.call.answer?);
+        let request = self.call.request.filter(|_| self.call.waits)?;
         let asked = match request {
             Request::Next { .. } => None,
             Request::Held { .. } | Request::Report(_) => Some(self.job_id()),
         };
         let fits = job_id == asked && reported == matches!(request, Request::Report(_));
-        if !fits || !token.matches(self.token(number, &mut [0; TOKEN_SIZE])) {
+        if !fits || !token.matches(self.token(self.next_token.wrapping_sub(1), &mut [0; TOKEN_SIZE])) {
             return None;
         }
         let tries = self.call.tries;
@@ -58,7 +58,7 @@ impl Agent<'_> {
     #[inline(never)]
     pub(super) fn again(&mut self, request: Request, tries: u8) {
         let at = self.retry_at(tries);
-        self.call = Call { request: Some(request), answer: None, at, tries: tries.saturating_add(1) };
+        self.call = Call { request: Some(request), waits: false, at, tries: tries.saturating_add(1) };
     }
 
     /// When Jobs has to be looked after: the call's moment, or the next question's.
@@ -68,21 +68,21 @@ impl Agent<'_> {
 
     /// Its deadline, its retry, or the next request.
     pub(super) fn plan_jobs(&mut self) -> Next {
-        let request = match (self.call.request, self.call.answer) {
-            (Some(request), Some(_)) => {
+        let request = match (self.call.request, self.call.waits) {
+            (Some(request), true) => {
                 if !self.is_late(self.call.at, self.config.timing.request_ms) {
                     return Next::Nothing;
                 }
                 self.call_expired(request, self.call.tries);
                 return Next::Again;
             }
-            (Some(request), None) if !self.still_wanted(request) => {
+            (Some(request), false) if !self.still_wanted(request) => {
                 self.call.end();
                 self.check_at = self.check_at.min(self.now);
                 return Next::Again;
             }
-            (Some(request), None) if self.is_due(self.call.at) => Some(request),
-            (Some(_), None) => None,
+            (Some(request), false) if self.is_due(self.call.at) => Some(request),
+            (Some(_), false) => None,
             (None, _) => self.wanted(),
         };
         match request {

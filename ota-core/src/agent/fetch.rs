@@ -216,7 +216,7 @@ impl<'a> Fetch<'a> {
             }
         }
         self.advance_front();
-        self.asked_end = self.front.saturating_add(WINDOW_BLOCKS).min(self.block_count);
+        self.asked_end = (self.front + WINDOW_BLOCKS).min(self.block_count);
     }
 
     /// The second half: the sectors of the image being written.
@@ -273,7 +273,7 @@ impl<'a> Fetch<'a> {
 
     /// Bytes held without a gap from byte 0.
     pub(crate) fn front_bytes(&self) -> u32 {
-        self.front.saturating_mul(self.block_size.get()).min(self.size)
+        (self.front * self.block_size.get()).min(self.size)
     }
 
     /// How many blocks flash holds.
@@ -399,7 +399,7 @@ impl<'a> Fetch<'a> {
     }
 
     pub(crate) fn sector(&self, sector: u32) -> Sector {
-        let sector = self.place.sectors_at.saturating_add(sector);
+        let sector = self.place.sectors_at + sector;
         let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
         match self.sectors.get(at).map_or(0, |byte| byte >> shift & 3) {
             1 => Sector::Open,
@@ -422,15 +422,14 @@ impl<'a> Fetch<'a> {
     /// The file bytes that `sector` of the image being written holds.
     pub(crate) fn sector_bytes(&self, sector: u32, image: &ImageLayout) -> (u32, u32) {
         let range = image.secondary().sector_range(sector);
-        let within = |at: u32| {
-            at.saturating_sub(image.image_offset()).saturating_add(self.place.start).min(self.place.end)
-        };
+        let within =
+            |at: u32| (at.saturating_sub(image.image_offset()) + self.place.start).min(self.place.end);
         (within(range.start), within(range.end))
     }
 
     pub(crate) fn put_sector(&mut self, sector: u32, to: Sector) {
         self.open = (0, 0);
-        let sector = self.place.sectors_at.saturating_add(sector);
+        let sector = self.place.sectors_at + sector;
         let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
         if let Some(byte) = self.sectors.get_mut(at) {
             let bits: u8 = match to {
@@ -440,6 +439,19 @@ impl<'a> Fetch<'a> {
             };
             *byte = *byte & !(3 << shift) | bits << shift;
         }
+    }
+
+    /// A missing place in an open sector is compared from now on.
+    #[inline(never)]
+    pub(crate) fn distrust(&mut self, sector: u32) {
+        if self.sector(sector) == Sector::Open {
+            self.put_sector(sector, Sector::Untrusted);
+        }
+    }
+
+    /// The sector that byte `at` of the file, one of the image being written, lies in.
+    pub(crate) fn sector_at(&self, at: u32, image: &ImageLayout) -> u32 {
+        image.secondary().sector_of(at - self.place.start + image.image_offset())
     }
 
     /// The sectors of the image that hold a part of the block.
@@ -454,11 +466,7 @@ impl<'a> Fetch<'a> {
         if from >= to {
             return 0..0;
         }
-        let sector = |at: u32| {
-            let at = at.saturating_sub(self.place.start);
-            image.secondary().sector_of(at.saturating_add(image.image_offset()))
-        };
-        sector(from)..sector(to - 1).saturating_add(1)
+        self.sector_at(from, image)..self.sector_at(to - 1, image) + 1
     }
 
     /// Another image is written from now on.
@@ -499,9 +507,8 @@ impl<'a> Fetch<'a> {
         for block in self.blocks_of_bytes(from, to) {
             self.lose(block);
             for neighbour in self.sectors_of(block, image) {
-                if neighbour != sector && self.sector(neighbour) == Sector::Open {
-                    self.put_sector(neighbour, Sector::Untrusted);
-                }
+                // The sector itself is closed.
+                self.distrust(neighbour);
             }
         }
         let lost = self.hashed > from;

@@ -515,6 +515,6 @@ impl<'a> Agent<'a> {
         // The driver works with one link, and a range beside it.
         self.range_closed();
         self.fetch.forget_requests();
-        (self.call.answer, self.call.at) = (None, at);
+        (self.call.waits, self.call.at) = (false, at);
     }
 }

@@ -137,8 +137,7 @@ impl<'a> Agent<'a> {
             State::Pending { until } => {
                 let looking = matches!(self.link, Link::Up { jobs: true, .. })
                     && (self.is_due(self.check_at)
-                        || self.call.answer.is_some()
-                            && matches!(self.call.request, Some(Request::Held { .. })));
+                        || self.call.waits && matches!(self.call.request, Some(Request::Held { .. })));
                 if !self.is_due(until) && looking {
                     return Next::Nothing;
                 }

@@ -25,8 +25,8 @@ const MAX_BUSY_MS: u32 = 120_000;
 pub(super) struct Planes {
     /// The one in use.
     pub(super) current: Plane,
-    /// Why the others are not.
-    lost: [Option<Reason>; 2],
+    /// Why the other one is not, where it was given up.
+    lost: Option<Reason>,
     /// The range, and while it is open the block that comes next and the first that is not asked for.
     range: Range,
     next: u32,
@@ -53,7 +53,7 @@ impl Planes {
     pub(super) const fn new() -> Self {
         Self {
             current: Plane::Mqtt,
-            lost: [None; 2],
+            lost: None,
             range: Range::Closed,
             next: 0,
             end: 0,
@@ -71,13 +71,6 @@ impl Planes {
     }
 }
 
-const fn index(plane: Plane) -> usize {
-    match plane {
-        Plane::Mqtt => 0,
-        Plane::Http => 1,
-    }
-}
-
 impl Agent<'_> {
     /// Starts a job on the preferred plane that it offers.
     pub(super) fn choose_plane(&mut self) {
@@ -86,41 +79,41 @@ impl Agent<'_> {
     }
 
     /// The plane in use has given up: the next one goes on, or the job fails.
+    #[inline(never)]
     pub(super) fn plane_lost(&mut self, reason: Reason, detail: u32) {
         self.close_range();
         self.fetch.forget_requests();
-        if let Some(place) = self.planes.lost.get_mut(index(self.planes.current)) {
-            *place = Some(reason);
-        }
-        let next = self.planes_left().next();
-        if let Some(next) = next {
-            self.planes.current = next;
-            self.fetch.useless = 0;
-            self.fetch.paced = self.now;
-            return;
-        }
-        match self.planes.lost {
-            [Some(mqtt), Some(http)] => {
-                self.fail(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
+        let (mqtt, http) = match (self.other_plane(), self.planes.lost, self.planes.current) {
+            (Some(other), _, _) => {
+                (self.planes.current, self.planes.lost) = (other, Some(reason));
+                self.fetch.useless = 0;
+                self.fetch.paced = self.now;
+                return;
             }
-            [Some(_), None] | [None, Some(_)] | [None, None] => self.fail(reason, detail),
-        }
+            (None, None, _) => return self.fail(reason, detail),
+            (None, Some(before), Plane::Mqtt) => (reason, before),
+            (None, Some(before), Plane::Http) => (before, reason),
+        };
+        self.fail(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
     }
 
-    /// Planes that configuration and job agree on and that are not given up, in the order of configuration.
-    fn planes_left(&self) -> impl Iterator<Item = Plane> {
+    /// The plane not in use, if configuration and job agree on it and it is not given up.
+    #[inline(never)]
+    fn other_plane(&self) -> Option<Plane> {
+        let other = match self.planes.current {
+            Plane::Mqtt => Plane::Http,
+            Plane::Http => Plane::Mqtt,
+        };
         let left =
-            |plane: &Plane| self.job.offers(*plane) && self.planes.lost.get(index(*plane)) == Some(&None);
-        self.config.planes.iter().copied().filter(left)
+            self.planes.lost.is_none() && self.config.planes.contains(&other) && self.job.offers(other);
+        left.then_some(other)
     }
 
     /// Requests in a row without a block before the plane in use is given up: few while another one is left.
+    #[inline(never)]
     pub(super) fn useless_max(&self) -> u8 {
         let most = self.config.useless_max.max(1);
-        match self.planes_left().nth(1) {
-            Some(_) => most.min(FALL_OVER_AFTER),
-            None => most,
-        }
+        if self.other_plane().is_some() { most.min(FALL_OVER_AFTER) } else { most }
     }
 
     /// The open range, if any, is of no use any more.
