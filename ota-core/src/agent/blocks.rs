@@ -195,7 +195,7 @@ impl<'a> Agent<'a> {
     #[inline]
     pub(super) fn part_to(&self, hand: &Hand, image: u8, to: u32) -> Part {
         let at = hand.at.saturating_add(hand.done);
-        let in_image = at.saturating_sub(self.fetch.place.start);
+        let in_image = at - self.fetch.image_start();
         Part { image, at: in_image, from: hand.done, to, hash: self.fetch.hashed == at }
     }
 

@@ -13,7 +13,7 @@
 
 use super::blocks::judge_header;
 use super::config::BUNDLE_MARGIN;
-use super::fetch::{Fetch, Place};
+use super::fetch::Fetch;
 use super::job::{File, Job};
 use super::plan::{HASH_SIZE, Next};
 use super::{Action, Agent, Hand, MAX_IMAGES, Part, State};
@@ -110,6 +110,44 @@ impl Bundle {
             return Err(Reason::BundleMalformed);
         }
         Ok(())
+    }
+}
+
+/// Where in the file an image lies, and where in the memory of sectors its own stand.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place {
+    start: u32,
+    end: u32,
+    sectors_at: u32,
+}
+
+impl Place {
+    /// The file is one image.
+    pub(super) const fn of_file(size: u32) -> Self {
+        Self { start: 0, end: size, sectors_at: 0 }
+    }
+}
+
+impl Fetch<'_> {
+    /// Another image is written from now on.
+    fn put_place(&mut self, place: Place) {
+        self.place = place;
+        self.open = (0, 0);
+    }
+
+    /// First byte of the file that belongs to the image being written.
+    pub(super) const fn image_start(&self) -> u32 {
+        self.place.start
+    }
+
+    /// One past the last byte.
+    pub(super) const fn image_end(&self) -> u32 {
+        self.place.end
+    }
+
+    /// Where the image's sectors begin among those of all images.
+    pub(super) const fn sectors_at(&self) -> u32 {
+        self.place.sectors_at
     }
 }
 
@@ -342,7 +380,7 @@ impl<'a> Agent<'a> {
         }
         let at = from.saturating_add(hand.done);
         if let Some(member) = self.job.bundle.member_at(at).copied() {
-            if self.fetch.place.start != member.start {
+            if self.fetch.image_start() != member.start {
                 self.put_place(&member);
             }
             return Next::Nothing;

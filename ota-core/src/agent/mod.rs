@@ -186,10 +186,9 @@ pub struct Agent<'a> {
     /// where a long flash operation kept it waiting.
     waited: bool,
     ended: Option<Ended>,
+    next_token: u32,
     state: State,
     config: &'a Config<'a>,
-    next_token: u32,
-    random: u32,
     arena: Arena<'a>,
     hand: Option<Hand>,
     planes: Planes,
@@ -209,6 +208,7 @@ pub struct Agent<'a> {
     statistics: Statistics,
     /// What was found in the slots of each image; `None`: not looked at, or flash failed.
     slots: [Option<Slots>; MAX_IMAGES],
+    random: u32,
     /// MCUboot's hash of each image meant to boot; zero: none. Until the journal is loaded: of the image that runs.
     intended: [[u8; 32]; MAX_IMAGES],
     tokens: [Option<Kept>; MAX_IMAGES],
