@@ -128,10 +128,8 @@ impl Agent<'_> {
         self.doing = None;
         self.state = State::Booting { inspected: 0 };
         self.link = Link::Down { at: self.now, tries: 0 };
-        self.call.end();
-        self.hand = None;
+        self.stop_work();
         self.record_due = false;
-        self.drop_tokens();
         self.fetch.begun = false;
         self.resume = None;
     }

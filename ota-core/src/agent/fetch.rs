@@ -310,6 +310,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    #[inline(never)]
     fn advance_front(&mut self) {
         self.front = bitmap::first_missing_from(self.missing, self.front)
             .unwrap_or(self.block_count)
@@ -321,6 +322,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Nothing is under way any more (given up, or the link is gone).
+    #[inline(never)]
     pub(crate) fn forget_requests(&mut self) {
         self.asked = Ring::default();
         self.newer = Ring::default();

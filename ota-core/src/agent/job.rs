@@ -235,8 +235,16 @@ impl Job {
 
     /// Images are set pending in this order, the application last (DESIGN.md, several images).
     pub(crate) fn sort_files(&mut self) {
-        if let Some(files) = self.files.get_mut(..usize::from(self.file_count)) {
-            files.sort_unstable_by_key(|file| core::cmp::Reverse(file.image));
+        for _ in 1..self.file_count {
+            let mut rest = self.files.get_mut(..usize::from(self.file_count)).unwrap_or(&mut []);
+            while let [first, others @ ..] = rest {
+                if let Some(second) = others.first_mut()
+                    && first.image < second.image
+                {
+                    core::mem::swap(first, second);
+                }
+                rest = others;
+            }
         }
     }
 

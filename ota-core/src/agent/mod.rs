@@ -403,12 +403,7 @@ impl<'a> Agent<'a> {
     /// The job fails (or is rejected, where nothing has started yet). What flash holds of it stays.
     #[inline(never)]
     fn fail(&mut self, reason: Reason, detail: u32) {
-        self.hand = None;
-        self.failures = 0;
-        self.drop_tokens();
-        self.fetch.forget_requests();
-        self.call.end();
-        self.record_due = true;
+        self.stop_work();
         if self.is_requested() {
             // A job that failed must not be activated by the next reset.
             self.state = State::Withdrawing { image: 0, reason: Some(reason) };
@@ -443,7 +438,17 @@ impl<'a> Agent<'a> {
         self.job = Job::default();
     }
 
-    /// Nothing is verified.
+    /// Nothing is verified, and nothing is under way.
+    #[inline(never)]
+    fn stop_work(&mut self) {
+        self.hand = None;
+        self.failures = 0;
+        self.drop_tokens();
+        self.fetch.forget_requests();
+        self.call.end();
+        self.record_due = true;
+    }
+
     #[inline(never)]
     fn drop_tokens(&mut self) {
         self.tokens = [const { None }; MAX_IMAGES];
@@ -454,18 +459,14 @@ impl<'a> Agent<'a> {
     fn close(&mut self, how: Ended) {
         self.ended = Some(how);
         self.keep_progress();
+        self.stop_work();
         self.drop_job();
-        self.hand = None;
-        self.drop_tokens();
         self.intended = [[0; 32]; MAX_IMAGES];
-        self.fetch.forget_requests();
-        self.call.end();
         self.withheld = 0;
         self.resets = 0;
         self.complete = 0;
         self.erase_agreed = false;
         self.progress_due = false;
-        self.record_due = true;
         self.check_at = self.now;
         self.state = State::Idle;
     }

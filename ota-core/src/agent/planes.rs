@@ -240,43 +240,44 @@ impl Agent<'_> {
         self.range_lost(error);
     }
 
+    #[inline(never)]
     fn range_lost(&mut self, error: RangeError) {
-        let again_at = match error {
-            RangeError::Lost => {
-                if !self.fetch.alive {
-                    self.fetch.useless += 1;
-                }
-                self.retry_at(self.fetch.useless)
-            }
-            RangeError::Busy { after_ms } => {
-                self.fetch.useless += 1;
-                self.after(after_ms.min(MAX_BUSY_MS)).max(self.retry_at(self.fetch.useless))
-            }
+        let reason = match error {
+            RangeError::Lost => return self.range_useless(!self.fetch.alive, 0),
+            RangeError::Busy { after_ms } => return self.range_useless(true, after_ms.min(MAX_BUSY_MS)),
             RangeError::Expired => {
                 self.planes.refreshes += 1;
-                if self.planes.refreshes > MAX_REFRESHES {
-                    return self.plane_lost(Reason::UrlExpired, 0);
+                if self.planes.refreshes <= MAX_REFRESHES {
+                    self.planes.stale = true;
+                    self.check_at = self.now;
+                    return self.range_useless(false, 0);
                 }
-                self.planes.stale = true;
-                self.check_at = self.now;
-                self.now
+                Reason::UrlExpired
             }
-            RangeError::NotFound => return self.plane_lost(Reason::ObjectNotFound, 0),
-            RangeError::Refused => return self.plane_lost(Reason::HttpFailed, 0),
-            RangeError::Untrusted => return self.plane_lost(Reason::ServerUntrusted, 0),
             RangeError::Changed => {
                 self.planes.restarts += 1;
-                if self.planes.restarts > MAX_RESTARTS {
-                    return self.plane_lost(Reason::ObjectChanged, 0);
+                if self.planes.restarts <= MAX_RESTARTS {
+                    return self.start_over();
                 }
-                return self.start_over();
+                Reason::ObjectChanged
             }
+            RangeError::NotFound => Reason::ObjectNotFound,
+            RangeError::Refused => Reason::HttpFailed,
+            RangeError::Untrusted => Reason::ServerUntrusted,
         };
+        self.plane_lost(reason, 0);
+    }
+
+    /// The range brought nothing, or not all: another one after a growing pause, not before `after_ms`. Too many that count
+    /// in a row are the end of this plane.
+    #[inline(never)]
+    fn range_useless(&mut self, counts: bool, after_ms: u32) {
+        self.fetch.useless += u8::from(counts);
         if self.fetch.useless >= self.useless_max() {
             return self.plane_lost(Reason::HttpFailed, 0);
         }
         self.fetch.alive = false;
-        self.fetch.paced = again_at;
+        self.fetch.paced = self.retry_at(self.fetch.useless).max(self.after(after_ms));
     }
 
     /// The object is another one: nothing held of the file counts.
