@@ -246,7 +246,8 @@ impl<'i> Control<'i> {
             return self.clear(fields);
         }
         // By `image_ok` alone: the table does not read `swap_info`, and no moment without a request is needed.
-        self.upgraded = once && !self.cleared && self.asked.0 == Pending::Permanent && is_asked(Pending::Test);
+        self.upgraded =
+            once && !self.cleared && self.asked.0 == Pending::Permanent && is_asked(Pending::Test);
         let edit = if self.upgraded { Edit::ImageOk(FLAG_SET) } else { Edit::Request };
         match self.edit(fields, edit) {
             Err(FlashError::NotErased) if !self.cleared => self.clear(fields),
