@@ -111,6 +111,7 @@ fn swap_without_dependencies() {
 fn a_failed_self_test_with_dependencies() {
     let mut scenario = job(&TFM, true);
     scenario.self_test = SelfTest::Fail;
+    assert_eq!(scenario.run().resets, 1 + 2, "the update's, and two in vain");
     assert_seen(scenario, &TORN[1..], &[KEPT, UNCONFIRMED]);
 }
 
@@ -120,6 +121,16 @@ fn a_failed_self_test_without_dependencies() {
     let mut scenario = job(&TFM, false);
     scenario.self_test = SelfTest::Fail;
     assert_seen(scenario, &TORN[1..], &[BETWEEN_CONFIRMS, BETWEEN_REQUESTS, UNCONFIRMED]);
+}
+
+/// Nothing remembers that the test failed before, and the bootloader refuses the revert.
+#[test]
+fn without_a_journal_a_failed_self_test_ends_in_resets() {
+    let mut scenario = job(&TFM, true);
+    scenario.self_test = SelfTest::Fail;
+    scenario.journal = false;
+    let report = scenario.run();
+    assert!(report.stuck && report.new_runs() && report.resets > 90, "{report:#?}");
 }
 
 #[test]
