@@ -30,27 +30,23 @@ impl<'a> Arena<'a> {
         self.used = 0;
     }
 
-    /// Forgets everything from `mark` on.
-    fn truncate(&mut self, mark: u16) {
-        self.used = self.used.min(mark);
+    /// What is not used yet.
+    fn room(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(usize::from(self.used)..).unwrap_or_default()
     }
 
-    pub(crate) fn push(&mut self, text: &[u8]) -> Option<Span> {
-        let span = Span { start: self.used, len: u16::try_from(text.len()).ok()? };
-        let end = self.used.checked_add(span.len)?;
-        copy(self.bytes.get_mut(usize::from(span.start)..usize::from(end))?, text);
-        self.used = end;
-        Some(span)
+    /// Keeps the first `len` bytes of the room.
+    #[inline(never)]
+    fn keep(&mut self, len: usize) -> Result<Span, Reason> {
+        let span = Span { start: self.used, len: u16::try_from(len).map_err(|_| Reason::DocumentTooLarge)? };
+        self.used = span.start.checked_add(span.len).ok_or(Reason::DocumentTooLarge)?;
+        Ok(span)
     }
 
-    /// JSON text, unescaped.
-    fn push_text(&mut self, text: Text<'_>) -> Result<Span, Reason> {
-        let start = self.used;
-        let room = self.bytes.get_mut(usize::from(start)..).unwrap_or(&mut []);
-        let len = text.unescape(room).map_err(|_| Reason::DocumentTooLarge)?.len();
-        let len = u16::try_from(len).map_err(|_| Reason::DocumentTooLarge)?;
-        self.used = start.checked_add(len).ok_or(Reason::DocumentTooLarge)?;
-        Ok(Span { start, len })
+    pub(crate) fn push(&mut self, text: &[u8]) -> Result<Span, Reason> {
+        let room = self.room().get_mut(..text.len()).ok_or(Reason::DocumentTooLarge)?;
+        copy(room, text);
+        self.keep(text.len())
     }
 
     pub(crate) fn get(&self, span: Span) -> &[u8] {
@@ -171,7 +167,7 @@ impl Job {
         self.stream = Span::default();
         if protocols.mqtt {
             let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
-            self.stream = arena.push(stream.as_bytes()).ok_or(Reason::DocumentTooLarge)?;
+            self.stream = arena.push(stream.as_bytes())?;
         }
         let mut identity = Sha256::default();
         self.file_count = 0;
@@ -182,12 +178,13 @@ impl Job {
                 return Err(Reason::DocumentMalformed);
             }
             let image = config.destination(file.id, file.file_type).ok_or(Reason::NoDestination)?;
-            let held = self.files.get(..usize::from(self.file_count)).unwrap_or(&[]);
-            if held.iter().any(|f| f.id == file.id) {
-                return Err(Reason::DuplicateFileId);
-            }
-            if held.iter().any(|f| f.image == image) {
-                return Err(Reason::DuplicateDestination);
+            for held in self.files.iter().take(self.file_count.into()) {
+                if held.id == file.id {
+                    return Err(Reason::DuplicateFileId);
+                }
+                if held.image == image {
+                    return Err(Reason::DuplicateDestination);
+                }
             }
             let layout = config.images.get(usize::from(image)).ok_or(Reason::NoDestination)?;
             if file.size > layout.max_image_size().max(bundle_size) {
@@ -197,14 +194,11 @@ impl Job {
             identity.update(&file.size.to_le_bytes());
             identity.update(&[image]);
             identity.update(arena.get(signature));
-            let place = self.files.get_mut(usize::from(self.file_count)).ok_or(Reason::TooManyFiles)?;
-            *place = File { id: file.id, image, size: file.size, signature, url: Span::default() };
-            self.file_count += 1;
+            self.add_file(File { id: file.id, image, size: file.size, signature, url: Span::default() });
         }
         if self.file_count == 0 {
             return Err(Reason::DocumentMalformed);
         }
-        self.sort_files();
         self.digest = identity.finish();
         self.urls_at = arena.used;
         if self.http && config.planes.contains(&Plane::Http) {
@@ -214,11 +208,16 @@ impl Job {
         Ok(())
     }
 
-    /// Images are set pending in this order, the application last (DESIGN.md, several images).
-    pub(crate) fn sort_files(&mut self) {
-        if let Some(files) = self.files.get_mut(..usize::from(self.file_count)) {
-            files.sort_unstable_by_key(|file| core::cmp::Reverse(file.image));
+    /// Puts a file where it belongs: images are set pending in this order, the application last (DESIGN.md, several images).
+    /// There is room for one file an image.
+    pub(crate) fn add_file(&mut self, file: File) {
+        let (mut file, end) = (file, usize::from(self.file_count));
+        for (at, place) in self.files.iter_mut().enumerate() {
+            if at == end || at < end && place.image < file.image {
+                core::mem::swap(place, &mut file);
+            }
         }
+        self.file_count += 1;
     }
 
     /// Takes the URLs over, new ones in place of those held.
@@ -227,15 +226,16 @@ impl Job {
         arena: &mut Arena<'_>,
         document: &OtaDocument<'_>,
     ) -> Result<(), Reason> {
-        arena.truncate(self.urls_at);
+        arena.used = arena.used.min(self.urls_at);
         for file in document.files() {
             let file = file.map_err(reason_of_document)?;
             let url = file.url.ok_or(Reason::DocumentMalformed)?;
-            let span = arena.push_text(url)?;
-            if let Some(held) =
-                self.files.iter_mut().find(|held| held.id == file.id && held.size == file.size)
-            {
-                held.url = span;
+            let len = url.write(arena.room()).map_err(|_| Reason::DocumentTooLarge)?;
+            let span = arena.keep(len)?;
+            for held in &mut self.files {
+                if held.id == file.id && held.size == file.size {
+                    held.url = span;
+                }
             }
         }
         Ok(())
@@ -256,16 +256,10 @@ impl Job {
 
 /// JSON text → base64 → bytes, in the arena.
 fn decode_signature(arena: &mut Arena<'_>, text: Text<'_>) -> Result<Span, Reason> {
-    let start = arena.used;
-    let room = arena.bytes.get_mut(usize::from(start)..).unwrap_or(&mut []);
-    let len = base64::decode_text(text, room).map_err(|error| match error {
-        base64::Base64Error::BufferTooSmall => Reason::DocumentTooLarge,
-        base64::Base64Error::Character | base64::Base64Error::Padding => Reason::SignatureInvalid,
-    })?;
-    if len == 0 {
-        return Err(Reason::Unsigned);
+    match base64::decode_text(text, arena.room()) {
+        Ok(0) => Err(Reason::Unsigned),
+        Ok(len) => arena.keep(len),
+        Err(base64::Base64Error::BufferTooSmall) => Err(Reason::DocumentTooLarge),
+        Err(base64::Base64Error::Character | base64::Base64Error::Padding) => Err(Reason::SignatureInvalid),
     }
-    let len = u16::try_from(len).map_err(|_| Reason::DocumentTooLarge)?;
-    arena.used = start.checked_add(len).ok_or(Reason::DocumentTooLarge)?;
-    Ok(Span { start, len })
 }
