@@ -13,7 +13,7 @@
 
 use super::blocks::judge_header;
 use super::config::BUNDLE_MARGIN;
-use super::fetch::{Fetch, Place, Sector};
+use super::fetch::Fetch;
 use super::job::{File, Job};
 use super::plan::{HASH_SIZE, Next};
 use super::{Action, Agent, Hand, MAX_IMAGES, Part, State};
@@ -113,6 +113,44 @@ impl Bundle {
     }
 }
 
+/// Where in the file an image lies, and where in the memory of sectors its own stand.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place {
+    start: u32,
+    end: u32,
+    sectors_at: u32,
+}
+
+impl Place {
+    /// The file is one image.
+    pub(super) const fn of_file(size: u32) -> Self {
+        Self { start: 0, end: size, sectors_at: 0 }
+    }
+}
+
+impl Fetch<'_> {
+    /// Another image is written from now on.
+    fn put_place(&mut self, place: Place) {
+        self.place = place;
+        self.open = (0, 0);
+    }
+
+    /// First byte of the file that belongs to the image being written.
+    pub(super) const fn image_start(&self) -> u32 {
+        self.place.start
+    }
+
+    /// One past the last byte.
+    pub(super) const fn image_end(&self) -> u32 {
+        self.place.end
+    }
+
+    /// Where the image's sectors begin among those of all images.
+    pub(super) const fn sectors_at(&self) -> u32 {
+        self.place.sectors_at
+    }
+}
+
 impl Job {
     /// The job's one file is the bundle again, not its images; what it holds is not known.
     pub(crate) fn close_bundle(&mut self) {
@@ -182,7 +220,7 @@ impl<'a> Agent<'a> {
 
     /// What the head says, and whether this device takes it.
     fn read_head(&self, data: &[u8]) -> Result<(Bundle, Version), Reason> {
-        let file = self.job.file(0);
+        let file = *self.job.file(0);
         if self.job.file_count != 1 {
             return Err(Reason::TooManyFiles);
         }
@@ -226,8 +264,8 @@ impl<'a> Agent<'a> {
         }
         let first = bundle.members.first().copied().unwrap_or_default();
         let payload = data.get(first.start as usize..).unwrap_or(&[]);
-        let header = judge_header(payload, first.size, self.config.reset_vector(first.image))?;
-        Ok((bundle, header.version))
+        let version = judge_header(payload, first.size, self.config.reset_vector(first.image))?;
+        Ok((bundle, version))
     }
 
     /// Goes on from what the journal says flash holds.
@@ -239,9 +277,9 @@ impl<'a> Agent<'a> {
                 fetch.give_up_torn(layout);
             }
         });
-        self.statistics.resumed_blocks += self.fetch.block_count - self.fetch.missing_count;
+        self.statistics.resumed_blocks += self.fetch.held_count();
         self.lose_bare();
-        self.fetch.window = self.config.window_max().min(4);
+        self.fetch.window = self.config.first_window();
         self.state = State::Downloading { file: 0 };
     }
 
@@ -278,9 +316,7 @@ impl<'a> Agent<'a> {
     fn distrust_block(&mut self, block: u32) {
         self.each_member(|fetch, layout| {
             for sector in fetch.sectors_of(block, layout) {
-                if fetch.sector(sector) == Sector::Open {
-                    fetch.put_sector(sector, Sector::Untrusted);
-                }
+                fetch.distrust(sector);
             }
         });
     }
@@ -344,7 +380,7 @@ impl<'a> Agent<'a> {
         }
         let at = from.saturating_add(hand.done);
         if let Some(member) = self.job.bundle.member_at(at).copied() {
-            if self.fetch.place.start != member.start {
+            if self.fetch.image_start() != member.start {
                 self.put_place(&member);
             }
             return Next::Nothing;
@@ -391,7 +427,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The job's signature signs the bundle: from here on its images are the job's files.
-    pub(super) fn bundle_signed(&mut self, now: u64, proof: SignedBundle) {
+    pub(super) fn bundle_signed(&mut self, proof: SignedBundle) {
         let State::Verifying { stage, .. } = self.state else { return };
         self.job.bundle.proof = Some(proof);
         let (members, count, file) = (self.job.bundle.members, self.job.bundle.count, self.job.bundle.file);
@@ -400,7 +436,7 @@ impl<'a> Agent<'a> {
             self.job.add_file(File { image: member.image, size: member.size, ..file });
         }
         self.complete = self.job.file_count;
-        self.next_file(now, stage);
+        self.next_file(stage);
     }
 
     /// The request for a swap failed, so what was verified is not any more. True when it was a bundle's: what stands between
@@ -421,7 +457,7 @@ impl<'a> Agent<'a> {
         }
         self.job.bundle.front = 0;
         self.lose_bare();
-        self.fetch.window = self.config.window_max().min(4);
+        self.fetch.window = self.config.first_window();
         self.state = State::Downloading { file: 0 };
         true
     }

@@ -91,6 +91,16 @@ pub(crate) struct File {
     pub(crate) url: Span,
 }
 
+impl File {
+    const NONE: Self = Self {
+        id: 0,
+        image: 0,
+        size: 0,
+        signature: Span { start: 0, len: 0 },
+        url: Span { start: 0, len: 0 },
+    };
+}
+
 /// The held job execution. `id` empty: none is held.
 #[derive(Default)]
 pub(crate) struct Job {
@@ -140,6 +150,12 @@ impl Job {
         if let Some(updated_by) = execution.updated_by() {
             self.updated_by = Number::of(Some(updated_by));
         }
+    }
+
+    /// An update was accepted, and its number is not told.
+    #[inline(never)]
+    pub(crate) fn count_version(&mut self) {
+        self.version = Number::of(self.version.get().map(|version| version.saturating_add(1)));
     }
 
     /// Takes the document over. Every check that needs no byte of the image is made here. A file of up to `bundle_size`
@@ -249,8 +265,8 @@ impl Job {
     }
 
     #[inline(never)]
-    pub(crate) fn file(&self, index: u8) -> File {
-        self.files.get(usize::from(index)).copied().unwrap_or_default()
+    pub(crate) fn file(&self, index: u8) -> &File {
+        self.files.get(usize::from(index)).unwrap_or(&File::NONE)
     }
 }
 
