@@ -240,18 +240,26 @@ impl Verified {
 
     /// The token without MCUboot's hash, for an owner that keeps the hash elsewhere.
     pub(crate) fn keep(self) -> Kept {
-        let Self { image, info, dependencies, generation, .. } = self;
-        let lowest = |n: usize| dependencies.get(other(image, n)).copied().flatten();
-        Kept {
-            image,
+        let info = &self.info;
+        let mut kept = Kept {
+            image: self.image,
             version: info.version,
             size: info.size,
             security_counter: info.security_counter.unwrap_or(0),
             counted: info.security_counter.is_some(),
-            depends: [lowest(0).is_some(), lowest(1).is_some()],
-            lowest: [lowest(0), lowest(1)].map(Option::unwrap_or_default),
-            generation,
+            depends: [false; IMAGE_COUNT - 1],
+            lowest: [Version::default(); IMAGE_COUNT - 1],
+            generation: self.generation,
+        };
+        for (image, lowest) in (0..).zip(self.dependencies) {
+            let at = other(self.image, image);
+            if let (Some(version), Some(depends), Some(lowest)) =
+                (lowest, kept.depends.get_mut(at), kept.lowest.get_mut(at))
+            {
+                (*depends, *lowest) = (true, version);
+            }
         }
+        kept
     }
 
     #[cfg(test)]
@@ -260,9 +268,9 @@ impl Verified {
     }
 }
 
-/// Image number `n` of those that are not `image`.
-fn other(image: u8, n: usize) -> usize {
-    n + usize::from(n >= usize::from(image))
+/// Where image `image` stands among those that are not `own`; nowhere when it is.
+fn other(own: u8, image: u8) -> usize {
+    if image == own { usize::MAX } else { usize::from(image) - usize::from(image > own) }
 }
 
 /// A [`Verified`] without its hashes, and packed: the agent keeps one for each image. What an image says of itself as a
@@ -294,9 +302,8 @@ impl Kept {
 
     /// [`Verified::dependency`].
     pub(crate) fn dependency(&self, image: u8) -> Option<Version> {
-        let mut pairs = (0..).zip(self.depends.into_iter().zip(self.lowest));
-        let (_, (depends, lowest)) = pairs.find(|(n, _)| other(self.image, *n) == usize::from(image))?;
-        depends.then_some(lowest)
+        let at = other(self.image, image);
+        if *self.depends.get(at)? { self.lowest.get(at).copied() } else { None }
     }
 
     /// The token again, with the hash that was taken from it.

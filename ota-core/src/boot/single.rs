@@ -139,7 +139,7 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
         let bit = self.fresh_bit(sector);
         // An erase that is dropped or fails half-way leaves anything behind.
         self.fresh &= !bit;
-        self.secondary.erase(sector).await?;
+        self.secondary.run(&mut self.layout.secondary().wipe(sector)).await?;
         self.fresh |= bit;
         Ok(())
     }
@@ -153,7 +153,9 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
     async fn compare(&mut self, image: u8, at: u32, data: &[u8]) -> Result<Compared, FlashError> {
         only(image)?;
         let place = self.place(at, data.len(), self.read_limit())?;
-        self.secondary.compare(place, data).await
+        let mut comparison = self.secondary.comparison(place, data)?;
+        self.secondary.run(&mut comparison).await?;
+        Ok(comparison.outcome())
     }
 
     fn generation(&self, image: u8) -> u32 {
