@@ -198,17 +198,38 @@ pub struct Rules<'a, S> {
 #[derive(Debug)]
 #[must_use = "the proof is what set_pending asks for"]
 pub struct Verified {
-    image: u8,
-    digest: [u8; 32],
-    info: ImageInfo,
-    dependencies: [Option<Version>; IMAGE_COUNT],
-    generation: u32,
+    kept: Kept,
+    /// SHA-256 over the file.
+    digest: [u8; HASH_LEN],
+    /// MCUboot's.
+    hash: [u8; HASH_LEN],
 }
 
 impl Verified {
+    fn new(
+        image: u8,
+        digest: [u8; HASH_LEN],
+        info: &ImageInfo,
+        dependencies: [Option<Version>; IMAGE_COUNT],
+        generation: u32,
+    ) -> Self {
+        let lowest = |n: usize| dependencies.get(other(image, n)).copied().flatten();
+        let kept = Kept {
+            image,
+            version: info.version,
+            size: info.size,
+            security_counter: info.security_counter.unwrap_or(0),
+            counted: info.security_counter.is_some(),
+            depends: [lowest(0).is_some(), lowest(1).is_some()],
+            lowest: [lowest(0), lowest(1)].map(Option::unwrap_or_default),
+            generation,
+        };
+        Self { kept, digest, hash: info.hash }
+    }
+
     /// The image number whose secondary slot was verified.
     pub fn image(&self) -> u8 {
-        self.image
+        self.kept.image
     }
 
     /// SHA-256 over the whole file: what the job's signature signs (of a member of a bundle: over the member); MCUboot's hash is
@@ -218,63 +239,46 @@ impl Verified {
     }
 
     /// Version, size, MCUboot's hash (proved) and security counter.
-    pub fn info(&self) -> &ImageInfo {
-        &self.info
+    pub fn info(&self) -> ImageInfo {
+        let Kept { version, size, .. } = self.kept;
+        ImageInfo { version, size, hash: self.hash, security_counter: self.kept.security_counter() }
     }
 
     /// The lowest version of image `image` that this one needs (DEPENDENCY TLV), if it says so. Two images that need each
-    /// other's new version are booted both or neither.
+    /// other's new version are booted both or neither. What an image says of itself is not kept.
     pub fn dependency(&self, image: u8) -> Option<Version> {
-        self.dependencies.get(usize::from(image)).copied().flatten()
+        self.kept.dependency(image)
     }
 
     /// Write generation of the slot at verification ([`Images::generation`]).
     pub fn generation(&self) -> u32 {
-        self.generation
+        self.kept.generation
     }
 
-    /// The same proof under the image's number inside the element of a tuple of images (see [`crate::boot`]).
-    pub(crate) fn renumbered(self, image: u8) -> Self {
-        Self { image, ..self }
+    /// The same proof under the image's number inside the element of a tuple of images (see [`crate::boot`]), which does not
+    /// ask for dependencies any more.
+    pub(crate) fn renumbered(mut self, image: u8) -> Self {
+        self.kept.image = image;
+        self
     }
 
-    /// The token without MCUboot's hash, for an owner that keeps the hash elsewhere.
-    pub(crate) fn keep(self) -> Kept {
-        let info = &self.info;
-        let mut kept = Kept {
-            image: self.image,
-            version: info.version,
-            size: info.size,
-            security_counter: info.security_counter.unwrap_or(0),
-            counted: info.security_counter.is_some(),
-            depends: [false; IMAGE_COUNT - 1],
-            lowest: [Version::default(); IMAGE_COUNT - 1],
-            generation: self.generation,
-        };
-        for (image, lowest) in (0..).zip(self.dependencies) {
-            let at = other(self.image, image);
-            if let (Some(version), Some(depends), Some(lowest)) =
-                (lowest, kept.depends.get_mut(at), kept.lowest.get_mut(at))
-            {
-                (*depends, *lowest) = (true, version);
-            }
-        }
-        kept
+    /// The token for an owner that keeps MCUboot's hash elsewhere, and that hash.
+    pub(crate) fn keep(self) -> (Kept, [u8; HASH_LEN]) {
+        (self.kept, self.hash)
     }
 
     #[cfg(test)]
     pub(crate) fn for_tests(image: u8, info: ImageInfo, generation: u32) -> Self {
-        Self { image, digest: [0; 32], info, dependencies: [None; IMAGE_COUNT], generation }
+        Self::new(image, [0; HASH_LEN], &info, [None; IMAGE_COUNT], generation)
     }
 }
 
-/// Where image `image` stands among those that are not `own`; nowhere when it is.
-fn other(own: u8, image: u8) -> usize {
-    if image == own { usize::MAX } else { usize::from(image) - usize::from(image > own) }
+/// Image number `n` of those that are not `image`.
+fn other(image: u8, n: usize) -> usize {
+    n + usize::from(n >= usize::from(image))
 }
 
-/// A [`Verified`] without its hashes, and packed: the agent keeps one for each image. What an image says of itself as a
-/// dependency is forgotten as well.
+/// A [`Verified`] without its hashes: the agent keeps one for each image.
 #[derive(Debug)]
 pub(crate) struct Kept {
     image: u8,
@@ -300,22 +304,21 @@ impl Kept {
         self.version
     }
 
+    /// The image's security counter, if it has one.
+    pub(crate) fn security_counter(&self) -> Option<u32> {
+        self.counted.then_some(self.security_counter)
+    }
+
     /// [`Verified::dependency`].
+    #[inline(never)]
     pub(crate) fn dependency(&self, image: u8) -> Option<Version> {
-        let at = other(self.image, image);
-        if *self.depends.get(at)? { self.lowest.get(at).copied() } else { None }
+        let n = (0..IMAGE_COUNT - 1).find(|n| other(self.image, *n) == usize::from(image))?;
+        if *self.depends.get(n)? { self.lowest.get(n).copied() } else { None }
     }
 
     /// The token again, with the hash that was taken from it.
-    pub(crate) fn token(self, hash: [u8; 32]) -> Verified {
-        let mut dependencies = [None; IMAGE_COUNT];
-        for (number, place) in (0..).zip(&mut dependencies) {
-            *place = self.dependency(number);
-        }
-        let Self { image, version, size, generation, .. } = self;
-        let security_counter = self.counted.then_some(self.security_counter);
-        let info = ImageInfo { version, size, hash, security_counter };
-        Verified { image, digest: [0; 32], info, dependencies, generation }
+    pub(crate) fn token(self, hash: [u8; HASH_LEN]) -> Verified {
+        Verified { kept: self, digest: [0; HASH_LEN], hash }
     }
 }
 
@@ -405,7 +408,7 @@ async fn inspect<I: Images, S>(
         hash,
         security_counter: findings.security_counter,
     };
-    Ok(Verified { image, digest: hashes.file, info, dependencies: findings.dependencies, generation })
+    Ok(Verified::new(image, hashes.file, &info, findings.dependencies, generation))
 }
 
 async fn read_header<I: Images>(images: &mut I, image: u8, size: u32) -> Result<Header, VerifyError> {

@@ -23,6 +23,7 @@ pub(crate) use build::clippy;
 use build::{Firmware, Program};
 use options::{Options, Protocol, Task};
 use setting::Setting;
+pub(crate) use update::Counters;
 use update::Update;
 
 /// The workspace of the firmware, seen from the root.
@@ -60,6 +61,22 @@ pub(crate) fn stage() -> anyhow::Result<()> {
     }
     kills::run(&firmware, &quiet, KILLS_IN_CI)?;
     bad::run(&firmware, &quiet)
+}
+
+/// What only a target can tell, by name: painted peak stacks in bytes, and instructions. One update over MQTT, for which QEMU
+/// counts; `None` where there is no QEMU and that is no error.
+pub(crate) fn numbers() -> anyhow::Result<Option<Counters>> {
+    if !qemu::is_there("the stack of TLS and of verification is not measured")? {
+        return Ok(None);
+    }
+    let firmware = Firmware::build()?;
+    let options = Options { quiet: true, count: true, ..Options::default() };
+    let setting = Setting::new(&firmware, &options, Program::Second);
+    let mut update = Update::new(&setting)?;
+    update.run(|_| None)?;
+    let outcome = update.end()?.outcome();
+    ensure!(outcome == "updated", "the update to be measured ended as {outcome}");
+    Ok(Some(update.peaks.clone()))
 }
 
 /// Power cuts of a run of CI.

@@ -5,7 +5,8 @@
 //! network stream and an executor). It holds for a peer that does nothing: no network stack, no flash driver.
 //!
 //! `ota_path_text` is the program of feature `path` (see its head), functions and constants of the crates that hash taken
-//! off. Stack and instructions of a block come from `block-path`, run in QEMU.
+//! off. Stack and instructions of a block come from `block-path`, run in QEMU; those of a download, of TLS and of verification
+//! from a whole update there (`cargo xtask emulate`).
 
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ use crate::{
     cargo,
     ci::TARGET,
     elf::{self, Footprint},
-    qemu, stage,
+    emulate, qemu, stage,
 };
 
 /// The crate the programs are made from, seen from the root.
@@ -32,6 +33,7 @@ const PROBES: &[(&str, &[&str])] = &[
     ("MQTT over minimq", &["mqtt"]),
     ("HTTP over reqwless", &["http"]),
     ("TLS (with its cryptography)", &["tls"]),
+    ("network (embassy-net, DHCP, DNS, TCP)", &["network"]),
     ("library with driver, no network", &["agent"]),
     ("library with driver and MQTT", &["agent", "mqtt"]),
     ("all of that, HTTP and TLS", &["agent", "mqtt", "http", "tls"]),
@@ -57,6 +59,14 @@ const RAM_PREFIX: &str = "sizeof ";
 /// What an update needs of RAM, besides what the caller sizes: strings of the job, sector memory, message buffers.
 const AGENT_RAM: &[&str] = &["Agent", "block bitmap, 2 MiB in 4 KiB", "journal row"];
 
+/// What a whole emulated update tells, built with `"s"`: how it is shown, and the name of the peak.
+const UPDATE: &[(&str, &str)] = &[
+    ("peak stack of a download, bytes", "stack_download"),
+    ("peak stack of a TLS open, bytes", "stack_tls_open"),
+    ("peak stack of verification, bytes", "stack_verify"),
+    ("instructions of verification", "instructions_verify"),
+];
+
 /// Builds, measures and prints: a table, or with `json` one object.
 pub(crate) fn run(json: bool) -> anyhow::Result<()> {
     let found = measure()?;
@@ -78,6 +88,8 @@ struct Sizes {
     ram: Vec<(String, u64)>,
     /// What QEMU said for each of [`LEVELS`], where it is installed.
     emulated: Option<Vec<Map<String, Value>>>,
+    /// Peaks of an emulated update, by the names of [`UPDATE`], where QEMU is installed.
+    update: Option<emulate::Counters>,
     /// Our functions that can panic in the OTA path.
     panic_paths: Vec<String>,
     /// Functions that can panic in the program with everything, by crate.
@@ -122,7 +134,8 @@ fn measure() -> anyhow::Result<Sizes> {
     panics_by_crate.sort();
     let ram = elf::symbol_sizes(&build(LEVELS[0], &[RAM_FEATURE])?, RAM_PREFIX)?;
     ensure!(!ram.is_empty(), "the probe with feature `{RAM_FEATURE}` holds no `{RAM_PREFIX}..` symbol");
-    Ok(Sizes { parts, path_text, ram, emulated, panic_paths, panics_by_crate })
+    let update = emulate::numbers()?;
+    Ok(Sizes { parts, path_text, ram, emulated, update, panic_paths, panics_by_crate })
 }
 
 impl Sizes {
@@ -133,6 +146,10 @@ impl Sizes {
     fn emulated(&self, level: usize, name: &str) -> Value {
         let numbers = self.emulated.as_ref().and_then(|levels| levels.get(level));
         numbers.and_then(|numbers| numbers.get(name)).cloned().unwrap_or(Value::Null)
+    }
+
+    fn peak(&self, name: &str) -> Value {
+        self.update.as_ref().and_then(|peaks| peaks.get(name)).map_or(Value::Null, |peak| (*peak).into())
     }
 
     fn json(&self) -> Value {
@@ -153,6 +170,7 @@ impl Sizes {
             "block_instructions": self.emulated(0, "block_instructions"),
             "block_instructions_s": self.emulated(1, "block_instructions"),
             "copy_instructions": self.emulated(0, "copy_instructions"),
+            "update_s": UPDATE.iter().map(|(_, name)| ((*name).to_owned(), self.peak(name))).collect::<Map<String, Value>>(),
             "panic_paths": self.panic_paths.len(),
             "panic_functions": self.panic_paths,
             "panics_by_crate": self.panics_by_crate.iter().cloned().map(|(name, count)| (name, count.into())).collect::<Map<String, Value>>(),
@@ -163,10 +181,10 @@ impl Sizes {
 
     fn print(&self) {
         println!("\n{TARGET}, fat LTO; bytes above an empty program");
-        println!("{:<34} {:>9} {:>9} {:>6} {:>6}", "part", "text \"z\"", "text \"s\"", "data", "bss");
+        println!("{:<37} {:>9} {:>9} {:>6} {:>6}", "part", "text \"z\"", "text \"s\"", "data", "bss");
         for (name, sizes) in &self.parts {
             let [z, s] = [0, 1].map(|level| sizes.get(level).copied().unwrap_or_default());
-            println!("{name:<34} {:>9} {:>9} {:>6} {:>6}", z.text, s.text, z.data, z.bss);
+            println!("{name:<37} {:>9} {:>9} {:>6} {:>6}", z.text, s.text, z.data, z.bss);
         }
         println!("\n{:<34} {:>8}", "value or future", "bytes");
         for (name, size) in &self.ram {
@@ -183,6 +201,9 @@ impl Sizes {
         ] {
             let [z, s] = [0, 1].map(|level| self.emulated(level, name).to_string());
             println!("{shown:<34} {z:>9} {s:>9}");
+        }
+        for (shown, name) in UPDATE {
+            println!("{shown:<34} {:>9} {:>9}", "", self.peak(name).to_string());
         }
         println!("{:<34} {:>9}", "functions of ours that can panic", self.panic_paths.len());
         let by_crate: Vec<String> =
@@ -259,6 +280,7 @@ mod tests {
             path_text: vec![1, 2],
             ram: ram.to_vec(),
             emulated: None,
+            update: Some(emulate::Counters::from([("stack_verify".to_owned(), 19_000)])),
             panic_paths: panic_paths.iter().map(|name| (*name).to_owned()).collect(),
             panics_by_crate: Vec::new(),
         }
@@ -269,6 +291,8 @@ mod tests {
         let object = sizes(&[]).json();
         assert_eq!((&object["ota_path_text"], &object["agent_ram"]), (&json!(1), &json!(1412)));
         assert_eq!((&object["panic_paths"], &object["block_path_stack"]), (&json!(0), &Value::Null));
+        let update = &object["update_s"];
+        assert_eq!((&update["stack_verify"], &update["stack_tls_open"]), (&json!(19_000), &Value::Null));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! TLS on top of any other opener.
 
 use core::cell::{RefCell, RefMut};
+use core::pin::pin;
 
 use embassy_time::{Duration, with_timeout};
 
@@ -133,7 +134,9 @@ impl<'a, O: Open, R: CryptoRngCore> Open for Tls<'a, O, R> {
         let io = self.open.open(below).await.map_err(OpenError::Below)?;
         let server_name = if self.config.server_name.is_empty() { to.host } else { self.config.server_name };
         let config = Config { server_name, ..self.config };
-        let shaken = with_timeout(self.limit, connect(io, &config, &mut self.rng, buffers)).await;
+        // Pinned where it is: a future that is passed on by value is held twice, and this one is large.
+        let handshake = pin!(connect(io, &config, &mut self.rng, buffers));
+        let shaken = with_timeout(self.limit, handshake).await;
         shaken.map_err(|_| OpenError::Timeout)?.map_err(OpenError::Tls)
     }
 

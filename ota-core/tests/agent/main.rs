@@ -10,5 +10,6 @@ mod lost;
 mod several;
 mod table;
 mod talk;
+mod walks;
 mod wire;
 mod words;

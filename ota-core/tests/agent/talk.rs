@@ -471,7 +471,8 @@ fn published(agent: &Agent<'_>, publication: &Publication) -> Published {
     Published { words, token: body["clientToken"].as_str().map(Into::into) }
 }
 
-fn describe(input: &In) -> String {
+/// An input in words.
+pub(crate) fn describe(input: &In) -> String {
     match input {
         In::Message { topic, payload } => {
             let topic = topic.trim_start_matches("$aws/things/dev-7/");

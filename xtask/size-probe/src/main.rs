@@ -14,7 +14,7 @@ use core::{
 
 use ota_core as _;
 
-#[cfg(any(feature = "http", feature = "tls"))]
+#[cfg(any(feature = "http", feature = "tls", feature = "network"))]
 mod network;
 mod parts;
 #[cfg(feature = "path")]
@@ -49,6 +49,7 @@ fn unknown_str() -> &'static str {
 fn main() -> ! {
     // In the empty program too, so that no part is charged for them.
     black_box(unknown_str());
+    stubs::use_memory();
     embassy_futures::block_on(stubs::use_flash());
     #[cfg(feature = "sha256")]
     parts::sha256();
@@ -76,6 +77,8 @@ fn main() -> ! {
     embassy_futures::block_on(network::http());
     #[cfg(feature = "tls")]
     embassy_futures::block_on(network::tls());
+    #[cfg(feature = "network")]
+    embassy_futures::block_on(network::tcp());
     #[cfg(feature = "path")]
     path::run();
     #[cfg(feature = "ram")]

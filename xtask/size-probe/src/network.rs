@@ -1,8 +1,10 @@
-//! HTTP and TLS, each over a stream that does nothing.
+//! HTTP and TLS, each over a stream that does nothing, and the network under them.
 
 use core::hint::black_box;
 
-use crate::{stubs::net::Stream, unknown, unknown_str};
+#[cfg(any(feature = "http", feature = "tls"))]
+use crate::stubs::net::Stream;
+use crate::{unknown, unknown_str};
 
 /// One range over one connection.
 #[cfg(feature = "http")]
@@ -89,4 +91,83 @@ pub(crate) async fn tls() {
     let _ = black_box(stream.write(unknown()).await);
     let _ = black_box(stream.flush().await);
     let _ = black_box(stream.read(unknown()).await);
+}
+
+/// DHCP, DNS, and a TCP connection with a byte each way, over an Ethernet driver that does nothing.
+#[cfg(feature = "network")]
+pub(crate) async fn tcp() {
+    use core::task::Context;
+
+    use embassy_net::{
+        Config, StackResources,
+        dns::DnsSocket,
+        tcp::client::{TcpClient, TcpClientState},
+    };
+    use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
+    use embedded_io_async::{Read, Write};
+    use ota_core::{
+        nal::Network,
+        open::{Endpoint, Open},
+    };
+
+    struct Ethernet;
+    struct Frame;
+
+    impl RxToken for Frame {
+        fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, read: F) -> R {
+            read(unknown())
+        }
+    }
+
+    impl TxToken for Frame {
+        fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
+            write(unknown().get_mut(..len).unwrap_or_default())
+        }
+    }
+
+    impl Driver for Ethernet {
+        type RxToken<'a> = Frame;
+        type TxToken<'a> = Frame;
+
+        fn receive(&mut self, context: &mut Context<'_>) -> Option<(Frame, Frame)> {
+            black_box(context);
+            black_box(Some((Frame, Frame)))
+        }
+
+        fn transmit(&mut self, context: &mut Context<'_>) -> Option<Frame> {
+            black_box(context);
+            black_box(Some(Frame))
+        }
+
+        fn link_state(&mut self, context: &mut Context<'_>) -> LinkState {
+            black_box(context);
+            black_box(LinkState::Up)
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            let mut capabilities = Capabilities::default();
+            capabilities.max_transmission_unit = black_box(1514);
+            capabilities
+        }
+
+        fn hardware_address(&self) -> HardwareAddress {
+            black_box(HardwareAddress::Ethernet([2; 6]))
+        }
+    }
+
+    let mut resources = StackResources::<3>::new();
+    let config = Config::dhcpv4(Default::default());
+    let (stack, mut runner) = embassy_net::new(Ethernet, config, &mut resources, black_box(1));
+    let state = TcpClientState::<1, 1024, 1024>::new();
+    let client = TcpClient::new(stack, &state);
+    let dns = DnsSocket::new(stack);
+    let connected = async {
+        stack.wait_config_up().await;
+        let to = Endpoint::plain(unknown_str(), black_box(8883));
+        let Ok(mut stream) = Network::new(&client, &dns).open(to).await else { return };
+        let _ = black_box(stream.write(unknown()).await);
+        let _ = black_box(stream.flush().await);
+        let _ = black_box(stream.read(unknown()).await);
+    };
+    embassy_futures::select::select(runner.run(), connected).await;
 }

@@ -93,6 +93,27 @@ impl Control for Plane {
     }
 }
 
+unsafe extern "C" {
+    fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8;
+    fn memcmp(one: *const u8, other: *const u8, len: usize) -> i32;
+    fn __aeabi_memcpy(to: *mut u8, from: *const u8, len: usize);
+    fn __aeabi_memcpy4(to: *mut u8, from: *const u8, len: usize);
+    fn __aeabi_memcpy8(to: *mut u8, from: *const u8, len: usize);
+    fn __aeabi_memset(to: *mut u8, len: usize, byte: i32);
+    fn __aeabi_memset8(to: *mut u8, len: usize, byte: i32);
+    fn __aeabi_memclr(to: *mut u8, len: usize);
+    fn __aeabi_memclr4(to: *mut u8, len: usize);
+    fn __aeabi_memclr8(to: *mut u8, len: usize);
+}
+
+/// Puts the compiler's own functions for memory into the empty program: every firmware has them, whatever else it does.
+pub(crate) fn use_memory() {
+    black_box((memcpy as *const (), memcmp as *const ()));
+    black_box((__aeabi_memcpy as *const (), __aeabi_memcpy4 as *const (), __aeabi_memcpy8 as *const ()));
+    black_box((__aeabi_memset as *const (), __aeabi_memset8 as *const ()));
+    black_box((__aeabi_memclr as *const (), __aeabi_memclr4 as *const (), __aeabi_memclr8 as *const ()));
+}
+
 /// Puts the stub's functions and the executor into the empty program.
 pub(crate) async fn use_flash() {
     let _ = black_box(Flash).read(0, crate::unknown()).await;
@@ -100,10 +121,10 @@ pub(crate) async fn use_flash() {
     let _ = black_box(Flash).erase(0, 0).await;
 }
 
-#[cfg(any(feature = "mqtt", feature = "http", feature = "tls"))]
+#[cfg(any(feature = "mqtt", feature = "http", feature = "tls", feature = "network"))]
 pub(crate) mod net {
     use core::hint::black_box;
-    #[cfg(any(feature = "mqtt", feature = "http"))]
+    #[cfg(any(feature = "mqtt", feature = "http", feature = "network"))]
     use core::task::Waker;
 
     use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
@@ -144,10 +165,10 @@ pub(crate) mod net {
     }
 
     /// A clock that stands still.
-    #[cfg(any(feature = "mqtt", feature = "http"))]
+    #[cfg(any(feature = "mqtt", feature = "http", feature = "network"))]
     struct Clock;
 
-    #[cfg(any(feature = "mqtt", feature = "http"))]
+    #[cfg(any(feature = "mqtt", feature = "http", feature = "network"))]
     impl embassy_time_driver::Driver for Clock {
         fn now(&self) -> u64 {
             black_box(0)
@@ -158,6 +179,6 @@ pub(crate) mod net {
         }
     }
 
-    #[cfg(any(feature = "mqtt", feature = "http"))]
+    #[cfg(any(feature = "mqtt", feature = "http", feature = "network"))]
     embassy_time_driver::time_driver_impl!(static CLOCK: Clock = Clock);
 }
