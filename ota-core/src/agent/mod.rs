@@ -108,8 +108,10 @@ struct Resume {
 }
 
 impl Resume {
-    fn new(identity: [u8; 32], file: u8, front: u32, window: [u8; 32]) -> Self {
-        Resume { identity, file: NonZeroU8::MIN.saturating_add(file), front, window, bundle: false }
+    #[inline(never)]
+    fn new(identity: &[u8; 32], file: u8, front: u32, window: &[u8; 32], bundle: bool) -> Self {
+        let file = NonZeroU8::MIN.saturating_add(file);
+        Resume { identity: *identity, file, front, window: *window, bundle }
     }
 
     /// The file, as numbered in the job.
