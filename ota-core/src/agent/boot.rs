@@ -188,7 +188,6 @@ impl Agent<'_> {
     }
 
     /// A reset is spent on having the image taken back.
-    #[inline(never)]
     fn reset(&mut self) {
         self.resets += 1;
         self.record_due = true;
