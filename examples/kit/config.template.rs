@@ -30,5 +30,6 @@ pub const JOB_KEY: &[u8] = &[]; // include_bytes!("secrets/job-key.der")
 /// Who is asked for the time.
 pub const TIME_SERVER: &str = "pool.ntp.org";
 
-/// PSoC 64 only: 32 random bytes that no other device has, and a secret: `openssl rand 32 > secrets/seed`.
+/// PSoC 64 only: 32 random bytes that no other device has, and a secret: `openssl rand 32 > secrets/seed`. With zeros there is no
+/// TLS; what is no secret does not build.
 pub const SEED: [u8; 32] = [0; 32]; // *include_bytes!("secrets/seed")

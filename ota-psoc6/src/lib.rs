@@ -11,6 +11,10 @@
 //! | [`boot`] | the images of a map on these drivers, for `ota-core` |
 #![cfg_attr(feature = "sdhc", doc = "| [`sdhc`] | an SDIO card on the SD host controller |")]
 #![cfg_attr(feature = "wifi", doc = "| [`wifi`] | the Wi-Fi chip on it |")]
+#![cfg_attr(
+    any(feature = "build", feature = "wifi"),
+    doc = "| [`blobs`] | files the Wi-Fi chip is given, and whether they are whole |"
+)]
 #![cfg_attr(feature = "time", doc = "| [`time`] | the clock of `embassy-time` |")]
 #![cfg_attr(feature = "build", doc = "| [`build`] | `memory.x` from a build script |")]
 #![cfg_attr(
@@ -21,6 +25,8 @@
 //! Nothing of this has run on a board: everything is modelled, from the sources named at each item.
 #![no_std]
 
+#[cfg(any(feature = "build", feature = "wifi"))]
+pub mod blobs;
 pub mod boot;
 #[cfg(feature = "build")]
 pub mod build;

@@ -1,9 +1,9 @@
-//! `cargo xtask firmware [--json] [KIT..]`: builds the kits' firmware and looks at what was linked; `cargo xtask firmware --sign KEY
-//! [KIT..]` makes the images MCUboot installs, too.
+//! `cargo xtask firmware [--json] [--features LIST] [KIT..]`: builds the kits' firmware and looks at what was linked; `cargo xtask
+//! firmware --sign KEY [KIT..]` makes the images MCUboot installs, too.
 //!
 //! What must hold of every firmware: its vector table lies where the bootloader starts it, the image fits its slot
-//! with header, TLVs and trailer, the routine that works on flash lies in RAM and calls nothing in flash, and nothing
-//! allocates.
+//! with header, TLVs and trailer, the routine that works on flash lies in RAM and calls nothing in flash, the largest stack
+//! frame fits what RAM is left, and nothing allocates unless the feature `rsa` is on.
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +40,8 @@ const TLV_MAX: u64 = 0x200;
 const RAM_ROUTINE: &str = "ota_psoc6::syscall::transact";
 /// How the symbols of a program with a heap end, without their hash.
 const ALLOCATES: &[&str] = &["__rust_alloc", "__rg_alloc", "__rdl_alloc", "__rust_realloc"];
+/// The one feature that needs a heap.
+const HEAP_FEATURE: &str = "rsa";
 /// How a stand-in for a blob of the Wi-Fi chip begins.
 const STAND_IN: &[u8] = b"OTA-STAND-IN: ";
 
@@ -57,12 +59,13 @@ struct Found {
 
 /// Builds and checks the named kits, or all.
 pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
-    let (mut json, mut key, mut names) = (false, None, Vec::new());
+    let (mut json, mut key, mut features, mut names) = (false, None, "", Vec::new());
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match *word {
             "--json" => json = true,
             "--sign" => key = Some(PathBuf::from(words.next().context("--sign wants a key file")?)),
+            "--features" => features = words.next().context("--features wants a list")?,
             name => names.push(name),
         }
     }
@@ -72,9 +75,10 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
     }
     let mut found = Vec::new();
     for (kit, map) in KITS.iter().filter(|kit| names.is_empty() || names.contains(&kit.0)) {
-        let path = build(kit, json)?;
+        let path = build(kit, features, json)?;
         let program = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        found.push(check(kit, map, &program).with_context(|| format!("firmware of {kit}"))?);
+        let heap = features.split(',').any(|feature| feature == HEAP_FEATURE);
+        found.push(check(kit, map, &program, heap).with_context(|| format!("firmware of {kit}"))?);
         if let Some(key) = &key {
             sign(kit, map, &program, key)?;
         }
@@ -89,7 +93,7 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// CI: all of them, built without a warning, formatted and linted.
+/// CI: all of them, built without a warning and linted; one of them with each feature.
 pub(crate) fn stage() -> anyhow::Result<()> {
     let lint = |folder: &str, options: &[&str]| {
         let mut command = cargo();
@@ -103,9 +107,14 @@ pub(crate) fn stage() -> anyhow::Result<()> {
     };
     // Cargo lints what it was asked for, not what that depends on.
     lint("kit", &["--features=psoc62"])?;
-    lint("kit", &["--features=psoc62,rtt"])?;
+    lint("kit", &["--features=psoc62,http,rtt"])?;
     lint("kit", &["--features=psoc64"])?;
-    KITS.iter().try_for_each(|(kit, _)| lint(kit, &[]))?;
+    lint("kit", &["--features=psoc64,rsa"])?;
+    KITS.iter().try_for_each(|(kit, _)| lint(kit, &["--locked"]))?;
+    let one = KITS[0].0;
+    run(&["--features", HEAP_FEATURE, one])?;
+    run(&["--features", "http,rtt", one])?;
+    // Last, so that the programs left behind are those of a build without features.
     run(&[])
 }
 
@@ -124,10 +133,10 @@ fn target_dir() -> PathBuf {
 
 /// Builds with the kit's own settings, which cargo finds in its folder. `quiet`: nothing on our output, cargo's own goes to the
 /// screen.
-fn build(kit: &str, quiet: bool) -> anyhow::Result<PathBuf> {
+fn build(kit: &str, features: &str, quiet: bool) -> anyhow::Result<PathBuf> {
     let mut command = cargo();
     command.current_dir(root().join("examples").join(kit)).env("CARGO_TARGET_DIR", target_dir());
-    command.args(["build", "--release"]);
+    command.args(["build", "--release", "--locked", "--features", features]);
     if quiet {
         let status = command.status().context("cannot start cargo")?;
         ensure!(status.success(), "the build ended with {status}");
@@ -137,7 +146,8 @@ fn build(kit: &str, quiet: bool) -> anyhow::Result<PathBuf> {
     Ok(target_dir().join(TARGET).join("release").join(kit))
 }
 
-fn check(kit: &'static str, map: &FlashMap, program: &[u8]) -> anyhow::Result<Found> {
+/// `heap`: the program has to have one, and else must not.
+fn check(kit: &'static str, map: &FlashMap, program: &[u8], heap: bool) -> anyhow::Result<Found> {
     let file = object::File::parse(program).context("not an ELF file")?;
     let (primary, place, ram) = (map.primary(0), map.program(), map.ram());
     let in_ram = |at: u64| (u64::from(ram.address())..u64::from(ram.end())).contains(&at);
@@ -172,13 +182,17 @@ fn check(kit: &'static str, map: &FlashMap, program: &[u8]) -> anyhow::Result<Fo
     ensure!(in_ram(routine.address()), "{RAM_ROUTINE} lies at {:#010x}, in flash", routine.address());
     ensure!(!calls_out(&file, &routine)?, "{RAM_ROUTINE} calls something; in flash nothing may be called");
 
-    if let Some(symbol) = allocator(&file) {
-        bail!("the program allocates: it has {symbol}");
+    match allocator(&file) {
+        Some(symbol) if !heap => bail!("the program allocates: it has {symbol}"),
+        None if heap => bail!("no function of an allocator is known in a program that has a heap"),
+        Some(_) | None => {}
     }
     let footprint = elf::footprint(program)?;
     let ram_free = u64::from(ram.size()).saturating_sub(footprint.data + footprint.bss);
     let stand_ins = program.windows(STAND_IN.len()).filter(|window| *window == STAND_IN).count() > 1;
     let frame = frames::largest(program)?;
+    ensure!(frame.1 > 0, "no stack frame was found");
+    ensure!(frame.1 < ram_free, "{} takes {} bytes of stack, {ram_free} are left", frame.0, frame.1);
     Ok(Found { kit, footprint, image_size, image_max, ram_free, frame, stand_ins })
 }
 

@@ -2,17 +2,16 @@
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use embassy_time::{Duration, Ticker};
+use kit_net::beat::beat;
 use log::info;
 use ota_core::command::Command;
+use ota_core::mqtt::EmbassyTimer;
 use ota_psoc6::bus::Mmio;
 use ota_psoc6::gpio::Output;
 use ota_psoc6::kit::Kit;
 use ota_psoc6::watchdog::Feed;
 
 use crate::COMMANDS;
-
-const BLINK_MS: u64 = 500;
 
 static REACHED: AtomicBool = AtomicBool::new(false);
 
@@ -29,10 +28,9 @@ pub(crate) fn is_reached() {
 /// is reset.
 pub(crate) async fn run(kit: &Kit, chip: Mmio, mut watchdog: impl Feed) -> ! {
     let mut led = Output::switch(chip, kit.led);
-    let mut ticker = Ticker::every(Duration::from_millis(BLINK_MS));
-    loop {
+    beat(EmbassyTimer, || {
         watchdog.feed();
         led.toggle();
-        ticker.next().await;
-    }
+    })
+    .await
 }

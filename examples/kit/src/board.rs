@@ -70,7 +70,8 @@ pub trait Board {
         clocks: Clocks,
     ) -> Result<Flash<Self::Primary, Self::Secondary, Self::Journal>, DriverError>;
 
-    /// Random numbers. `None`: the chip's source does not work, and so there is no TLS.
+    /// Random numbers, another generator each time: one for every way to a server. `None`: the source does not work, and so there
+    /// is no TLS; never a constant in its place.
     fn rng(&mut self) -> Option<Self::Rng>;
 
     /// A seed for what has to differ, not to be secret: TCP's first sequence numbers, the agent's pauses.

@@ -1,17 +1,14 @@
 //! The IP stack: DHCP, DNS, TCP.
 
-use embassy_futures::join::join;
+use embassy_futures::select::select;
 use embassy_net::{Config, Runner, Stack, StackResources};
-use embassy_time::{Duration, with_timeout};
-use log::{info, warn};
+use kit_net::{Network, Reach};
 use static_cell::StaticCell;
 
 use crate::bridge::Device;
 
 /// DHCP, DNS, SNTP, MQTT, and one to spare.
 const SOCKETS: usize = 5;
-/// How long DHCP may stay silent before it is mentioned; it goes on asking.
-const DHCP_S: u64 = 15;
 
 /// The stack, once.
 pub(crate) fn new(device: Device, seed: u64) -> (Stack<'static>, Runner<'static, Device>) {
@@ -20,23 +17,25 @@ pub(crate) fn new(device: Device, seed: u64) -> (Stack<'static>, Runner<'static,
     embassy_net::new(device, Config::dhcpv4(Default::default()), resources, seed)
 }
 
-/// Runs the stack and tells what becomes of the address.
-pub(crate) async fn run(stack: Stack<'static>, mut runner: Runner<'static, Device>) {
-    join(runner.run(), watch(stack)).await;
-}
+/// The stack, as the decisions about the network see it.
+#[derive(Clone, Copy)]
+pub(crate) struct Ip<'s>(pub(crate) Stack<'s>);
 
-async fn watch(stack: Stack<'_>) -> ! {
-    loop {
-        stack.wait_link_up().await;
-        while with_timeout(Duration::from_secs(DHCP_S), stack.wait_config_up()).await.is_err() {
-            if stack.is_link_up() {
-                warn!("network: DHCP does not answer");
-            }
+impl Network for Ip<'_> {
+    fn reach(&self) -> Reach {
+        match (self.0.is_link_up(), self.0.is_config_up()) {
+            (false, _) => Reach::NoLink,
+            (true, false) => Reach::NoAddress,
+            (true, true) => Reach::Address,
         }
-        if let Some(config) = stack.config_v4() {
-            info!("network: {}", config.address);
+    }
+
+    async fn changed(&self, from: Reach) {
+        let net = self.0;
+        match from {
+            Reach::NoLink => net.wait_link_up().await,
+            Reach::NoAddress => _ = select(net.wait_link_down(), net.wait_config_up()).await,
+            Reach::Address => _ = select(net.wait_link_down(), net.wait_config_down()).await,
         }
-        stack.wait_config_down().await;
-        warn!("network: no address any more");
     }
 }

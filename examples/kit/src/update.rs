@@ -7,16 +7,19 @@ use embassy_net::dns::DnsSocket;
 use embassy_net::tcp::client::{TcpClient, TcpClientState};
 use embassy_time::Timer;
 use log::{error, info, warn};
-use ota_core::agent::{Agent, Config, MAX_PAYLOAD_SIZE, Memory, Outcome, StateKind};
+use ota_core::agent::{Agent, Config, MAX_PAYLOAD_SIZE, Memory, Outcome, Plane, StateKind};
 use ota_core::command::Commands;
 use ota_core::driver::{Device, Local, run as drive};
 use ota_core::geometry::ImageLayout;
+#[cfg(feature = "http")]
+use ota_core::http::{Http, HttpConfig};
 use ota_core::mqtt::{self, EmbassyTimer, Mqtt};
 use ota_core::nal::Network;
 use ota_core::open::Endpoint;
 use ota_core::policy::{DefaultPolicy, Drop, Observer};
 use ota_core::status::Ended;
 use ota_core::tls::{self, Client, RECORD_MAX, SigningKey, Tls, TrustAnchor, roots, webpki};
+#[cfg(not(feature = "http"))]
 use ota_core::transport::NoRanges;
 use ota_core::verify::{EcdsaP256, PublicKey, Rules};
 
@@ -29,6 +32,19 @@ const JOB_SIZE: usize = 4096;
 const TCP_SIZE: usize = 8192;
 /// The longest client certificate.
 const CERTIFICATE_MAX: usize = 2048;
+/// The longest block of any board.
+const BLOCK_MAX: usize = 4096;
+/// TCP connections at once: MQTT's, and that for blocks.
+const CONNECTIONS: usize = if cfg!(feature = "http") { 2 } else { 1 };
+/// The longest presigned URL, and the longest head of an answer to it.
+#[cfg(feature = "http")]
+const URL_SIZE: usize = 2048;
+#[cfg(feature = "http")]
+const HEAD_SIZE: usize = 2048;
+/// Where blocks come from. When one way is given up, the next goes on with what flash holds.
+const PLANES: &[Plane] = if cfg!(feature = "http") { &[Plane::Mqtt, Plane::Http] } else { &[Plane::Mqtt] };
+/// Texts of a job.
+const STRINGS: usize = if cfg!(feature = "http") { Memory::STRINGS_WITH_URL } else { Memory::STRINGS };
 
 /// What of the settings is missing.
 #[derive(Debug)]
@@ -81,49 +97,76 @@ async fn agent<B: Board>(
     let images = ota_psoc6::boot::image(&B::MAP, 0, &primary, &secondary).map_err(|_| Missing::Flash)?;
 
     // 3. The way to the broker: TCP by name, TLS, MQTT.
-    let state = TcpClientState::<1, TCP_SIZE, TCP_SIZE>::new();
+    let state = TcpClientState::<CONNECTIONS, TCP_SIZE, TCP_SIZE>::new();
     let tcp = TcpClient::new(stack, &state);
     let dns = DnsSocket::new(stack);
     let desk = config::DESK_ROOT.unwrap_or_default().into();
     let desk = match config::DESK_ROOT {
         Some(_) => webpki::anchor_from_trusted_cert(&desk).map_err(|_| Missing::DeskRoot)?,
-        // The one of Amazon's roots that needs no heap; with the feature `rsa` there are more.
         None => roots::AMAZON_ROOT_CA_3,
     };
-    let all: [TrustAnchor<'_>; 2] = [roots::AMAZON_ROOT_CA_3, desk];
+    // The one of Amazon's roots that needs no heap, and those that do.
+    let all: &[TrustAnchor<'_>] = &[
+        roots::AMAZON_ROOT_CA_3,
+        desk,
+        #[cfg(feature = "rsa")]
+        roots::AMAZON_ROOT_CA_1,
+        #[cfg(feature = "rsa")]
+        roots::STARFIELD_SERVICES_ROOT_G2,
+    ];
     let secure = tls::Config {
         client: Some(Client { certificate: config::CERTIFICATE, signer: &key }),
         time: &Clock,
-        ..tls::Config::new("", &all, built_at_s())
+        ..tls::Config::new("", all, crate::built_at_s())
     };
     let rng = board.rng().ok_or(Missing::RandomNumbers)?;
     let (mut rx, mut tx) = ([0; tls::rx_size(RECORD_MAX)], [0; tls::tx_size(CERTIFICATE_MAX)]);
     let records = tls::Buffers::new(&mut rx, &mut tx).map_err(|_| Missing::Settings)?;
     let open = Tls::new(Network::new(&tcp, &dns), secure, rng, records);
     let broker = Endpoint::tls(config::BROKER, config::BROKER_PORT);
-    let mut packets_rx = [0; mqtt::rx_size(4096, JOB_SIZE)];
+    let mut packets_rx = [0; mqtt::rx_size(BLOCK_MAX, JOB_SIZE)];
     let mut packets_tx = [0; mqtt::tx_size(MAX_PAYLOAD_SIZE, 4, 0)];
     let connector =
         Mqtt::new(open, mqtt::Config::new(config::THING, broker), &mut packets_rx, &mut packets_tx)
             .map_err(|_| Missing::Settings)?;
 
-    // 4. The agent and its memory.
+    // 4. The other way for blocks, with record buffers of its own. What signs a URL is no certificate, so the device does not
+    //    show its own.
+    #[cfg(feature = "http")]
+    let (mut rx, mut tx) = ([0; tls::rx_size(RECORD_MAX)], [0; tls::tx_size(0)]);
+    #[cfg(feature = "http")]
+    let (mut head, mut url) = ([0; HEAD_SIZE], [0; URL_SIZE]);
+    #[cfg(feature = "http")]
+    let ranges = {
+        let secure = tls::Config { client: None, ..secure };
+        let rng = board.rng().ok_or(Missing::RandomNumbers)?;
+        let records = tls::Buffers::new(&mut rx, &mut tx).map_err(|_| Missing::Settings)?;
+        let open = Tls::new(Network::new(&tcp, &dns), secure, rng, records);
+        Http::new(open, HttpConfig::default(), &mut head, &mut url).map_err(|_| Missing::Settings)?
+    };
+    #[cfg(not(feature = "http"))]
+    let ranges = NoRanges;
+
+    // 5. The agent and its memory.
     let layouts: [ImageLayout; 1] = [B::MAP.image(0)];
     let mut agent_config = Config::new(config::THING, &layouts);
     agent_config.block_size = B::BLOCK_SIZE;
+    agent_config.planes = PLANES;
     agent_config.seed = board.seed() as _;
-    let (mut strings, mut blocks, mut sectors) = ([0; Memory::STRINGS], [0; BLOCK_BYTES], [0; SECTOR_BYTES]);
+    let (mut strings, mut blocks, mut sectors) = ([0; STRINGS], [0; BLOCK_BYTES], [0; SECTOR_BYTES]);
     let memory = Memory { strings: &mut strings, blocks: &mut blocks, sectors: &mut sectors };
     let mut agent = Agent::new(&agent_config, memory).map_err(|_| Missing::Settings)?;
 
-    // 5. Until the chip has to be reset.
+    // 6. Until the chip has to be reset.
     let local = Local::new(images, flash.journal, rules, DefaultPolicy, Lines);
-    let (ranges, block) = (NoRanges, &mut [][..]);
+    // Blocks of MQTT are written from where they arrived.
+    let mut block = [0; if cfg!(feature = "http") { BLOCK_MAX } else { 0 }];
+    let block = &mut block[..];
     let (timer, buffer) = (EmbassyTimer, &mut [0; MAX_PAYLOAD_SIZE][..]);
     Ok(drive(&mut agent, &mut Device { connector, ranges, local, timer, commands, buffer, block }).await)
 }
 
-/// Enough for every map of the kits with blocks of 4096 bytes; the agent checks it.
+/// Enough for every map of the kits with blocks of [`BLOCK_MAX`] bytes; the agent checks it.
 const BLOCK_BYTES: usize = 256;
 const SECTOR_BYTES: usize = 512;
 
@@ -133,20 +176,6 @@ fn sec1_key(der: &[u8]) -> Option<SigningKey> {
         [0x30, _, 0x02, 0x01, 0x01, 0x04, 0x20, rest @ ..] => SigningKey::from_slice(rest.get(..32)?).ok(),
         _ => None,
     }
-}
-
-/// When this firmware was built; see `build.rs`.
-fn built_at_s() -> u64 {
-    const { parse(env!("OTA_BUILT_AT_S").as_bytes()) }
-}
-
-const fn parse(digits: &[u8]) -> u64 {
-    let (mut value, mut at) = (0, 0);
-    while at < digits.len() {
-        value = value * 10 + (digits[at] - b'0') as u64;
-        at += 1;
-    }
-    value
 }
 
 /// What happens, line by line.

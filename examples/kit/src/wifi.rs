@@ -1,40 +1,25 @@
-//! The Wi-Fi network: up, joined, and up again whenever it is gone. Every failure has its name in the log.
+//! The Wi-Fi module under `kit_net::wifi`, which decides when it is started, joined and begun anew.
 
 use embassy_futures::select::{Either4, select4};
-use embassy_time::{Delay, Duration, Timer, with_timeout};
+use embassy_net::Stack;
+use embassy_time::Delay;
+use kit_net::Network;
+use kit_net::wifi::{Event, Failure, JOIN_MS, Keeper, Module, Station};
 use log::{error, info, warn};
+use ota_core::mqtt::EmbassyTimer;
+use ota_core::transport::Timer;
 use ota_psoc6::bus::Mmio;
 use ota_psoc6::gpio::Output;
 use ota_psoc6::kit::{Kit, WifiChip};
 use ota_psoc6::sdhc::{self, Host};
-use ota_psoc6::wifi::{self, Blobs, Broken, Health, JoinError, StartError, cyw43};
+use ota_psoc6::wifi::{self, Blobs, Health, JoinError, cyw43};
 
 use crate::bridge::Bridge;
 use crate::config::{WIFI_NAME, WIFI_PASSPHRASE};
+use crate::network::Ip;
 use crate::vectors;
 
-/// The first pause after a failure, and the longest; each is twice the one before.
-const PAUSE_MIN_MS: u64 = 1_000;
-const PAUSE_MAX_MS: u64 = 60_000;
-/// One attempt to join.
-const JOIN_MS: u32 = 20_000;
-/// Attempts to join before the chip is started anew.
-const JOIN_TRIES: u32 = 5;
-/// The chip's own set-up after its start takes about a second.
-const INIT_MS: u64 = 10_000;
-
 static HEALTH: Health = Health::new();
-
-/// Why the network is gone, or did not come.
-#[allow(dead_code)] // What is inside is read by `Debug` only.
-#[derive(Debug)]
-enum Gone {
-    Start(StartError),
-    /// The chip did not answer the requests of its set-up.
-    Init,
-    Join(JoinError),
-    Broken(Broken),
-}
 
 /// The blobs of the chip, or their stand-ins; see `build.rs`.
 fn blobs() -> Blobs<'static> {
@@ -50,82 +35,77 @@ fn blobs() -> Blobs<'static> {
 }
 
 /// Keeps the network up for ever.
-pub(crate) async fn run(kit: &Kit, chip: Mmio, sdhc_hz: u32, mut bridge: Bridge) {
+pub(crate) async fn run(kit: &Kit, chip: Mmio, sdhc_hz: u32, bridge: Bridge, stack: Stack<'_>, seed: u64) {
     if kit.wifi == WifiChip::Cyw43012 {
         error!("wifi: no driver for the CYW43012 exists; this kit needs another network device");
         return;
     }
     sdhc::connect(chip, &kit.sdio);
-    let mut power = Output::new(chip, kit.sdio.power);
-    let mut pause_ms = PAUSE_MIN_MS;
-    loop {
-        let Err(gone) = session(chip, sdhc_hz, &mut power, &mut bridge, &mut pause_ms).await;
-        bridge.down();
-        warn!(
-            "wifi: {gone:?}; {} repeated, {} lost, {} refused; again in {} s",
-            HEALTH.repeated_count(),
-            HEALTH.lost_count(),
-            HEALTH.refused_count(),
-            pause_ms / 1000
-        );
-        if let Gone::Start(StartError::Blob(_) | StartError::Unsupported(_))
-        | Gone::Join(JoinError::Credentials) = gone
-        {
-            error!("wifi: this build cannot do better; see examples/README.md");
-            return;
+    let mut report = |event: Event| match event {
+        Event::Joined => info!("wifi: joined {WIFI_NAME}"),
+        Event::Reached => match stack.config_v4() {
+            Some(config) => info!("wifi: the address is {}", config.address),
+            None => info!("wifi: {event:?}"),
+        },
+        Event::Lost(_) | Event::Failed { .. } => warn!("wifi: {event:?}"),
+        Event::Anew { .. } => {
+            let (repeated, lost) = (HEALTH.repeated_count(), HEALTH.lost_count());
+            let refused = HEALTH.refused_count();
+            warn!("wifi: {event:?}; on the bus {repeated} repeated, {lost} lost, {refused} refused");
         }
-        Timer::after_millis(pause_ms).await;
-        pause_ms = (pause_ms * 2).min(PAUSE_MAX_MS);
-    }
+        Event::GivenUp(why) => error!("wifi: {why:?}: this build cannot do better; see examples/README.md"),
+    };
+    let mut module = Cyw4343w { chip, sdhc_hz, power: Output::new(chip, kit.sdio.power), bridge };
+    Keeper::new(Ip(stack), EmbassyTimer, seed, &mut report).run(&mut module).await;
 }
 
-/// From a chip without power to its end.
-async fn session(
+struct Cyw4343w {
     chip: Mmio,
     sdhc_hz: u32,
-    power: &mut Output<Mmio>,
-    bridge: &mut Bridge,
-    pause_ms: &mut u64,
-) -> Result<core::convert::Infallible, Gone> {
-    let blobs = blobs();
-    let host = Host::new(chip, Delay, &vectors::SDHC, sdhc_hz);
-    let card = wifi::power_up(power, Delay, host).await.map_err(Gone::Start)?;
-    let mut state = cyw43::State::new();
-    let (mut device, control, runner) =
-        wifi::start(&mut state, card, &blobs, &HEALTH).await.map_err(Gone::Start)?;
-    let joined = keep_joined(control, blobs.clm, pause_ms);
-    match select4(runner.run(), bridge.run(&mut device), joined, HEALTH.broken()).await {
-        Either4::First(never) | Either4::Second(never) => never,
-        Either4::Third(gone) => Err(gone),
-        Either4::Fourth(broken) => Err(Gone::Broken(broken)),
+    power: Output<Mmio>,
+    bridge: Bridge,
+}
+
+impl Module for Cyw4343w {
+    async fn session<N: Network, T: Timer + Copy>(&mut self, keeper: &mut Keeper<'_, N, T>) -> Failure {
+        let failure = self.live(keeper).await.unwrap_or_else(Failure::Start);
+        self.bridge.down();
+        failure
     }
 }
 
-/// Sets the chip up, joins, and looks after the network. Ends when there is nothing left to try.
-async fn keep_joined(mut control: cyw43::Control<'_>, clm: &[u8], pause_ms: &mut u64) -> Gone {
-    let init = async {
-        control.init(clm).await;
-        control.set_power_management(cyw43::PowerManagementMode::None).await;
-    };
-    if with_timeout(Duration::from_millis(INIT_MS), init).await.is_err() {
-        return Gone::Init;
-    }
-    let mut tries = 0;
-    loop {
-        match wifi::join(&mut control, WIFI_NAME, WIFI_PASSPHRASE, JOIN_MS).await {
-            Ok(()) => break,
-            Err(error) => {
-                tries += 1;
-                warn!("wifi: {error:?}, attempt {tries} of {JOIN_TRIES}");
-                if tries == JOIN_TRIES || error == JoinError::Credentials {
-                    return Gone::Join(error);
-                }
-                Timer::after_millis(PAUSE_MIN_MS << tries).await;
-            }
+impl Cyw4343w {
+    async fn live<N: Network, T: Timer + Copy>(
+        &mut self,
+        keeper: &mut Keeper<'_, N, T>,
+    ) -> Result<Failure, wifi::StartError> {
+        let blobs = blobs();
+        let host = Host::new(self.chip, Delay, &vectors::SDHC, self.sdhc_hz);
+        let card = wifi::power_up(&mut self.power, Delay, host).await?;
+        let mut state = cyw43::State::new();
+        let (mut device, control, runner) = wifi::start(&mut state, card, &blobs, &HEALTH).await?;
+        let mut station = Joined { control, clm: blobs.clm };
+        let joined = keeper.keep_joined(&mut station);
+        match select4(runner.run(), self.bridge.run(&mut device), joined, HEALTH.broken()).await {
+            Either4::First(never) | Either4::Second(never) => never,
+            Either4::Third(failure) => Ok(failure),
+            Either4::Fourth(broken) => Ok(Failure::Broken(broken)),
         }
     }
-    info!("wifi: joined {WIFI_NAME}");
-    *pause_ms = PAUSE_MIN_MS;
-    // The firmware of the chip joins again by itself after a loss of signal; the stack sees the link go and come.
-    core::future::pending().await
+}
+
+struct Joined<'c> {
+    control: cyw43::Control<'c>,
+    clm: &'c [u8],
+}
+
+impl Station for Joined<'_> {
+    async fn set_up(&mut self) {
+        self.control.init(self.clm).await;
+        self.control.set_power_management(cyw43::PowerManagementMode::None).await;
+    }
+
+    async fn join(&mut self) -> Result<(), JoinError> {
+        wifi::join(&mut self.control, WIFI_NAME, WIFI_PASSPHRASE, JOIN_MS).await
+    }
 }

@@ -180,10 +180,12 @@ impl Agent<'_> {
         match *message {
             // The step itself has taken it in.
             Message::Block { .. } => {}
-            Message::Described { job_id, token, ref answer } => self.described(job_id, token, answer),
-            Message::DescribeRejected { job_id, ref rejected } => self.describe_rejected(job_id, rejected),
-            Message::Updated { job_id, token, ref state } => self.updated(job_id, token, state.as_ref()),
-            Message::UpdateRejected { job_id, ref rejected } => self.update_rejected(job_id, rejected),
+            Message::Described { job_id, accepted: true, ref answer } => self.described(job_id, answer),
+            Message::Described { job_id, accepted: false, ref answer } => {
+                self.describe_rejected(job_id, answer)
+            }
+            Message::Updated { job_id, accepted: true, ref answer } => self.updated(job_id, answer),
+            Message::Updated { job_id, accepted: false, ref answer } => self.update_rejected(job_id, answer),
             Message::Notify => self.check_at = self.now,
             Message::StreamRejected { stream, code } => {
                 let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });

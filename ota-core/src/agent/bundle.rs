@@ -101,7 +101,7 @@ impl Bundle {
             let at = member.start.saturating_sub(tar::RECORD_SIZE);
             let Some(record) = inside(at).filter(|record| !record.is_empty()) else { continue };
             let header = tar::Header::parse(record).map_err(reason_of_tar)?;
-            if header.size != member.size || name_hash(header.name.chars()) != member.name {
+            if header.size != member.size || name_hash(header.name.bytes()) != member.name {
                 return Err(Reason::BundleMismatch);
             }
         }
@@ -246,7 +246,7 @@ impl<'a> Agent<'a> {
             if !tar::RECORD_SIZE.is_multiple_of(layout.secondary().write_size()) {
                 return Err(Reason::BundleUnsupported);
             }
-            let member = Member { image, name: name_hash(component.name.chars()), start, size };
+            let member = Member { image, name: name_hash(component.name.bytes()), start, size };
             if member.end() > file.size {
                 return Err(Reason::BundleTruncated);
             }
@@ -478,8 +478,8 @@ impl<'a> Agent<'a> {
 }
 
 /// FNV-1a: a name in four bytes.
-fn name_hash(name: impl Iterator<Item = char>) -> u32 {
-    name.fold(0x811C_9DC5, |hash, character| (hash ^ u32::from(character)).wrapping_mul(0x0100_0193))
+fn name_hash(name: impl Iterator<Item = u8>) -> u32 {
+    name.fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 fn reason_of_tar(error: TarError) -> Reason {

@@ -151,8 +151,8 @@ impl Job {
             | JobStatus::Rejected
             | JobStatus::Removed => true,
         };
-        if execution.updated_by.is_some() {
-            self.updated_by = Number::of(execution.updated_by);
+        if let Some(updated_by) = execution.updated_by() {
+            self.updated_by = Number::of(Some(updated_by));
         }
     }
 
@@ -172,7 +172,7 @@ impl Job {
         bundle_size: u32,
     ) -> Result<(), Reason> {
         self.bundle = Default::default();
-        if usize::from(document.file_count) > MAX_IMAGES {
+        if document.file_count() > MAX_IMAGES {
             return Err(Reason::TooManyFiles);
         }
         let protocols = document.protocols;
@@ -191,14 +191,11 @@ impl Job {
         }
         let mut identity = Sha256::default();
         self.file_count = 0;
-        for index in 0..document.file_count {
-            let file = document.file(index).map_err(reason_of_document)?;
+        for file in document.files() {
+            let file = file.map_err(reason_of_document)?;
             // AWS' conformance suite wants a document without a file name refused, though the name is never used.
             if file.path.is_none() {
                 return Err(Reason::DocumentMalformed);
-            }
-            if file.size == 0 {
-                return Err(Reason::ZeroSize);
             }
             let image = config.destination(file.id, file.file_type).ok_or(Reason::NoDestination)?;
             let held = self.files.get(..usize::from(self.file_count)).unwrap_or(&[]);
@@ -216,7 +213,7 @@ impl Job {
             identity.update(&file.size.to_le_bytes());
             identity.update(&[image]);
             identity.update(arena.get(signature));
-            let place = self.files.get_mut(usize::from(index)).ok_or(Reason::TooManyFiles)?;
+            let place = self.files.get_mut(usize::from(self.file_count)).ok_or(Reason::TooManyFiles)?;
             *place = File { id: file.id, image, size: file.size, signature, url: Span::default() };
             self.file_count += 1;
         }
@@ -255,8 +252,8 @@ impl Job {
         document: &OtaDocument<'_>,
     ) -> Result<(), Reason> {
         arena.truncate(self.urls_at);
-        for index in 0..document.file_count {
-            let file = document.file(index).map_err(reason_of_document)?;
+        for file in document.files() {
+            let file = file.map_err(reason_of_document)?;
             let url = file.url.ok_or(Reason::DocumentMalformed)?;
             let span = arena.push_text(url)?;
             if let Some(held) =

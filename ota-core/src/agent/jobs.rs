@@ -4,10 +4,7 @@ use super::job::Number;
 use super::{Agent, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
 use crate::status::{Ended, Reason, reason_of_document};
-use crate::wire::{
-    DescribeAnswer, Document, Execution, ExecutionState, JobStatus, OtaDocument, Rejected, RejectedCode,
-    Token,
-};
+use crate::wire::{Document, Execution, JobStatus, JobsAnswer, OtaDocument, RejectedCode};
 
 /// Refusals of one status update before it is given up.
 const MAX_REFUSALS: u8 = 4;
@@ -16,17 +13,15 @@ const MAX_WITHHELD: u8 = 2;
 
 impl Agent<'_> {
     #[inline(never)]
-    pub(super) fn described(&mut self, job_id: Option<&str>, token: Token<'_>, answer: &DescribeAnswer<'_>) {
-        let Some((request, _)) = self.take_call(job_id, token, false) else {
+    pub(super) fn described(&mut self, job_id: Option<&str>, answer: &JobsAnswer<'_>) {
+        let Some((request, _)) = self.take_call(job_id, answer.token, false) else {
             return self.drop_message(Drop::Late);
         };
         self.check_at = self.after(self.config.timing.poll_ms);
-        match (request, answer) {
-            (Request::Next { document }, DescribeAnswer::Job(execution)) => {
-                self.next_job(execution, document)
-            }
-            (Request::Next { .. }, DescribeAnswer::NoJob) => self.withheld = 0,
-            (Request::Held { document }, DescribeAnswer::Job(execution)) => {
+        match (request, &answer.execution) {
+            (Request::Next { document }, Some(execution)) => self.next_job(execution, document),
+            (Request::Next { .. }, None) => self.withheld = 0,
+            (Request::Held { document }, Some(execution)) => {
                 if execution.job_id != self.job_id() {
                     self.drop_message(Drop::Unknown);
                 } else if execution.status.is_terminal() {
@@ -39,7 +34,7 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn describe_rejected(&mut self, job_id: Option<&str>, rejected: &Rejected<'_>) {
+    pub(super) fn describe_rejected(&mut self, job_id: Option<&str>, rejected: &JobsAnswer<'_>) {
         let Some((request, tries)) = self.take_call(job_id, rejected.token, false) else {
             return self.drop_message(Drop::Late);
         };
@@ -66,7 +61,7 @@ impl Agent<'_> {
         }
         if matches!(self.state, State::Testing { .. }) {
             // A job in self test is the one whose image runs here; any other has to wait until the test is over.
-            if execution.self_test.is_some() {
+            if execution.self_test().is_some() {
                 self.identify(execution);
             }
             return;
@@ -81,7 +76,7 @@ impl Agent<'_> {
     /// The document of the held job, where it came: does this device update itself by it? `asked`: it had to come.
     #[inline(never)]
     fn document(&mut self, execution: &Execution<'_>, asked: bool, stage: Stage) {
-        match &execution.document {
+        match &execution.document() {
             Document::Ota(document) => {
                 self.withheld = 0;
                 self.adopt(execution, document, stage);
@@ -127,7 +122,7 @@ impl Agent<'_> {
     /// An OTA job's document: the job is offered.
     fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>, stage: Stage) {
         if let State::Idle = self.state {
-            if execution.self_test.is_some() && execution.status == JobStatus::InProgress {
+            if execution.self_test().is_some() && execution.status == JobStatus::InProgress {
                 return self.orphaned_test();
             }
             self.job.updated_by = Number::of(None);
@@ -174,7 +169,7 @@ impl Agent<'_> {
             self.retried();
         }
         if self.job.loaded {
-            if let Document::Ota(ota) = &execution.document {
+            if let Document::Ota(ota) = &execution.document() {
                 self.refresh_urls(ota);
             }
             return;
@@ -261,10 +256,10 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn updated(&mut self, job_id: &str, token: Token<'_>, state: Option<&ExecutionState<'_>>) {
-        let Some((Request::Report(report), _)) = self.take_call(Some(job_id), token, true) else {
+    pub(super) fn updated(&mut self, job_id: &str, answer: &JobsAnswer<'_>) {
+        let Some((Request::Report(report), _)) = self.take_call(Some(job_id), answer.token, true) else {
             // A progress update: all it tells is that the version went up by one.
-            if token.0.is_none() && job_id == self.job_id() {
+            if answer.token.0.is_none() && job_id == self.job_id() {
                 self.job.count_version();
                 self.job.started = true;
                 return;
@@ -272,7 +267,7 @@ impl Agent<'_> {
             return self.drop_message(Drop::Late);
         };
         self.job.count_version();
-        if let Some(number) = state.and_then(|state| state.version_number) {
+        if let Some(number) = answer.execution.and_then(|execution| execution.version_number) {
             self.job.version = Number::of(Some(number));
         }
         self.accepted(report);
@@ -298,7 +293,7 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn update_rejected(&mut self, job_id: &str, rejected: &Rejected<'_>) {
+    pub(super) fn update_rejected(&mut self, job_id: &str, rejected: &JobsAnswer<'_>) {
         let Some((request @ Request::Report(report), tries)) =
             self.take_call(Some(job_id), rejected.token, true)
         else {
@@ -307,7 +302,8 @@ impl Agent<'_> {
             return self.drop_message(Drop::Late);
         };
         match rejected.code {
-            RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.state {
+            RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.execution
+            {
                 // The answer to an earlier attempt got lost.
                 Some(state) if self.is_reported(report, state) => {
                     self.job.version = Number::of(state.version_number);
@@ -356,10 +352,13 @@ impl Agent<'_> {
     }
 
     /// The state the service has is what `report` says.
-    fn is_reported(&self, report: Report, state: &ExecutionState<'_>) -> bool {
+    fn is_reported(&self, report: Report, state: &Execution<'_>) -> bool {
+        let in_self_test = |word| {
+            state.status == JobStatus::InProgress && state.self_test().is_some_and(|found| found.is(word))
+        };
         match report {
-            Report::Ready => state.status == JobStatus::InProgress && state.self_test == Some("ready"),
-            Report::Active => state.status == JobStatus::InProgress && state.self_test == Some("active"),
+            Report::Ready => in_self_test("ready"),
+            Report::Active => in_self_test("active"),
             Report::Succeeded => state.status == JobStatus::Succeeded,
             Report::Ended => match self.state {
                 State::Failed { rejected: true, .. } => state.status == JobStatus::Rejected,

@@ -29,6 +29,9 @@ const ADDRESS: u32 = 0x1_FFFF << 9;
 const FRAME_CONTROL: u32 = 0x1_000D;
 const DROP_READ_FRAME: u32 = 1 << 0;
 const DROP_WRITTEN_FRAME: u32 = 1 << 1;
+/// The request for a variable of the firmware, and the one `cyw43` asserts to be zero.
+const GET_VARIABLE: u32 = 262;
+const REGULATORY_STATUS: &[u8] = b"clmload_status\0";
 
 /// A [`Card`] as `cyw43` wants it.
 ///
@@ -45,12 +48,22 @@ pub struct Bus<'h, 'i, B, D> {
     /// The first part of the frame under way failed; its second part is no frame.
     frame_failed: bool,
     lost_in_a_row: u32,
+    /// The number of the request for the state of the regulatory data, once it was sent.
+    regulatory_request: Option<[u8; 2]>,
 }
 
 impl<'h, 'i, B: Registers, D: DelayNs> Bus<'h, 'i, B, D> {
     /// The bus over a card that was enumerated and whose functions have not been used yet.
     pub const fn new(card: Card<'i, B, D>, health: &'h Health) -> Self {
-        Self { card, health, question: None, frame_left: 0, frame_failed: false, lost_in_a_row: 0 }
+        Self {
+            card,
+            health,
+            question: None,
+            frame_left: 0,
+            frame_failed: false,
+            lost_in_a_row: 0,
+            regulatory_request: None,
+        }
     }
 
     /// Never returns: what comes after this in the driver is a panic or a loop without an end.
@@ -122,7 +135,7 @@ impl<'h, 'i, B: Registers, D: DelayNs> Bus<'h, 'i, B, D> {
     }
 
     /// A part of a frame was read. The first is its tag.
-    fn look_at_frame(&mut self, argument: u32, buffer: &mut [u8]) {
+    async fn look_at_frame(&mut self, argument: u32, buffer: &mut [u8]) {
         if argument >> 28 & 7 != FUNCTION_WLAN {
             return;
         }
@@ -131,11 +144,30 @@ impl<'h, 'i, B: Registers, D: DelayNs> Bus<'h, 'i, B, D> {
             return;
         }
         if argument & ADDRESS == 0
-            && let Some(status) = take_refusal(buffer)
+            && let Some(mut answer) = Answer::of(buffer)
         {
-            self.health.count_refused(status);
+            let refusal = answer.take_refusal();
+            if let Some(status) = refusal {
+                self.health.count_refused(status);
+            }
+            if self.regulatory_request == Some(answer.request()) {
+                match refusal.or(answer.value()) {
+                    Some(0) | None => self.regulatory_request = None,
+                    Some(reason) => self.park(Broken::Regulatory(reason)).await,
+                }
+            }
         }
         self.frame_left = self.frame_left.saturating_sub(buffer.len());
+    }
+
+    /// A frame is about to be written.
+    fn look_at_request(&mut self, argument: u32, frame: &[u8]) {
+        if argument >> 28 & 7 == FUNCTION_WLAN
+            && argument & ADDRESS == 0
+            && let Some(request) = regulatory_request(frame)
+        {
+            self.regulatory_request = Some(request);
+        }
     }
 
     /// Watches for a chip that gives the same answer for ever.
@@ -178,7 +210,7 @@ impl<B: Registers, D: DelayNs> SdioBusCyw43<64> for Bus<'_, '_, B, D> {
     ) -> Result<(), Error> {
         let buffer = bytes_mut(blocks);
         let result = self.transfer(argument, Data::Read(&mut *buffer, BLOCK_SIZE)).await;
-        self.look_at_frame(argument, buffer);
+        self.look_at_frame(argument, buffer).await;
         result
     }
 
@@ -186,7 +218,7 @@ impl<B: Registers, D: DelayNs> SdioBusCyw43<64> for Bus<'_, '_, B, D> {
         let buffer: &mut [u8] = buffer;
         let len = buffer.len() as u16;
         let result = self.transfer(argument, Data::Read(&mut *buffer, len)).await;
-        self.look_at_frame(argument, buffer);
+        self.look_at_frame(argument, buffer).await;
         result
     }
 
@@ -199,6 +231,7 @@ impl<B: Registers, D: DelayNs> SdioBusCyw43<64> for Bus<'_, '_, B, D> {
     }
 
     async fn cmd53_byte_write(&mut self, argument: u32, buffer: &Aligned<A4, [u8]>) -> Result<(), Error> {
+        self.look_at_request(argument, buffer);
         self.transfer(argument, Data::Write(buffer, buffer.len() as u16)).await
     }
 
@@ -227,19 +260,55 @@ fn pad_frame(tag: &mut [u8]) -> Option<u16> {
     Some(padded)
 }
 
-/// Takes the refusal out of the chip's answer to a request, for the driver would panic at it.
+/// The chip's answer to a request, in the part of a frame behind its tag.
 ///
-/// `rest` is the frame behind its tag: at 1 the channel (0: control) in the low four bits, at 3 the length of the header
-/// with the tag, and twelve bytes behind the header the status of the request.
-fn take_refusal(rest: &mut [u8]) -> Option<i32> {
-    if rest.get(1)? & 0xF != 0 {
-        return None;
+/// That part: at 1 the channel (0: control) in the low four bits, at 3 the length of the header with the tag. Behind that header the
+/// request again: its number at 10, its status at 12, data at 16.
+struct Answer<'f> {
+    request: &'f mut [u8],
+}
+
+impl<'f> Answer<'f> {
+    const NUMBER: usize = 10;
+    const STATUS: usize = 12;
+    const DATA: usize = 16;
+
+    fn of(rest: &'f mut [u8]) -> Option<Self> {
+        if rest.get(1)? & 0xF != 0 {
+            return None;
+        }
+        let header_len = usize::from(*rest.get(3)?).checked_sub(4)?;
+        let request = rest.get_mut(header_len..)?;
+        (request.len() >= Self::DATA).then_some(Self { request })
     }
-    let at = usize::from(*rest.get(3)?) + 12 - 4;
-    let status = rest.get_mut(at..at + 4)?;
-    let value = i32::from_le_bytes([status[0], status[1], status[2], status[3]]);
-    status.fill(0);
-    (value != 0).then_some(value)
+
+    fn request(&self) -> [u8; 2] {
+        [self.request[Self::NUMBER], self.request[Self::NUMBER + 1]]
+    }
+
+    /// Takes the refusal out of it, for the driver would panic.
+    fn take_refusal(&mut self) -> Option<i32> {
+        let status = self.word(Self::STATUS)?;
+        self.request[Self::STATUS..][..4].fill(0);
+        (status != 0).then_some(status)
+    }
+
+    fn value(&self) -> Option<i32> {
+        self.word(Self::DATA)
+    }
+
+    fn word(&self, at: usize) -> Option<i32> {
+        self.request.get(at..)?.first_chunk().map(|word| i32::from_le_bytes(*word))
+    }
+}
+
+/// The number of a request for the state of the regulatory data. A whole frame: the header's length is at 7, the channel at 5.
+fn regulatory_request(frame: &[u8]) -> Option<[u8; 2]> {
+    let request = frame.get(usize::from(*frame.get(7)?)..)?;
+    let is_it = frame[5] & 0xF == 0
+        && request.starts_with(&GET_VARIABLE.to_le_bytes())
+        && request.get(Answer::DATA..)?.starts_with(REGULATORY_STATUS);
+    is_it.then(|| [request[Answer::NUMBER], request[Answer::NUMBER + 1]])
 }
 
 fn bytes(blocks: &[Aligned<A4, [u8; 64]>]) -> &[u8] {

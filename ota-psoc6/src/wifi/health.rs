@@ -21,6 +21,9 @@ pub enum Broken {
         /// The argument of the command.
         argument: u32,
     },
+    /// The chip does not take the regulatory data. Its reason: 3 to 9 for what it thinks of the file (4 and 6 a checksum, 8 data
+    /// for another chip), negative where it does not know the question.
+    Regulatory(i32),
 }
 
 /// Counters of the bus, and the place where a broken link is reported. Make one `static` of it.

@@ -12,9 +12,8 @@
 //! same for too long: it never returns, the driver above stands still before it can panic, and [`Health::broken`] names the
 //! reason to whoever raced the driver. Drop the driver, [`power_up`] again, [`start`] again.
 //!
-//! **What is left to a panic**, and so to the panic handler, which should reset: a regulatory blob that is whole and that
-//! the chip does not like. Other requests the chip refuses are counted in [`Health`] and not told to the driver, which would
-//! panic.
+//! Where the chip says no, `cyw43` panics. Regulatory data the chip does not take parks the driver
+//! ([`Broken::Regulatory`]); other requests it refuses are counted in [`Health`] and not told to the driver.
 //!
 //! **`wait_for_event`** is implemented with the SDIO interrupt and a timer behind it, but `cyw43` 0.7.0 does not call it: it
 //! looks every 10 ms.
@@ -39,7 +38,8 @@ mod chip;
 mod health;
 mod join;
 
-pub use blobs::{BlobError, Blobs, STAND_IN};
+pub use crate::blobs::{BlobError, STAND_IN};
+pub use blobs::Blobs;
 pub use bus::{Bus, RETRIES, STALL_MS};
 pub use chip::{Chip, Parameters};
 pub use cyw43;

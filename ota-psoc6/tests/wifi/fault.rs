@@ -65,17 +65,28 @@ pub(crate) struct Plan {
     pub function: Option<u8>,
     /// Only transfers in this direction count, if given.
     pub write: Option<bool>,
+    /// Not when it is sent again: every command fails once. The one that was hit last.
+    pub first_try_only: Option<Option<(u8, u32)>>,
 }
+
+/// CMD52: the card is told to stop. Nobody sends it again.
+const ABORT: u32 = 1 << 31 | 0x06 << 9;
 
 impl Plan {
     /// One fault in command number `from`.
     pub(crate) fn once(fault: Fault, from: usize) -> Self {
-        Self { fault, from, count: 1, index: None, function: None, write: None }
+        Self { fault, from, count: 1, index: None, function: None, write: None, first_try_only: None }
     }
 
     /// A fault in every command from number `from` on.
     pub(crate) fn from(fault: Fault, from: usize) -> Self {
         Self { count: usize::MAX, ..Self::once(fault, from) }
+    }
+
+    /// A fault in the first try of every command from number `from` on that the fault can hit.
+    pub(crate) fn every(fault: Fault, from: usize) -> Self {
+        let index = fault.is_of_data().then_some(53);
+        Self { index, first_try_only: Some(None), ..Self::from(fault, from) }
     }
 
     /// The fault for command number `at`, if it is one of those.
@@ -86,9 +97,20 @@ impl Plan {
             && self.index.is_none_or(|wanted| wanted == index)
             && self.function.is_none_or(|wanted| index == 53 && wanted == function)
             && self.write.is_none_or(|wanted| wanted == (argument >> 31 != 0));
+        let hit = hit && self.is_first_try(index, argument);
         if hit {
             self.count -= 1;
         }
         hit.then_some(self.fault)
+    }
+
+    fn is_first_try(&mut self, index: u8, argument: u32) -> bool {
+        let Some(last) = &mut self.first_try_only else { return true };
+        let this = Some((index, argument));
+        if index == 52 && argument & !7 == ABORT {
+            return false;
+        }
+        *last = if *last == this { None } else { this };
+        last.is_some()
     }
 }

@@ -4,6 +4,7 @@
 //! the upload of the firmware and the exchange of frames touch, `fault` what goes wrong when. A driver that does what the
 //! specifications forbid fails the test by a panic of the model.
 
+mod blobs;
 mod card;
 mod chip;
 mod controller;

@@ -182,6 +182,36 @@ fn a_request_the_firmware_refuses_is_counted() {
     assert_eq!((health.refused_count(), health.last_refusal()), (1, -23));
 }
 
+/// The chip's verdict on the regulatory data, or its refusal to tell. The driver asserts it to be good.
+#[test]
+fn regulatory_data_the_chip_does_not_take_is_a_named_error() {
+    fn is_status(data: &[u8]) -> bool {
+        data.starts_with(b"clmload_status\0")
+    }
+    fn damaged(frame: &[u8]) -> Vec<Vec<u8>> {
+        let Some((_, data)) = request(frame) else { return Vec::new() };
+        let mut answer = answer(frame, 0);
+        if is_status(data) {
+            answer[12 + 16] = 6;
+        }
+        vec![answer]
+    }
+    fn unknown(frame: &[u8]) -> Vec<Vec<u8>> {
+        let Some((_, data)) = request(frame) else { return Vec::new() };
+        vec![answer(frame, if is_status(data) { -23 } else { 0 })]
+    }
+    for (answer, reason) in [(damaged as fn(&[u8]) -> _, 6), (unknown, -23)] {
+        let (sim, health) = (sim(), Health::new());
+        firmware(&sim, answer);
+        let result = run(&sim, &health, async |_, mut control| control.init(clm()).await);
+        assert_eq!(result, Err(Broken::Regulatory(reason)));
+        // Switched off and on, with the right data, it works.
+        let sim = self::sim();
+        firmware(&sim, willing);
+        run(&sim, &health, async |_, mut control| control.init(clm()).await).unwrap();
+    }
+}
+
 fn joined(answer: fn(&[u8]) -> Vec<Vec<u8>>, name: &str, passphrase: &str) -> Result<(), JoinError> {
     let (sim, health) = (sim(), Health::new());
     firmware(&sim, answer);
