@@ -160,8 +160,9 @@ impl<'h, 'i, B: Registers, D: DelayNs> Bus<'h, 'i, B, D> {
     /// The first part of a frame behind its tag.
     async fn look_at_rest(&mut self, part: &mut [u8]) {
         let mut rest = Rest::new(part, self.frame_left);
-        if self.frame_failed || !rest.is_sound(self.request) {
+        if !rest.is_sound(self.request) {
             rest.ignore();
+            // Zeros in place of a part that failed, and was counted, are no header either.
             if !self.frame_failed {
                 self.health.count_lost();
             }

@@ -59,7 +59,7 @@ fn a_frame_the_driver_would_fall_over_is_lost() {
         ("a frame larger than every buffer", ethernet(&[1; 2100])),
         ("a frame as large as can be said", ethernet(&vec![1; 65_000])),
         ("no header", with(ethernet(&[1; 60]), &[(7, 0)])),
-        ("a short header", with(ethernet(&[1; 60]), &[(7, 11)])),
+        ("a short header", with(ethernet(&[1; 60]), &[(7, 10)])),
         ("a header on an odd byte", with(event(0, 0, 0), &[(7, 13)])),
         ("a header behind the end", with(ethernet(&[1; 60]), &[(7, 254)])),
         ("an event with the same", with(event(0, 0, 0), &[(7, 254)])),
