@@ -173,8 +173,8 @@ impl<'h, 'i, B: Registers, D: DelayNs> Bus<'h, 'i, B, D> {
         if let Some(status) = refusal {
             self.health.count_refused(status);
         }
-        if let Some(status) = answer.regulatory_status(self.request)
-            && let reason @ (..=-1 | 1..) = refusal.unwrap_or(status)
+        if answer.is_regulatory(self.request)
+            && let Some(reason @ (..=-1 | 1..)) = refusal.or(answer.value())
         {
             self.park(Broken::Regulatory(reason)).await
         }

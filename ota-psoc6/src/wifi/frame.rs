@@ -71,6 +71,8 @@ pub(super) struct Request {
     number: [u8; 2],
     /// Bytes of data: the driver has room for as many in the answer.
     len: u32,
+    /// It asserts that the answer has so many.
+    answer_min: u32,
     /// It asks what became of the regulatory data, and asserts that the answer is zero.
     is_regulatory: bool,
 }
@@ -80,12 +82,18 @@ impl Request {
     pub(super) fn of(frame: &[u8]) -> Option<Self> {
         let header_len = usize::from(*frame.get(TAG_LEN + HEADER_LEN)?);
         let (head, data) = frame.get(header_len..)?.split_first_chunk::<{ request::LEN }>()?;
-        (frame[TAG_LEN + CHANNEL] & 0xF == CONTROL).then(|| Self {
-            number: request::number(head),
-            len: request::data_len(head),
-            is_regulatory: head.starts_with(&request::GET_VARIABLE.to_le_bytes())
-                && data.starts_with(request::REGULATORY_STATUS),
-        })
+        if frame[TAG_LEN + CHANNEL] & 0xF != CONTROL {
+            return None;
+        }
+        let asks = |name| head.starts_with(&request::GET_VARIABLE.to_le_bytes()) && data.starts_with(name);
+        let is_regulatory = asks(request::REGULATORY_STATUS);
+        let answer_min = match asks(request::ADDRESS) {
+            true => request::ADDRESS_LEN,
+            false if is_regulatory => request::STATUS_LEN,
+            false => 0,
+        };
+        let (number, len) = (request::number(head), request::data_len(head));
+        Some(Self { number, len, answer_min, is_regulatory })
     }
 }
 
@@ -95,6 +103,9 @@ mod request {
     pub(super) const STATUS: usize = 12;
     pub(super) const GET_VARIABLE: u32 = 262;
     pub(super) const REGULATORY_STATUS: &[u8] = b"clmload_status\0";
+    pub(super) const STATUS_LEN: u32 = 4;
+    pub(super) const ADDRESS: &[u8] = b"cur_etheraddr\0";
+    pub(super) const ADDRESS_LEN: u32 = 6;
 
     pub(super) fn data_len(head: &[u8; LEN]) -> u32 {
         u32::from_le_bytes([head[4], head[5], head[6], head[7]])
@@ -132,7 +143,12 @@ impl<'f> Rest<'f> {
                 let Some(head) = self.part.get(at..).and_then(<[u8]>::first_chunk) else { return false };
                 let data_len = request::data_len(head);
                 let room = request.filter(|request| request.number == request::number(head));
-                data_len as usize <= payload_len - request::LEN && room.is_none_or(|it| data_len <= it.len)
+                let fits = |it: Request| {
+                    // A refusal needs no data where it is the answer.
+                    let is_refusal = it.is_regulatory && head[request::STATUS..] != [0; 4];
+                    data_len <= it.len && (data_len >= it.answer_min || is_refusal)
+                };
+                data_len as usize <= payload_len - request::LEN && room.is_none_or(fits)
             }
             channel @ (EVENT | PACKET) if payload_len >= PREFIX_LEN => {
                 let Some(skip) = self.part.get(at + SKIP) else { return false };
@@ -181,9 +197,13 @@ impl Answer<'_> {
         (status != 0).then_some(status)
     }
 
-    /// What the chip thinks of the regulatory data, if that was asked.
-    pub(super) fn regulatory_status(&self, request: Option<Request>) -> Option<i32> {
-        request.filter(|it| it.is_regulatory && it.number == request::number(self.head))?;
+    /// Whether it answers the question for the regulatory data.
+    pub(super) fn is_regulatory(&self, request: Option<Request>) -> bool {
+        request.is_some_and(|it| it.is_regulatory && it.number == request::number(self.head))
+    }
+
+    /// The first word of the data.
+    pub(super) fn value(&self) -> Option<i32> {
         self.data.first_chunk().map(|word| i32::from_le_bytes(*word))
     }
 }

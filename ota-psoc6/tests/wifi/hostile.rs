@@ -1,6 +1,7 @@
 //! Frames of a chip that says what it should not, or of a neighbour that sends what does not fit: they are lost, and nothing else.
 
-use ota_psoc6::wifi::{Health, cyw43};
+use embassy_futures::select::{Either, select};
+use ota_psoc6::wifi::{Broken, Health, cyw43};
 
 use crate::{
     frames::{answer, ethernet, event, request},
@@ -91,28 +92,63 @@ fn every_event_is_survived() {
 /// Events up to 190 without a name.
 const UNNAMED: usize = 3 + 4 + 4 + 35;
 
-/// The driver copies an answer into the buffer of its question.
+/// An answer with so many bytes of data, whatever was asked.
+fn answer_of(frame: &[u8], data_len: impl Fn(usize) -> usize, status: i32) -> Vec<u8> {
+    let mut answer = answer(frame, status);
+    let len = data_len(answer.len() - 28);
+    answer.resize(28 + len, 0);
+    let total = answer.len() as u16;
+    answer[..2].copy_from_slice(&total.to_le_bytes());
+    answer[2..4].copy_from_slice(&(!total).to_le_bytes());
+    answer[12 + 4..12 + 8].copy_from_slice(&(len as u32).to_le_bytes());
+    answer
+}
+
+fn asks(frame: &[u8], name: &[u8]) -> bool {
+    request(frame).is_some_and(|(_, data)| data.starts_with(name))
+}
+
+/// The driver copies an answer into the buffer of its question, and asserts that some are long enough.
 #[test]
-fn an_answer_longer_than_its_question_is_lost() {
+fn an_answer_of_another_length_is_lost() {
+    fn long(frame: &[u8]) -> Vec<Vec<u8>> {
+        request(frame).map(|_| answer_of(frame, |len| len + 8, 0)).into_iter().collect()
+    }
+    fn short_status(frame: &[u8]) -> Vec<Vec<u8>> {
+        let short = |len| if asks(frame, b"clmload_status\0") { 3 } else { len };
+        request(frame).map(|_| answer_of(frame, short, 0)).into_iter().collect()
+    }
+    fn short_address(frame: &[u8]) -> Vec<Vec<u8>> {
+        let is_it = asks(frame, b"cur_etheraddr\0");
+        // Refused or not.
+        let (len, status) = (move |len| if is_it { 5 } else { len }, if is_it { -23 } else { 0 });
+        request(frame).map(|_| answer_of(frame, len, status)).into_iter().collect()
+    }
+    for answer in [long as fn(&[u8]) -> _, short_status, short_address] {
+        let (sim, health) = (sim(), Health::new());
+        firmware(&sim, answer);
+        run(&sim, &health, async |_, mut control| {
+            match select(until(|| health.lost_count() == 1), control.init(clm())).await {
+                Either::First(()) => {}
+                Either::Second(()) => panic!("the answer was taken"),
+            }
+        })
+        .unwrap();
+    }
+}
+
+/// A refusal without data is one all the same.
+#[test]
+fn a_refusal_needs_no_data() {
+    fn refuse(frame: &[u8]) -> Vec<Vec<u8>> {
+        let is_it = asks(frame, b"clmload_status\0");
+        let (len, status) = (move |len| if is_it { 0 } else { len }, if is_it { -23 } else { 0 });
+        request(frame).map(|_| answer_of(frame, len, status)).into_iter().collect()
+    }
     let (sim, health) = (sim(), Health::new());
-    firmware(&sim, |frame| {
-        let Some(_) = request(frame) else { return Vec::new() };
-        let mut long = answer(frame, 0);
-        let len = long.len() as u16 + 8;
-        long.resize(len.into(), 0);
-        long[..2].copy_from_slice(&len.to_le_bytes());
-        long[2..4].copy_from_slice(&(!len).to_le_bytes());
-        long[12 + 4] += 8;
-        vec![long]
-    });
-    run(&sim, &health, async |_, mut control| {
-        let lost = until(|| health.lost_count() == 1);
-        match embassy_futures::select::select(lost, control.init(clm())).await {
-            embassy_futures::select::Either::First(()) => {}
-            embassy_futures::select::Either::Second(()) => panic!("the answer was taken"),
-        }
-    })
-    .unwrap();
+    firmware(&sim, refuse);
+    let result = run(&sim, &health, async |_, mut control| control.init(clm()).await);
+    assert_eq!(result, Err(Broken::Regulatory(-23)));
 }
 
 /// Bytes of frames changed at random; `OTA_SEED` repeats one case.
