@@ -48,7 +48,7 @@ mod limits;
 mod tests;
 
 pub use error::GeometryError;
-use limits::{max_image_size, pair_error, trailer_size};
+use limits::{first_trailer_sector, image_offset, max_image_size, pair_error};
 
 /// How this device's MCUboot installs an image; what the application may write and can read back follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,11 +100,7 @@ pub enum MaxAlign {
 impl MaxAlign {
     /// The alignment in bytes.
     pub const fn bytes(self) -> u32 {
-        match self {
-            Self::M8 => 8,
-            Self::M16 => 16,
-            Self::M32 => 32,
-        }
+        8 << self as u32
     }
 }
 
@@ -132,7 +128,12 @@ pub struct SlotLayout {
 
 /// One slot inside one flash device, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Geometry(SlotLayout);
+pub struct Geometry {
+    layout: SlotLayout,
+    /// Bytes of the first covering sector that lie before the slot.
+    lead: u32,
+    sector_count: u32,
+}
 
 impl Geometry {
     /// Checks a layout.
@@ -148,18 +149,13 @@ impl Geometry {
             return Err(GeometryError::Size);
         }
         // Everything below computes inside the covered sectors, so this is the one place that can overflow.
-        match start.checked_add(size) {
-            None => return Err(GeometryError::Size),
-            Some(end) => {
-                if end.checked_next_multiple_of(sector_size).is_none() {
-                    return Err(GeometryError::Size);
-                }
-            }
-        }
+        let Some(end) = start.checked_add(size) else { return Err(GeometryError::Size) };
+        let Some(end) = end.checked_next_multiple_of(sector_size) else { return Err(GeometryError::Size) };
         if erased != 0x00 && erased != 0xFF {
             return Err(GeometryError::Erased);
         }
-        Ok(Self(layout))
+        let lead = start % sector_size;
+        Ok(Self { layout, lead, sector_count: (end - (start - lead)) / sector_size })
     }
 
     /// [`Geometry::new`] for a `const`: a wrong layout stops the build and names its rule.
@@ -176,64 +172,54 @@ impl Geometry {
 
     /// Offset of the slot inside its flash device.
     pub const fn start(&self) -> u32 {
-        self.0.start
+        self.layout.start
     }
 
     /// Size of the slot.
     pub const fn size(&self) -> u32 {
-        self.0.size
+        self.layout.size
     }
 
     /// Erase unit.
     pub const fn sector_size(&self) -> u32 {
-        self.0.sector_size
+        self.layout.sector_size
     }
 
     /// Write unit.
     pub const fn write_size(&self) -> u32 {
-        self.0.write_size
+        self.layout.write_size
     }
 
     /// What an erased byte reads as.
     pub const fn erased(&self) -> u8 {
-        self.0.erased
+        self.layout.erased
     }
 
     /// Whether a blank-looking unit may be programmed again after a torn write.
     pub const fn reprogram(&self) -> Reprogram {
-        self.0.reprogram
+        self.layout.reprogram
     }
 
     /// Whether a write replaces its unit without an erase before it.
     pub const fn rewrite(&self) -> bool {
-        self.0.rewrite
+        self.layout.rewrite
     }
 
     /// Longest erase of one sector in milliseconds, 0 when it hides in a network round trip.
     pub const fn erase_ms(&self) -> u32 {
-        self.0.erase_ms
+        self.layout.erase_ms
     }
 
     /// Sectors that cover the slot, the shared ones at its start and end included.
     pub const fn sector_count(&self) -> u32 {
-        // A checked slot is not empty.
-        self.sector_of(self.0.size - 1) + 1
+        self.sector_count
     }
 
     /// The sector that holds byte `at` of the slot; an `at` past the slot counts as its last byte.
     pub const fn sector_of(&self, at: u32) -> u32 {
-        let at = if at < self.0.size { at } else { self.0.size - 1 };
-        match (self.lead() + at).checked_div(self.0.sector_size) {
+        let at = if at < self.layout.size { at } else { self.layout.size - 1 };
+        match (self.lead + at).checked_div(self.layout.sector_size) {
             Some(sector) => sector,
-            // A checked sector is not empty.
-            None => 0,
-        }
-    }
-
-    /// Bytes of the first covering sector that lie before the slot.
-    const fn lead(&self) -> u32 {
-        match self.0.start.checked_rem(self.0.sector_size) {
-            Some(lead) => lead,
             // A checked sector is not empty.
             None => 0,
         }
@@ -241,23 +227,29 @@ impl Geometry {
 
     /// The bytes of the slot that `sector` holds, as offsets in the slot: clipped to it, empty past the last sector.
     pub const fn sector_range(&self, sector: u32) -> Range<u32> {
-        let lead = self.lead();
-        let begin = sector.saturating_mul(self.0.sector_size);
-        let end = begin.saturating_add(self.0.sector_size).saturating_sub(lead);
-        let begin = begin.saturating_sub(lead);
-        let size = self.0.size;
+        let begin = sector.saturating_mul(self.layout.sector_size);
+        let end = begin.saturating_add(self.layout.sector_size).saturating_sub(self.lead);
+        let begin = begin.saturating_sub(self.lead);
+        let size = self.layout.size;
         (if begin < size { begin } else { size })..(if end < size { end } else { size })
+    }
+
+    /// A whole covering sector as a range of the flash device, `None` past the last one.
+    pub(crate) const fn sector(&self, sector: u32) -> Option<Range<u32>> {
+        if sector >= self.sector_count() {
+            return None;
+        }
+        // Inside the covered range, whose end was checked.
+        let start = self.layout.start - self.lead + sector * self.layout.sector_size;
+        Some(start..start + self.layout.sector_size)
     }
 
     /// The covering sectors as a range of the flash device. All of it is erased in the life of the slot: whoever lays out
     /// the device must keep everything else out of it (see [`Geometry::is_disjoint`]).
     pub const fn covered(&self) -> Range<u32> {
-        // A checked slot's last sector ends within the device.
-        let end = match (self.0.start + self.0.size).checked_next_multiple_of(self.0.sector_size) {
-            Some(end) => end,
-            None => self.0.start + self.0.size,
-        };
-        self.0.start - self.lead()..end
+        // The end was checked.
+        let start = self.layout.start - self.lead;
+        start..start + self.sector_count * self.layout.sector_size
     }
 
     /// Whether two slots of one device share no sector.
@@ -287,7 +279,14 @@ pub struct ImageSlots {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageLayout {
     slots: ImageSlots,
+    image_offset: u32,
     max_image_size: u32,
+    /// The first of [`ImageLayout::trailer_sectors`].
+    trailer_sector: u32,
+    /// The first of [`ImageLayout::field_sectors`].
+    field_sector: u32,
+    primary_trailer: TrailerLayout,
+    secondary_trailer: TrailerLayout,
 }
 
 impl ImageLayout {
@@ -322,7 +321,16 @@ impl ImageLayout {
         if max_image_size <= crate::image::HEADER_SIZE {
             return Err(GeometryError::NoRoom);
         }
-        Ok(Self { slots, max_image_size })
+        let secondary_trailer = TrailerLayout::new(secondary.size(), max_align, mode);
+        Ok(Self {
+            slots,
+            image_offset: image_offset(&slots),
+            max_image_size,
+            trailer_sector: first_trailer_sector(&slots),
+            field_sector: secondary.sector_of(secondary_trailer.info_start()),
+            primary_trailer: TrailerLayout::new(primary.size(), max_align, mode),
+            secondary_trailer,
+        })
     }
 
     /// [`ImageLayout::new`] for a `const`: a wrong layout stops the build and names its rule.
@@ -369,10 +377,7 @@ impl ImageLayout {
 
     /// Where byte 0 of a new image goes in the secondary: 0, or one sector in [`BootMode::SwapOffset`].
     pub const fn image_offset(&self) -> u32 {
-        match self.slots.mode {
-            BootMode::Overwrite | BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapStatus => 0,
-            BootMode::SwapOffset => self.slots.secondary.sector_size(),
-        }
+        self.image_offset
     }
 
     /// The largest file that may be written, to the end of its TLVs. The bootloader's own limit, or less where a write
@@ -385,14 +390,12 @@ impl ImageLayout {
     ///
     /// In [`BootMode::SwapOffset`] the sectors before the image must be clear as well: [`ImageLayout::lead_sectors`].
     pub const fn trailer_sectors(&self) -> Range<u32> {
-        let secondary = &self.slots.secondary;
-        let reserved = match self.slots.mode {
-            BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset => trailer_size(&self.slots),
-            BootMode::Overwrite | BootMode::SwapStatus => 0,
-        };
-        let info = self.secondary_trailer().info_start();
-        let begin = secondary.size().saturating_sub(reserved);
-        secondary.sector_of(if begin < info { begin } else { info })..secondary.sector_count()
+        self.trailer_sector..self.slots.secondary.sector_count()
+    }
+
+    /// Sectors of the secondary with fields of a request.
+    pub(crate) const fn field_sectors(&self) -> Range<u32> {
+        self.field_sector..self.slots.secondary.sector_count()
     }
 
     /// Sectors of the secondary before byte 0 of the image: empty, or sector 0 in [`BootMode::SwapOffset`]. After a swap
@@ -407,11 +410,11 @@ impl ImageLayout {
 
     /// Places of the primary's trailer fields.
     pub const fn primary_trailer(&self) -> TrailerLayout {
-        TrailerLayout::new(self.slots.primary.size(), self.slots.max_align, self.slots.mode)
+        self.primary_trailer
     }
 
     /// Places of the secondary's trailer fields.
     pub const fn secondary_trailer(&self) -> TrailerLayout {
-        TrailerLayout::new(self.slots.secondary.size(), self.slots.max_align, self.slots.mode)
+        self.secondary_trailer
     }
 }

@@ -14,15 +14,16 @@
 
 mod record;
 mod region;
+mod ring;
 
 use embedded_storage_async::nor_flash::NorFlash;
 
-use crate::bytes::{front, is_all};
-use crate::geometry::Reprogram;
-use crate::slot::{FlashError, MAX_READ_SIZE, read_back};
+use crate::script::{Bench, DriverSizes};
+use crate::slot::FlashError;
 
 pub use record::{IMAGE_COUNT, JobId, Phase, RECORD_SIZE, Record, WINDOW_BLOCKS};
 pub use region::{JournalLayout, JournalRegion, RegionError};
+use ring::{Entry, Ring};
 
 /// A place that remembers one [`Record`].
 #[allow(async_fn_in_trait)] // Single-threaded executors: no Send bound is wanted.
@@ -79,18 +80,11 @@ impl Journal for NoJournal {
 /// [`records_per_sector`](JournalRegion::records_per_sector) appends; [`JournalRegion::erases_per_sector`] computes the wear.
 #[derive(Debug)]
 pub struct FlashJournal<F, const BUFFER: usize = 512> {
-    flash: F,
+    bench: Bench<F, BUFFER>,
     region: JournalRegion,
     /// Where and with which number the next record goes. `None`: not known, because nothing was read yet or an append
     /// did not end.
-    next: Option<Next>,
-    buffer: [u8; BUFFER],
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Next {
-    place: u32,
-    sequence: u32,
+    next: Option<Entry>,
 }
 
 impl<F: NorFlash> FlashJournal<F> {
@@ -115,27 +109,22 @@ impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
                 "journal: BUFFER must hold a record padded to write units"
             );
         }
-        let layout = region.layout();
-        let divides =
-            |size: usize, of: u32| u32::try_from(size).is_ok_and(|size| size > 0 && of.is_multiple_of(size));
-        if !divides(F::READ_SIZE, layout.write_size)
-            || F::READ_SIZE > MAX_READ_SIZE
-            || !divides(F::WRITE_SIZE, layout.write_size)
+        let (sizes, layout) = (DriverSizes::of(&flash), region.layout());
+        // Where nothing is erased the driver's erase size does not matter.
+        let sector_size = if layout.rewrite { 0 } else { layout.sector_size };
+        if !sizes.divide(layout.write_size, sector_size)
+            || !layout.write_size.is_multiple_of(F::READ_SIZE as u32)
         {
-            return Err(RegionError::Driver);
-        }
-        if !layout.rewrite && !divides(F::ERASE_SIZE, layout.sector_size) {
             return Err(RegionError::Driver);
         }
         if region.place_size() as usize > BUFFER {
             return Err(RegionError::Buffer);
         }
         // JournalRegion::new has checked that neither overflows.
-        let end = u64::from(layout.start) + u64::from(layout.sector_size) * u64::from(layout.sector_count);
-        if end > flash.capacity() as u64 {
+        if layout.start + layout.sector_size * layout.sector_count > sizes.capacity {
             return Err(RegionError::OutOfBounds);
         }
-        Ok(Self { flash, region, next: None, buffer: [0; BUFFER] })
+        Ok(Self { bench: Bench::new(flash, layout.erased), region, next: None })
     }
 
     /// Where the journal lies.
@@ -145,106 +134,20 @@ impl<F: NorFlash, const BUFFER: usize> FlashJournal<F, BUFFER> {
 
     /// The flash device, given back.
     pub fn release(self) -> F {
-        self.flash
-    }
-
-    /// Reads place `place` into the buffer.
-    async fn read(&mut self, place: u32) -> Result<&[u8], FlashError> {
-        let bytes = front(&mut self.buffer, self.region.place_size() as usize);
-        self.flash.read(self.region.offset(place), bytes).await.map_err(|_| FlashError::Driver)?;
-        Ok(bytes)
-    }
-
-    /// Finds the newest record's place, and where the next one goes.
-    async fn find(&mut self) -> Result<Option<u32>, FlashError> {
-        let erased = self.region.layout().erased;
-        let mut newest: Option<(u32, u32)> = None;
-        let mut place = 0;
-        while place < self.region.record_count() {
-            let bytes = self.read(place).await?;
-            match Record::decode(bytes) {
-                Some((_, sequence)) if newest.is_none_or(|(other, _)| is_newer(sequence, other)) => {
-                    newest = Some((sequence, place));
-                }
-                // Places of a sector are used in order: nothing was written behind a blank one.
-                None if is_all(bytes, erased) => match self.region.next_sector(place) {
-                    0 => break,
-                    next => {
-                        place = next;
-                        continue;
-                    }
-                },
-                Some(_) | None => {}
-            }
-            place += 1;
-        }
-        let Some((sequence, newest)) = newest else {
-            self.next = Some(Next { place: 0, sequence: 1 });
-            return Ok(None);
-        };
-        let place = match self.region.layout().reprogram {
-            Reprogram::Forbidden => self.region.next_sector(newest),
-            Reprogram::Allowed => {
-                let mut place = self.region.after(newest);
-                // A place that is neither blank nor a record was torn: leave it.
-                while !self.region.starts_sector(place) && !is_all(self.read(place).await?, erased) {
-                    place = self.region.after(place);
-                }
-                place
-            }
-        };
-        self.next = Some(Next { place, sequence: sequence.wrapping_add(1) });
-        Ok(Some(newest))
+        self.bench.flash
     }
 }
 
 impl<F: NorFlash, const BUFFER: usize> Journal for FlashJournal<F, BUFFER> {
     async fn load(&mut self) -> Result<Option<Record>, FlashError> {
         self.next = None;
-        match self.find().await? {
-            Some(newest) => Ok(Record::decode(self.read(newest).await?).map(|(record, _)| record)),
-            None => Ok(None),
-        }
+        let mut ring = Ring::new(&self.region, &mut self.next, None);
+        self.bench.run(&mut ring).await?;
+        Ok(if ring.is_found() { Record::read(&self.bench.buffer) } else { None })
     }
 
     async fn append(&mut self, record: &Record) -> Result<(), FlashError> {
-        if self.next.is_none() {
-            self.find().await?;
-        }
-        // Taken, and given back only at the end: an append that fails or is dropped makes the next one look again.
-        let Some(Next { place, sequence }) = self.next.take() else { return Err(FlashError::Driver) };
-        let offset = self.region.offset(place);
-        if self.region.erases_before(place) {
-            // Also when it reads blank: an erase that was cut short can look like that.
-            let end = offset.saturating_add(self.region.layout().sector_size);
-            self.flash.erase(offset, end).await.map_err(|_| FlashError::Driver)?;
-        }
-        let bytes = front(&mut self.buffer, self.region.place_size() as usize);
-        bytes.fill(self.region.layout().erased);
-        record.write(sequence, bytes);
-        self.flash.write(offset, bytes).await.map_err(|_| FlashError::Driver)?;
-        read_back(&mut self.flash, offset, bytes).await?;
-        self.next = Some(Next { place: self.region.after(place), sequence: sequence.wrapping_add(1) });
-        Ok(())
-    }
-}
-
-/// Is sequence number `a` newer than `b`? Serial number arithmetic (RFC 1982): right across the wrap, which no flash
-/// lives to see, but a record of unknown origin may be near it.
-const fn is_newer(a: u32, b: u32) -> bool {
-    a != b && a.wrapping_sub(b) < 1 << 31
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_newer;
-
-    #[test]
-    fn sequence_numbers_wrap() {
-        for (a, b, newer) in
-            [(2, 1, true), (1, 2, false), (1, 1, false), (0, u32::MAX, true), (u32::MAX, 0, false)]
-        {
-            assert_eq!(is_newer(a, b), newer, "{a} {b}");
-        }
+        let mut ring = Ring::new(&self.region, &mut self.next, Some(record));
+        self.bench.run(&mut ring).await
     }
 }

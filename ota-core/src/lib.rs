@@ -149,6 +149,7 @@ pub mod geometry;
 pub mod image;
 pub mod journal;
 pub mod policy;
+mod script;
 mod sha256;
 pub mod slot;
 pub mod status;

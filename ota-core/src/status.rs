@@ -191,8 +191,7 @@ pub(crate) fn reason_of_document(error: DocumentError) -> Reason {
         | DocumentError::StreamName
         | DocumentError::NoFiles
         | DocumentError::FileSize
-        | DocumentError::FileId
-        | DocumentError::NoSuchFile => Reason::DocumentMalformed,
+        | DocumentError::FileId => Reason::DocumentMalformed,
     }
 }
 

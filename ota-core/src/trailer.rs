@@ -34,6 +34,7 @@ const MAGIC_32: [u8; 16] =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrailerLayout {
     slot_size: u32,
+    swap_info: u32,
     max_align: MaxAlign,
     mode: BootMode,
 }
@@ -109,9 +110,18 @@ impl MaxAlign {
 }
 
 impl TrailerLayout {
-    /// The trailer of a slot of `slot_size` bytes.
+    /// The trailer of a slot of `slot_size` bytes, which must have room for it: [`MAX_INFO_SIZE`] is always enough.
     pub const fn new(slot_size: u32, max_align: MaxAlign, mode: BootMode) -> Self {
-        Self { slot_size, max_align, mode }
+        let align = max_align.bytes();
+        // `image_ok` is a whole max-align below the magic, the other fields follow it.
+        let magic = slot_size.saturating_sub(MAGIC_SIZE);
+        let swap_info = (magic - magic % align).saturating_sub(3 * align);
+        Self { slot_size, swap_info, max_align, mode }
+    }
+
+    /// The boot mode.
+    pub(crate) const fn mode(&self) -> BootMode {
+        self.mode
     }
 
     /// Offset of the magic.
@@ -121,19 +131,17 @@ impl TrailerLayout {
 
     /// Offset of `image_ok`.
     pub const fn image_ok(&self) -> u32 {
-        let align = self.max_align.bytes();
-        let below = self.magic().saturating_sub(align);
-        below - below % align
+        self.swap_info + 2 * self.max_align.bytes()
     }
 
     /// Offset of `copy_done`.
     pub const fn copy_done(&self) -> u32 {
-        self.image_ok().saturating_sub(self.max_align.bytes())
+        self.swap_info + self.max_align.bytes()
     }
 
     /// Offset of `swap_info`.
     pub const fn swap_info(&self) -> u32 {
-        self.copy_done().saturating_sub(self.max_align.bytes())
+        self.swap_info
     }
 
     /// Offset of `swap_size`, a `u32` the bootloader writes; in [`BootMode::SwapOffset`] the two TLV sizes take the place
@@ -239,16 +247,14 @@ impl Trailer {
     /// Reads the fields from the slot's last bytes, at least [`TrailerLayout::info_size`] of them. `erased` is this slot's
     /// own erased value: the two slots of a pair may differ. `None` when `tail` is too short.
     pub fn decode(tail: &[u8], layout: &TrailerLayout, erased: u8) -> Option<Self> {
-        let from = |at: u32| {
-            let back = layout.slot_size.checked_sub(at)?;
-            tail.get(tail.len().checked_sub(back as usize)?..)
-        };
-        let byte = |at| from(at)?.first().copied();
+        let fields = tail.get(tail.len().checked_sub(layout.info_size() as usize)?..)?;
+        // One max-align from each field to the next.
+        let byte = |n| fields.get(n * layout.max_align.bytes() as usize).copied();
         Some(Self {
-            magic: Magic::decode(from(layout.magic())?, layout.max_align, erased),
-            image_ok: Flag::decode(byte(layout.image_ok())?, erased),
-            copy_done: Flag::decode(byte(layout.copy_done())?, erased),
-            swap_info: decode_swap_info(byte(layout.swap_info())?, erased),
+            magic: Magic::decode(fields.last_chunk::<{ MAGIC_SIZE as usize }>()?, layout.max_align, erased),
+            image_ok: Flag::decode(byte(2)?, erased),
+            copy_done: Flag::decode(byte(1)?, erased),
+            swap_info: decode_swap_info(byte(0)?, erased),
         })
     }
 }
@@ -268,73 +274,23 @@ fn decode_swap_info(byte: u8, erased: u8) -> (SwapType, u8) {
     }
 }
 
-/// One row of MCUboot's table; `None` is "any".
-struct Row {
-    primary_magic: Option<Magic>,
-    secondary_magic: Option<Magic>,
-    primary_image_ok: Option<Flag>,
-    secondary_image_ok: Option<Flag>,
-    primary_copy_done: Option<Flag>,
-    secondary_copy_done: Option<Flag>,
-    swap_type: SwapType,
-}
-
-const ANY: Row = Row {
-    primary_magic: None,
-    secondary_magic: None,
-    primary_image_ok: None,
-    secondary_image_ok: None,
-    primary_copy_done: None,
-    secondary_copy_done: None,
-    swap_type: SwapType::None,
-};
-
-const WANTED: Row = Row { secondary_magic: Some(Magic::Good), ..ANY };
-
-/// Swap-offset bootloaders test this row first.
-const OFFSET_REVERT: Row = Row {
-    secondary_image_ok: Some(Flag::Unset),
-    secondary_copy_done: Some(Flag::Set),
-    swap_type: SwapType::Revert,
-    ..WANTED
-};
-
-/// `boot_swap_tables` of `bootutil_public.c`, in its order: the first row that matches decides.
-const ROWS: [Row; 3] = [
-    Row { secondary_image_ok: Some(Flag::Unset), swap_type: SwapType::Test, ..WANTED },
-    Row { secondary_image_ok: Some(Flag::Set), swap_type: SwapType::Permanent, ..WANTED },
-    Row {
-        primary_magic: Some(Magic::Good),
-        primary_image_ok: Some(Flag::Unset),
-        primary_copy_done: Some(Flag::Set),
-        swap_type: SwapType::Revert,
-        ..ANY
-    },
-];
-
-impl Row {
-    fn matches(&self, primary: &Trailer, secondary: &Trailer) -> bool {
-        fn fits<T: PartialEq>(wanted: &Option<T>, state: &T) -> bool {
-            wanted.as_ref().is_none_or(|wanted| wanted == state)
-        }
-        fits(&self.primary_magic, &primary.magic)
-            && fits(&self.secondary_magic, &secondary.magic)
-            && fits(&self.primary_image_ok, &primary.image_ok)
-            && fits(&self.secondary_image_ok, &secondary.image_ok)
-            && fits(&self.primary_copy_done, &primary.copy_done)
-            && fits(&self.secondary_copy_done, &secondary.copy_done)
-    }
-}
-
-/// What the bootloader would do at the next reset, before it validates the image: MCUboot's swap-type table.
+/// What the bootloader would do at the next reset, before it validates the image: MCUboot's swap-type table
+/// (`boot_swap_tables` of `bootutil_public.c`), whose first matching row decides.
 ///
 /// For [`BootMode::SwapStatus`] this is the decision on its status records; given slot trailers it says what they ask for
 /// and knows nothing of the partition.
 pub fn swap_type(mode: BootMode, primary: &Trailer, secondary: &Trailer) -> SwapType {
-    let first = match mode {
-        BootMode::SwapOffset => Some(&OFFSET_REVERT),
-        BootMode::Overwrite | BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapStatus => None,
-    };
-    let row = first.into_iter().chain(&ROWS).find(|row| row.matches(primary, secondary));
-    row.map_or(SwapType::None, |row| row.swap_type)
+    if secondary.magic == Magic::Good {
+        match secondary.image_ok {
+            // Swap-offset bootloaders test this row first.
+            Flag::Unset if mode == BootMode::SwapOffset && secondary.copy_done == Flag::Set => {
+                return SwapType::Revert;
+            }
+            Flag::Unset => return SwapType::Test,
+            Flag::Set => return SwapType::Permanent,
+            Flag::Bad => {}
+        }
+    }
+    let swapped = primary.magic == Magic::Good && primary.copy_done == Flag::Set;
+    if swapped && primary.image_ok == Flag::Unset { SwapType::Revert } else { SwapType::None }
 }

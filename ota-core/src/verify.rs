@@ -198,17 +198,38 @@ pub struct Rules<'a, S> {
 #[derive(Debug)]
 #[must_use = "the proof is what set_pending asks for"]
 pub struct Verified {
-    image: u8,
-    digest: [u8; 32],
-    info: ImageInfo,
-    dependencies: [Option<Version>; IMAGE_COUNT],
-    generation: u32,
+    kept: Kept,
+    /// SHA-256 over the file.
+    digest: [u8; HASH_LEN],
+    /// MCUboot's.
+    hash: [u8; HASH_LEN],
 }
 
 impl Verified {
+    fn new(
+        image: u8,
+        digest: [u8; HASH_LEN],
+        info: &ImageInfo,
+        dependencies: [Option<Version>; IMAGE_COUNT],
+        generation: u32,
+    ) -> Self {
+        let lowest = |n: usize| dependencies.get(other(image, n)).copied().flatten();
+        let kept = Kept {
+            image,
+            version: info.version,
+            size: info.size,
+            security_counter: info.security_counter.unwrap_or(0),
+            counted: info.security_counter.is_some(),
+            depends: [lowest(0).is_some(), lowest(1).is_some()],
+            lowest: [lowest(0), lowest(1)].map(Option::unwrap_or_default),
+            generation,
+        };
+        Self { kept, digest, hash: info.hash }
+    }
+
     /// The image number whose secondary slot was verified.
     pub fn image(&self) -> u8 {
-        self.image
+        self.kept.image
     }
 
     /// SHA-256 over the whole file: what the job's signature signs (of a member of a bundle: over the member); MCUboot's hash is
@@ -218,45 +239,37 @@ impl Verified {
     }
 
     /// Version, size, MCUboot's hash (proved) and security counter.
-    pub fn info(&self) -> &ImageInfo {
-        &self.info
+    pub fn info(&self) -> ImageInfo {
+        let Kept { version, size, .. } = self.kept;
+        ImageInfo { version, size, hash: self.hash, security_counter: self.kept.security_counter() }
     }
 
     /// The lowest version of image `image` that this one needs (DEPENDENCY TLV), if it says so. Two images that need each
-    /// other's new version are booted both or neither.
+    /// other's new version are booted both or neither. What an image says of itself is not kept.
     pub fn dependency(&self, image: u8) -> Option<Version> {
-        self.dependencies.get(usize::from(image)).copied().flatten()
+        self.kept.dependency(image)
     }
 
     /// Write generation of the slot at verification ([`Images::generation`]).
     pub fn generation(&self) -> u32 {
-        self.generation
+        self.kept.generation
     }
 
-    /// The same proof under the image's number inside the element of a tuple of images (see [`crate::boot`]).
-    pub(crate) fn renumbered(self, image: u8) -> Self {
-        Self { image, ..self }
+    /// The same proof under the image's number inside the element of a tuple of images (see [`crate::boot`]), which does not
+    /// ask for dependencies any more.
+    pub(crate) fn renumbered(mut self, image: u8) -> Self {
+        self.kept.image = image;
+        self
     }
 
-    /// The token without MCUboot's hash, for an owner that keeps the hash elsewhere.
-    pub(crate) fn keep(self) -> Kept {
-        let Self { image, info, dependencies, generation, .. } = self;
-        let lowest = |n: usize| dependencies.get(other(image, n)).copied().flatten();
-        Kept {
-            image,
-            version: info.version,
-            size: info.size,
-            security_counter: info.security_counter.unwrap_or(0),
-            counted: info.security_counter.is_some(),
-            depends: [lowest(0).is_some(), lowest(1).is_some()],
-            lowest: [lowest(0), lowest(1)].map(Option::unwrap_or_default),
-            generation,
-        }
+    /// The token for an owner that keeps MCUboot's hash elsewhere, and that hash.
+    pub(crate) fn keep(self) -> (Kept, [u8; HASH_LEN]) {
+        (self.kept, self.hash)
     }
 
     #[cfg(test)]
     pub(crate) fn for_tests(image: u8, info: ImageInfo, generation: u32) -> Self {
-        Self { image, digest: [0; 32], info, dependencies: [None; IMAGE_COUNT], generation }
+        Self::new(image, [0; HASH_LEN], &info, [None; IMAGE_COUNT], generation)
     }
 }
 
@@ -265,8 +278,7 @@ fn other(image: u8, n: usize) -> usize {
     n + usize::from(n >= usize::from(image))
 }
 
-/// A [`Verified`] without its hashes, and packed: the agent keeps one for each image. What an image says of itself as a
-/// dependency is forgotten as well.
+/// A [`Verified`] without its hashes: the agent keeps one for each image.
 #[derive(Debug)]
 pub(crate) struct Kept {
     image: u8,
@@ -292,23 +304,21 @@ impl Kept {
         self.version
     }
 
+    /// The image's security counter, if it has one.
+    pub(crate) fn security_counter(&self) -> Option<u32> {
+        self.counted.then_some(self.security_counter)
+    }
+
     /// [`Verified::dependency`].
+    #[inline(never)]
     pub(crate) fn dependency(&self, image: u8) -> Option<Version> {
-        let mut pairs = (0..).zip(self.depends.into_iter().zip(self.lowest));
-        let (_, (depends, lowest)) = pairs.find(|(n, _)| other(self.image, *n) == usize::from(image))?;
-        depends.then_some(lowest)
+        let n = (0..IMAGE_COUNT - 1).find(|n| other(self.image, *n) == usize::from(image))?;
+        if *self.depends.get(n)? { self.lowest.get(n).copied() } else { None }
     }
 
     /// The token again, with the hash that was taken from it.
-    pub(crate) fn token(self, hash: [u8; 32]) -> Verified {
-        let mut dependencies = [None; IMAGE_COUNT];
-        for (number, place) in (0..).zip(&mut dependencies) {
-            *place = self.dependency(number);
-        }
-        let Self { image, version, size, generation, .. } = self;
-        let security_counter = self.counted.then_some(self.security_counter);
-        let info = ImageInfo { version, size, hash, security_counter };
-        Verified { image, digest: [0; 32], info, dependencies, generation }
+    pub(crate) fn token(self, hash: [u8; HASH_LEN]) -> Verified {
+        Verified { kept: self, digest: [0; HASH_LEN], hash }
     }
 }
 
@@ -398,7 +408,7 @@ async fn inspect<I: Images, S>(
         hash,
         security_counter: findings.security_counter,
     };
-    Ok(Verified { image, digest: hashes.file, info, dependencies: findings.dependencies, generation })
+    Ok(Verified::new(image, hashes.file, &info, findings.dependencies, generation))
 }
 
 async fn read_header<I: Images>(images: &mut I, image: u8, size: u32) -> Result<Header, VerifyError> {

@@ -1,12 +1,12 @@
 //! The version of an image, as MCUboot's header holds it and as AWS writes it in one word.
 
-use core::{fmt, str::FromStr};
+use core::{cmp::Ordering, fmt, str::FromStr};
 
 /// An image version: `major.minor.revision+build`.
 ///
 /// Ordered by major, minor, revision and last the build number. A bootloader compares the build number only when it was
 /// built with `MCUBOOT_VERSION_CMP_USE_BUILD_NUMBER`; [`Version::word`] is the comparison without it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Version {
     /// `iv_major` of MCUboot's header.
     pub major: u8,
@@ -28,6 +28,12 @@ impl Version {
     /// has no place in it. `imgtool -s auto` derives the security counter the same way.
     pub const fn word(self) -> u32 {
         ((self.major as u32) << 24) | ((self.minor as u32) << 16) | self.revision as u32
+    }
+
+    /// The four numbers in the order in which they count.
+    #[inline(never)]
+    const fn rank(&self) -> u64 {
+        (self.word() as u64) << 32 | self.build as u64
     }
 
     /// The version a [`Version::word`] stands for, with build number 0.
@@ -81,6 +87,18 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::parse(text).ok_or(ParseVersionError)
+    }
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -95,7 +95,7 @@ fn limits_of_an_update() {
         assert_eq!(encoded(&Update { status, ..PROGRESS }), Err(EncodeError::Status));
     }
     assert!(encoded(&Update { token: Some(&longest[..64]), ..PROGRESS }).is_ok());
-    for token in ["", &longest[..65]] {
+    for token in ["", &longest[..65], "a\"b", "a\\b", "a\nb", "ä", "\u{7f}"] {
         assert_eq!(encoded(&Update { token: Some(token), ..PROGRESS }), Err(EncodeError::Token));
         assert_eq!(encode_describe(&mut [0; 200], token, true, None), Err(EncodeError::Token));
     }
@@ -108,7 +108,7 @@ fn describe_requests() {
         ("0:dev-7", true, None, r#"{"clientToken":"0:dev-7"}"#),
         ("1:d", false, None, r#"{"clientToken":"1:d","includeJobDocument":false}"#),
         ("2:d", false, Some(0), r#"{"clientToken":"2:d","includeJobDocument":false,"executionNumber":0}"#),
-        ("\"\\\n\u{1f}", true, Some(20), r#"{"clientToken":"\"\\\u000a\u001f","executionNumber":20}"#),
+        (" !#[]~", true, Some(20), r#"{"clientToken":" !#[]~","executionNumber":20}"#),
     ] {
         let size = encode_describe(&mut buf, token, include_document, number).unwrap();
         assert_eq!(buf[..size], *text.as_bytes());

@@ -34,19 +34,41 @@ const SELF_TEST: &str = r#"{"timestamp":1718000900,"execution":{"jobId":"AFR_OTA
 
 fn execution(message: &str) -> Execution<'_> {
     match parse_describe(message.as_bytes()) {
-        Ok((_, DescribeAnswer::Job(execution))) => execution,
+        Ok(JobsAnswer { execution: Some(execution), .. }) => execution,
         other => panic!("{other:?} of {message}"),
     }
 }
 
 fn ota<'a>(execution: &Execution<'a>) -> OtaDocument<'a> {
-    match execution.document {
+    match checked(execution) {
         Document::Ota(document) => document,
         other => panic!("{other:?}"),
     }
 }
 
 /// An answer with this job document.
+/// The document with all of its files.
+fn checked<'a>(execution: &Execution<'a>) -> Document<'a> {
+    match execution.document() {
+        Document::Ota(document) => {
+            document.check().map_or_else(Document::Malformed, |()| Document::Ota(document))
+        }
+        other => other,
+    }
+}
+
+/// Why the document of this message cannot be used.
+fn refused(message: &str) -> DocumentError {
+    match checked(&execution(message)) {
+        Document::Malformed(error) => error,
+        other => panic!("{other:?} of {message}"),
+    }
+}
+
+fn first<'a>(document: &OtaDocument<'a>) -> File<'a> {
+    document.files().next().unwrap().unwrap()
+}
+
 fn with_document(document: &str) -> String {
     format!(r#"{{"execution":{{"jobId":"J","status":"QUEUED","jobDocument":{document}}}}}"#)
 }
@@ -66,24 +88,21 @@ fn plain(text: Option<Text<'_>>) -> Option<&str> {
 
 #[test]
 fn a_job_over_mqtt() {
-    let (token, _) = parse_describe(MQTT.as_bytes()).unwrap();
+    let JobsAnswer { token, .. } = parse_describe(MQTT.as_bytes()).unwrap();
     assert!(token.matches("0:dev-7") && !token.matches("0:dev-8") && !token.matches(""));
     let job = execution(MQTT);
     assert_eq!((job.job_id, job.status), ("AFR_OTA-rel-12", JobStatus::Queued));
     assert_eq!((job.version_number, job.execution_number), (Some(1), Some(1)));
-    assert_eq!((job.self_test, job.updated_by, job.details.get("self_test")), (None, None, None));
+    assert_eq!((job.self_test(), job.updated_by(), job.details.get("self_test")), (None, None, None));
     let document = ota(&job);
     assert_eq!(document.protocols, Protocols { mqtt: true, http: false, unknown: false });
-    assert_eq!((document.stream, document.file_count), (Some(STREAM), 1));
-    let file = document.file(0).unwrap();
-    assert_eq!((file.size, file.id, file.file_type, file.attributes), (10_000, 0, None, None));
+    assert_eq!((document.stream, document.files().count()), (Some(STREAM), 1));
+    let file = first(&document);
+    assert_eq!((file.size, file.id, file.file_type), (10_000, 0, None));
     assert_eq!(plain(file.path), Some("/fw/app.bin"));
-    assert_eq!(plain(file.certificate), Some("/sec/codesign.pem"));
+    assert_eq!(plain(file.other("certfile")), Some("/sec/codesign.pem"));
     assert_eq!(plain(file.signature), Some("MAYCAQECAQE="));
-    assert_eq!((file.other_signature, file.url, file.auth_scheme), (false, None, None));
-    assert_eq!(document.file(1), Err(DocumentError::NoSuchFile));
-    // The same over notify-next.
-    assert_eq!(parse_notify_next(MQTT.as_bytes()), Ok(DescribeAnswer::Job(job)));
+    assert_eq!((file.has_other_signature(), file.url, file.other("auth_scheme")), (false, None, None));
 }
 
 #[test]
@@ -91,16 +110,16 @@ fn a_job_over_http_and_over_both() {
     let document = ota(&execution(HTTP));
     assert_eq!(document.protocols, Protocols { mqtt: false, http: true, unknown: false });
     assert_eq!(document.stream, None);
-    let file = document.file(0).unwrap();
+    let file = first(&document);
     assert!(
         plain(file.url)
             .unwrap()
             .ends_with("app.tar?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=1800&X-Amz-Signature=00")
     );
-    assert_eq!(plain(file.auth_scheme), Some("aws.s3.presigned"));
+    assert_eq!(plain(file.other("auth_scheme")), Some("aws.s3.presigned"));
     let document = ota(&execution(BOTH));
     assert_eq!(document.protocols, Protocols { mqtt: true, http: true, unknown: false });
-    assert_eq!((document.stream, document.file(0).unwrap().file_type), (Some(STREAM), Some(0)));
+    assert_eq!((document.stream, first(&document).file_type), (Some(STREAM), Some(0)));
 }
 
 #[test]
@@ -108,17 +127,17 @@ fn a_job_with_two_files() {
     let message = with_document(TWO_FILES);
     let document = ota(&execution(&message));
     let files: Vec<File<'_>> = document.files().map(Result::unwrap).collect();
-    assert_eq!((document.file_count, files.len(), document.check()), (2, 2, Ok(())));
+    assert_eq!((files.len(), document.check()), (2, Ok(())));
     assert_eq!((files[0].id, files[0].size, files[0].file_type), (0, 10_000, Some(0)));
     assert_eq!((files[1].id, files[1].size, files[1].file_type), (1, 4096, Some(202)));
-    assert_eq!(plain(document.file(1).unwrap().path), Some("wifi.bin"));
+    assert_eq!(plain(files[1].path), Some("wifi.bin"));
 }
 
 #[test]
 fn a_job_in_self_test() {
     let job = execution(SELF_TEST);
     assert_eq!((job.status, job.version_number), (JobStatus::InProgress, Some(14)));
-    assert_eq!((job.self_test, job.updated_by), (Some("ready"), Some(0x0009_0002)));
+    assert_eq!((plain(job.self_test()), job.updated_by()), (Some("ready"), Some(0x0009_0002)));
     assert_eq!(plain(job.details.get("updatedBy")), Some("0x90002"));
     for (text, number) in [
         ("0x00090002", Some(0x90002)),
@@ -137,7 +156,7 @@ fn a_job_in_self_test() {
         ("v0.9.2", None),
     ] {
         let message = SELF_TEST.replace("0x90002", text);
-        assert_eq!(execution(&message).updated_by, number, "{text}");
+        assert_eq!(execution(&message).updated_by(), number, "{text}");
     }
 }
 
@@ -151,8 +170,7 @@ fn no_job() {
         r#"{"execution":null}"#,
         "{}",
     ] {
-        assert_eq!(parse_describe(message.as_bytes()).unwrap().1, DescribeAnswer::NoJob, "{message}");
-        assert_eq!(parse_notify_next(message.as_bytes()), Ok(DescribeAnswer::NoJob), "{message}");
+        assert_eq!(parse_describe(message.as_bytes()).unwrap().execution, None, "{message}");
     }
 }
 
@@ -178,7 +196,6 @@ fn executions_that_cannot_be_read() {
     ] {
         let message = format!(r#"{{"execution":{execution}}}"#);
         assert_eq!(parse_describe(message.as_bytes()), Err(error), "{message}");
-        assert_eq!(parse_notify_next(message.as_bytes()), Err(error), "{message}");
     }
     let (longest, longer) = ("j".repeat(128), "j".repeat(129));
     let message = |id: &str| {
@@ -194,10 +211,11 @@ fn executions_that_cannot_be_read() {
 #[test]
 fn documents_that_are_not_ours() {
     let message = r#"{"execution":{"jobId":"J","status":"QUEUED"}}"#;
-    assert_eq!(execution(message).document, Document::Absent);
+    assert!(matches!(execution(message).document(), Document::Absent));
     for document in [r#"{"operation":"reboot","in":{"afr_ota":{}}}"#, "{}", "[1, 2]", r#""afr_ota""#, "7"] {
         let message = with_document(document);
-        assert_eq!(execution(&message).document, Document::Custom(document.as_bytes()), "{document}");
+        let found = execution(&message).document();
+        assert!(matches!(found, Document::Custom(raw) if raw == document.as_bytes()), "{document}");
     }
 }
 
@@ -226,14 +244,14 @@ fn documents_that_are_malformed() {
     ];
     for (members, error) in cases {
         let message = with_ota(&members);
-        assert_eq!(execution(&message).document, Document::Malformed(error), "{message}");
+        assert_eq!(refused(&message), error, "{message}");
     }
     for ota in ["7", "[]", r#""""#] {
         let message = with_document(&format!(r#"{{"afr_ota":{ota}}}"#));
-        assert_eq!(execution(&message).document, Document::Malformed(DocumentError::Type), "{message}");
+        assert_eq!(refused(&message), DocumentError::Type, "{message}");
     }
     let message = with_document(r#"{"afr_ota":{},"afr_ota":{}}"#);
-    assert_eq!(execution(&message).document, Document::Malformed(DocumentError::Duplicate));
+    assert_eq!(refused(&message), DocumentError::Duplicate);
 }
 
 #[test]
@@ -261,7 +279,7 @@ fn files_that_are_malformed() {
         (r#"{"filesize":1,"fileid":0,"sig-sha256-ecdsa":[]}"#, DocumentError::Type),
     ] {
         let message = with_ota(&format!(r#""protocols":["MQTT"],"files":[{file}]"#));
-        assert_eq!(execution(&message).document, Document::Malformed(error), "{file}");
+        assert_eq!(refused(&message), error, "{file}");
     }
 }
 
@@ -275,19 +293,14 @@ fn limits_of_a_document() {
     };
     let message = files(10);
     let document = ota(&execution(&message));
-    assert_eq!((document.file_count, document.protocols), (10, Protocols::default()));
+    assert_eq!((document.files().count(), document.protocols), (10, Protocols::default()));
     assert_eq!(
         document.files().map(|file| file.unwrap().id).collect::<Vec<u8>>(),
         (246..=255).rev().collect::<Vec<u8>>()
     );
-    assert_eq!(document.file(9).unwrap().size, u32::MAX);
-    assert_eq!(document.file(10), Err(DocumentError::NoSuchFile));
+    assert_eq!(document.files().last().unwrap().unwrap().size, u32::MAX);
     for count in [11, 12, 300] {
-        assert_eq!(
-            execution(&files(count)).document,
-            Document::Malformed(DocumentError::TooManyFiles),
-            "{count}"
-        );
+        assert_eq!(refused(&files(count)), DocumentError::TooManyFiles, "{count}");
     }
 }
 
@@ -298,7 +311,7 @@ fn members_nobody_needs_and_other_signatures() {
     );
     let document = ota(&execution(&message));
     assert_eq!(document.protocols, Protocols { mqtt: false, http: true, unknown: true });
-    assert_eq!((document.stream, plain(document.file(0).unwrap().path)), (None, Some("files")));
+    assert_eq!((document.stream, plain(first(&document).path)), (None, Some("files")));
     for (members, signature, other) in [
         ("", None, false),
         (r#","sig-sha256-rsa":"AA==""#, None, true),
@@ -307,15 +320,15 @@ fn members_nobody_needs_and_other_signatures() {
         (r#","si\u0067-sha1-ecdsa":"x""#, None, true),
     ] {
         let message = with_file(members);
-        let file = ota(&execution(&message)).file(0).unwrap();
-        assert_eq!((plain(file.signature), file.other_signature), (signature, other), "{members}");
+        let file = first(&ota(&execution(&message)));
+        assert_eq!((plain(file.signature), file.has_other_signature()), (signature, other), "{members}");
     }
 }
 
 #[test]
 fn strings_with_escapes() {
     let message = with_file(r#","filepath":"\/a\"\\\u00e4\ud83d\ude00\n","sig-sha256-ecdsa":"\/\/8=""#);
-    let file = ota(&execution(&message)).file(0).unwrap();
+    let file = first(&ota(&execution(&message)));
     let path = file.path.unwrap();
     let expected = "/a\"\\ä😀\n";
     assert_eq!((path.as_plain(), path.is(expected), path.is("/a")), (None, true, false));
@@ -329,28 +342,31 @@ fn strings_with_escapes() {
 
 #[test]
 fn update_answers() {
-    let (token, state) = parse_update_accepted(br#"{"timestamp":1,"clientToken":"c1"}"#).unwrap();
-    assert_eq!((token.0, state), (Some("c1"), None));
+    let answer = parse_update(br#"{"timestamp":1,"clientToken":"c1"}"#).unwrap();
+    assert_eq!((answer.token.0, answer.execution), (Some("c1"), None));
     let message = br#"{"timestamp":1,"executionState":{"status":"IN_PROGRESS","statusDetails":{"self_test":"active","reason":"a \"b\""},"versionNumber":5}}"#;
-    let (token, state) = parse_update_accepted(message).unwrap();
+    let JobsAnswer { token, execution: state, .. } = parse_update(message).unwrap();
     let state = state.unwrap();
     assert_eq!((token.0, state.status, state.version_number), (None, JobStatus::InProgress, Some(5)));
-    assert_eq!(state.self_test, Some("active"));
-    assert!(state.reason.unwrap().is("a \"b\"") && state.details.get("reason").is_some());
-    assert_eq!(parse_update_accepted(br#"{"executionState":{}}"#).unwrap().1, None);
-    assert_eq!(parse_update_accepted(br#"{"executionState":{"status":"DONE"}}"#), Err(JsonError::Value));
-    assert_eq!(parse_update_accepted(b"[]"), Err(JsonError::Value));
+    assert_eq!(plain(state.self_test()), Some("active"));
+    assert!(state.details.get("reason").unwrap().is("a \"b\""));
+    assert_eq!(parse_update(br#"{"executionState":{}}"#).unwrap().execution, None);
+    assert_eq!(parse_update(br#"{"executionState":{"status":"DONE"}}"#), Err(JsonError::Value));
+    assert_eq!(parse_update(b"[]"), Err(JsonError::Value));
 }
 
 #[test]
 fn rejected_answers() {
     let message = br#"{"clientToken":"c1","code":"VersionMismatch","message":"text","timestamp":1718000000,
  "executionState":{"status":"IN_PROGRESS","statusDetails":{},"versionNumber":5}}"#;
-    let rejected = parse_rejected(message).unwrap();
+    let rejected = parse_update(message).unwrap();
     assert!(rejected.token.matches("c1"));
     assert_eq!(rejected.code, RejectedCode::VersionMismatch);
-    let state = rejected.state.unwrap();
-    assert_eq!((state.status, state.version_number, state.self_test), (JobStatus::InProgress, Some(5), None));
+    let state = rejected.execution.unwrap();
+    assert_eq!(
+        (state.status, state.version_number, state.self_test()),
+        (JobStatus::InProgress, Some(5), None)
+    );
     let spellings = [
         "InvalidTopic",
         "InvalidJson",
@@ -368,12 +384,12 @@ fn rejected_answers() {
     {
         let message = format!(r#"{{"code":"{text}"}}"#);
         assert_eq!(
-            parse_rejected(message.as_bytes()),
-            Ok(Rejected { token: Token(None), code, state: None })
+            parse_update(message.as_bytes()),
+            Ok(JobsAnswer { token: Token(None), code, execution: None })
         );
     }
     for message in ["{}", r#"{"code":7}"#, r#"{"code":"Else"}"#] {
-        assert_eq!(parse_rejected(message.as_bytes()).unwrap().code, RejectedCode::Unknown, "{message}");
+        assert_eq!(parse_update(message.as_bytes()).unwrap().code, RejectedCode::Unknown, "{message}");
     }
 }
 

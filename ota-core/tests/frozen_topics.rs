@@ -47,17 +47,17 @@ fn outgoing() {
 fn incoming() {
     use Format::{Cbor, Json};
     for (tail, expected) in [
-        ("jobs/$next/get/accepted", Incoming::DescribeNextAccepted),
-        ("jobs/$next/get/rejected", Incoming::DescribeNextRejected),
-        ("jobs/J-1/get/accepted", Incoming::DescribeAccepted("J-1")),
-        ("jobs/J-1/get/rejected", Incoming::DescribeRejected("J-1")),
-        ("jobs/J-1/update/accepted", Incoming::UpdateAccepted("J-1")),
-        ("jobs/J-1/update/rejected", Incoming::UpdateRejected("J-1")),
+        ("jobs/$next/get/accepted", Incoming::Described { job: None, accepted: true }),
+        ("jobs/$next/get/rejected", Incoming::Described { job: None, accepted: false }),
+        ("jobs/J-1/get/accepted", Incoming::Described { job: Some("J-1"), accepted: true }),
+        ("jobs/J-1/get/rejected", Incoming::Described { job: Some("J-1"), accepted: false }),
+        ("jobs/J-1/update/accepted", Incoming::Updated { job: "J-1", accepted: true }),
+        ("jobs/J-1/update/rejected", Incoming::Updated { job: "J-1", accepted: false }),
         ("jobs/notify-next", Incoming::NotifyNext),
         ("jobs/notify", Incoming::Notify),
         // Words of the protocol are legal job ids too.
-        ("jobs/notify/update/accepted", Incoming::UpdateAccepted("notify")),
-        ("jobs/get/get/accepted", Incoming::DescribeAccepted("get")),
+        ("jobs/notify/update/accepted", Incoming::Updated { job: "notify", accepted: true }),
+        ("jobs/get/get/accepted", Incoming::Described { job: Some("get"), accepted: true }),
         ("streams/S/data/cbor", Incoming::Data("S", Cbor)),
         ("streams/S/data/json", Incoming::Data("S", Json)),
         ("streams/S/rejected/cbor", Incoming::StreamRejected("S", Cbor)),

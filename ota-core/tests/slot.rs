@@ -223,8 +223,8 @@ fn driver_device_and_buffer_must_fit() {
     assert_eq!(with(|layout| layout.start = DEVICE), Some(GeometryError::Capacity));
     assert_eq!(with(|layout| layout.write_size = 1024), Some(GeometryError::Buffer));
     let geometry = Geometry::new(layout(config, 0, 0x1000)).unwrap();
-    assert_eq!(Slot::<_, 127>::with_unit(flash(), geometry).err(), Some(GeometryError::Buffer));
-    assert!(Slot::<_, 128>::with_unit(flash(), geometry).is_ok());
+    assert_eq!(Slot::<_, 255>::with_unit(flash(), geometry).err(), Some(GeometryError::Buffer));
+    assert!(Slot::<_, 256>::with_unit(flash(), geometry).is_ok());
 }
 
 /// Programs as bare NOR does: bits only fall.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ota_core::image::HEADER_MAGIC;
+use ota_core::wire::Text;
 use ota_core::wire::tar::{Head, Header, RECORD_SIZE, TarError, is_tar, padded};
 use serde::Serialize;
 
@@ -43,7 +44,7 @@ impl Bundle {
 
     fn walk(&mut self, bytes: &[u8], keys: &[KeyFile]) -> Result<(), TarError> {
         let head = Head::parse(bytes)?;
-        self.version = head.components.version.chars().collect();
+        self.version = unescaped(head.components.version);
         let mut left: Vec<_> = head.components.members().collect();
         let mut at = (head.payload_at - RECORD_SIZE) as usize;
         while !left.is_empty() {
@@ -54,7 +55,7 @@ impl Bundle {
             left.remove(place);
             at += RECORD_SIZE as usize;
             let payload = bytes.get(at..at + header.size as usize).ok_or(TarError::Truncated)?;
-            let kind: String = entry.kind.chars().collect();
+            let kind = unescaped(entry.kind);
             let image = Image::read(0, payload, keys);
             match &image {
                 Ok(image) => {
@@ -85,4 +86,9 @@ impl fmt::Display for Bundle {
         }
         Ok(())
     }
+}
+
+/// The text without its escapes. That of a list that was read is UTF-8.
+fn unescaped(text: Text<'_>) -> String {
+    String::from_utf8_lossy(&text.bytes().collect::<Vec<u8>>()).into_owned()
 }

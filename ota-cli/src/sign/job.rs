@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use ota_core::wire::{DescribeAnswer, Document, parse_describe};
+use ota_core::wire::{Document, parse_describe};
 use ota_sim::aws::{OtaFile, OtaSpec};
 
 use crate::job_key::JobKey;
@@ -78,13 +78,11 @@ fn read_as_a_device(document: &str) -> Result<()> {
     let message = format!(
         r#"{{"execution":{{"jobId":"a","status":"QUEUED","versionNumber":1,"executionNumber":1,"jobDocument":{document}}}}}"#
     );
-    let (_, answer) = parse_describe(message.as_bytes()).context("the job document is not valid")?;
-    match answer {
-        DescribeAnswer::Job(execution) => match execution.document {
-            Document::Ota(_) => Ok(()),
-            Document::Malformed(error) => bail!("a device would refuse the job document: {error}"),
-            Document::Absent | Document::Custom(_) => bail!("the job document is not one of an update"),
-        },
-        DescribeAnswer::NoJob => bail!("the job document is not valid"),
-    }
+    let answer = parse_describe(message.as_bytes()).context("the job document is not valid")?;
+    let read = match answer.execution.context("the job document is not valid")?.document() {
+        Document::Ota(document) => document.check(),
+        Document::Malformed(error) => Err(error),
+        Document::Absent | Document::Custom(_) => bail!("the job document is not one of an update"),
+    };
+    read.context("a device would refuse the job document")
 }

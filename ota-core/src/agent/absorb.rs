@@ -1,61 +1,107 @@
 //! The first half of a step: an input is applied to what the agent knows.
 
 use super::fetch::Sector;
-use super::{
-    Action, Agent, Call, Failure, Input, Link, Message, Publication, Report, Request, State, Subscription,
-};
+use super::{Action, Agent, Failure, Input, Link, Message, Publication, Request, State, Subscription};
 use crate::policy::Drop;
 use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
 impl Agent<'_> {
+    /// A step, whatever the input. (Of a block's two steps `turn` takes the first half itself.)
     #[inline(never)]
-    pub(super) fn absorb(&mut self, now: u64, input: Input<'_>) {
-        match (&self.doing, input) {
-            (_, Input::Start) => self.started(now),
-            (_, Input::ActionLost) => self.action_lost(now),
-            (Some(Action::Receive { .. }), Input::Message(message)) => self.message(now, message),
-            (Some(Action::Receive { .. } | Action::Pause { .. }), Input::Timeout | Input::Done) => {}
-            (Some(Action::Receive { .. } | Action::Pause { .. }), Input::Command(command)) => {
-                self.command(now, command)
+    pub(super) fn take(&mut self, now: u64, input: Input<'_>) {
+        self.now = now;
+        self.waited = matches!(input, Input::Timeout);
+        self.quiet_until = 0;
+        self.absorb(input);
+        self.plan();
+    }
+
+    /// What follows a block, where more is due than its own second half of a step looks at.
+    #[inline(never)]
+    pub(super) fn go_on(&mut self, now: u64) {
+        (self.now, self.waited) = (now, false);
+        self.plan();
+    }
+
+    fn absorb(&mut self, input: Input<'_>) {
+        match (input, &self.doing) {
+            (Input::Start, _) => self.started(),
+            (Input::ActionLost, _) => self.action_lost(),
+            (Input::Done, _) => self.action_done(),
+            (Input::Failed(why), _) => self.action_failed(why),
+            (Input::Message(message), Some(Action::Receive { .. })) => self.message(message),
+            (Input::Timeout, Some(Action::Receive { .. } | Action::Pause { .. })) => {}
+            (Input::Command(command), Some(Action::Receive { .. } | Action::Pause { .. })) => {
+                self.command(command)
             }
-            (Some(Action::Write(_)), Input::Failed(Failure::Flash(error))) => self.flash_failed(error),
-            (Some(Action::Compare(part)), Input::Compared(compared)) => {
-                self.part_compared(part.to, part.hash, compared);
+            (Input::Loaded(record), Some(Action::Load)) => self.loaded(record),
+            (Input::Boot(state), &Some(Action::Inspect { image })) => self.inspected(image, Some(&state)),
+            (Input::Compared(compared), &Some(Action::Compare(part))) => {
+                self.part_compared(part.to, part.hash, compared)
             }
-            (Some(Action::Compare(_) | Action::Erase { .. }), Input::Failed(Failure::Flash(error))) => {
-                self.flash_failed(error)
-            }
-            (&Some(Action::Erase { sector, .. }), Input::Done) => self.fetch.put_sector(sector, Sector::Open),
-            (Some(Action::HashHeld(part)), Input::Done) => self.part_held(part.to, part.hash),
-            (&Some(Action::Hash { image, to, .. }), Input::Done) => {
+            (Input::Answer(answer), &Some(Action::Consult(question))) => self.answer(&question, answer),
+            (Input::Verified(token), Some(Action::Verify { .. })) => self.verified(token),
+            (Input::Signed(proof), Some(Action::Verify { .. })) => self.bundle_signed(proof),
+            (Input::Withdrawn(withdrawn), Some(Action::Withdraw { .. })) => self.withdrawn(Some(withdrawn)),
+            (_, _) => self.unexpected(),
+        }
+    }
+
+    /// Not legal for the outstanding action: counted, and the action is planned again.
+    #[inline(never)]
+    fn unexpected(&mut self) {
+        self.statistics.unexpected += 1;
+    }
+
+    #[inline(never)]
+    fn action_done(&mut self) {
+        match self.doing {
+            Some(Action::Erase { sector, .. }) => self.fetch.put_sector(sector, Sector::Open),
+            Some(Action::HashHeld(part)) => self.part_held(part.to, part.hash),
+            Some(Action::Hash { image, to, .. }) => {
                 self.fetch.hashed = to.saturating_add(self.digest_offset(image));
             }
-            (Some(Action::Hash { .. }), Input::Failed(Failure::Flash(error))) => {
+            Some(Action::Record) => self.statistics.records += 1,
+            Some(Action::Connect) => self.linked(),
+            Some(Action::Disconnect) => self.disconnected(),
+            Some(Action::Subscribe(subscription)) => self.subscribed(subscription),
+            Some(Action::Publish(publication)) => self.published(publication),
+            Some(Action::CloseRange) => self.range_closed(),
+            // Done without the token is done without a request: not legal, and planned again.
+            Some(Action::SetPending { .. }) if !self.holds_token() => self.set_pending_done(),
+            Some(Action::Confirm { .. }) => self.confirmed_one(),
+            Some(Action::OpenRange(_) | Action::Receive { .. } | Action::Pause { .. }) => {}
+            None
+            | Some(
+                Action::Load
+                | Action::Inspect { .. }
+                | Action::Consult(_)
+                | Action::Compare(_)
+                | Action::Write(_)
+                | Action::Verify { .. }
+                | Action::SetPending { .. }
+                | Action::Withdraw { .. }
+                | Action::Finish(_),
+            ) => self.unexpected(),
+        }
+    }
+
+    #[inline(never)]
+    fn action_failed(&mut self, why: Failure) {
+        match (self.doing, why) {
+            (Some(Action::Erase { .. } | Action::Compare(_) | Action::Write(_)), Failure::Flash(error)) => {
+                self.flash_failed(error)
+            }
+            (Some(Action::Hash { .. }), Failure::Flash(error)) => {
                 self.fail(Reason::FlashFailed, error as u32)
             }
-            (Some(Action::Record), Input::Done) => self.statistics.records += 1,
-            // A journal that fails costs what it would have saved, nothing else.
-            (Some(Action::Record), Input::Failed(_)) => {}
-            (&Some(Action::Inspect { image }), Input::Boot(state)) => self.inspected(image, Some(state)),
-            (&Some(Action::Inspect { image }), Input::Failed(_)) => self.inspected(image, None),
-            (Some(Action::Load), Input::Loaded(record)) => self.loaded(now, record),
-            (Some(Action::Load), Input::Failed(_)) => self.loaded(now, None),
-            (Some(Action::Connect), Input::Done) => self.linked(now),
-            (Some(Action::Disconnect), Input::Done | Input::Failed(_)) => {
-                self.link = match self.link {
-                    Link::Aside { until, .. } => Link::Aside { until, closed: true },
-                    Link::Suspended { .. } | Link::Down { .. } | Link::Up { .. } => {
-                        Link::Suspended { closed: true }
-                    }
-                };
+            (Some(Action::SetPending { .. }), Failure::Flash(error)) => self.set_pending_failed(error),
+            (Some(Action::Verify { .. }), Failure::Verify(error)) => {
+                // What does not verify now never will: the next try starts from an erased slot.
+                self.forget_data();
+                self.fail(reason_of_verify(error), u32::from(error.number()));
             }
-            (Some(Action::OpenRange(_)), Input::Done) => {}
-            (Some(Action::CloseRange), Input::Done) => self.range_closed(),
-            (&Some(Action::Subscribe(subscription)), Input::Done) => self.subscribed(now, subscription),
-            (&Some(Action::Publish(publication)), Input::Done) => self.published(now, publication),
-            (&Some(Action::Publish(publication)), Input::Failed(Failure::Refused)) => {
-                self.refused(now, publication)
-            }
+            (Some(Action::Publish(publication)), Failure::Refused) => self.refused(publication),
             (
                 Some(
                     Action::Connect
@@ -64,49 +110,32 @@ impl Agent<'_> {
                     | Action::Receive { .. }
                     | Action::Pause { .. },
                 ),
-                Input::Failed(Failure::Link | Failure::Refused),
-            ) => self.link_lost(now),
-            (&Some(Action::Consult(question)), Input::Answer(answer)) => self.answer(now, question, answer),
-            (Some(Action::Verify { .. }), Input::Verified(token)) => self.verified(now, token),
-            (Some(Action::Verify { .. }), Input::Signed(proof)) => self.bundle_signed(now, proof),
-            (Some(Action::Verify { .. }), Input::Failed(Failure::Verify(error))) => {
-                // What does not verify now never will: the next try starts from an erased slot.
-                self.forget_data();
-                self.fail(reason_of_verify(error), u32::from(error.number()));
-            }
-            // Done without the token is done without a request: not legal, and planned again.
-            (Some(Action::SetPending { .. }), Input::Done) if !self.holds_token() => {
-                self.set_pending_done(now)
-            }
-            (Some(Action::SetPending { .. }), Input::Failed(Failure::Flash(error))) => {
-                self.set_pending_failed(now, error)
-            }
-            (Some(Action::Withdraw { .. }), Input::Withdrawn(withdrawn)) => {
-                self.withdrawn(now, Some(withdrawn))
-            }
-            (Some(Action::Withdraw { .. }), Input::Failed(_)) => self.withdrawn(now, None),
-            (Some(Action::Confirm { .. }), Input::Done) => self.confirmed_one(),
-            (Some(Action::Confirm { .. }), Input::Failed(_)) => self.confirm_failed(),
-            // Not legal for the outstanding action: counted, and the action is planned again.
-            (_, _unexpected) => self.statistics.unexpected += 1,
+                Failure::Link | Failure::Refused,
+            ) => self.link_lost(),
+            // A journal that fails costs what it would have saved, nothing else.
+            (Some(Action::Record), _) => {}
+            (Some(Action::Load), _) => self.loaded(None),
+            (Some(Action::Inspect { image }), _) => self.inspected(image, None),
+            (Some(Action::Disconnect), _) => self.disconnected(),
+            (Some(Action::Withdraw { .. }), _) => self.withdrawn(None),
+            (Some(Action::Confirm { .. }), _) => self.confirm_failed(),
+            (_, _) => self.unexpected(),
         }
     }
 
-    fn started(&mut self, now: u64) {
-        self.booted_at = now;
+    fn started(&mut self) {
+        self.booted_at = self.now;
         self.doing = None;
         self.state = State::Booting { inspected: 0 };
-        self.link = Link::Down { at: now, tries: 0 };
-        self.call = Call::None;
-        self.hand = None;
+        self.link = Link::Down { at: self.now, tries: 0 };
+        self.stop_work();
         self.record_due = false;
-        self.drop_tokens();
         self.fetch.begun = false;
         self.resume = None;
     }
 
     /// The driver was dropped in the middle of an action. The message in hand, the link and the digest went with it.
-    fn action_lost(&mut self, now: u64) {
+    fn action_lost(&mut self) {
         match self.doing {
             Some(Action::Write(_)) => self.distrust_hand(true),
             // Whether it was recorded is not known: once more costs one write.
@@ -143,23 +172,23 @@ impl Agent<'_> {
         }
         if matches!(self.state, State::Custom) {
             // Its document went with the message: ask for it again.
-            self.leave_alone(now);
+            self.leave_alone(self.now);
         }
         self.rehash();
-        self.link_lost(now);
+        self.link_lost();
     }
 
-    fn message(&mut self, now: u64, message: &Message<'_>) {
+    fn message(&mut self, message: &Message<'_>) {
         match *message {
             // The step itself has taken it in.
             Message::Block { .. } => {}
-            Message::Described { job_id, token, ref answer } => self.described(now, job_id, token, answer),
-            Message::DescribeRejected { job_id, ref rejected } => {
-                self.describe_rejected(now, job_id, rejected)
+            Message::Described { job_id, accepted: true, ref answer } => self.described(job_id, answer),
+            Message::Described { job_id, accepted: false, ref answer } => {
+                self.describe_rejected(job_id, answer)
             }
-            Message::Updated { job_id, token, ref state } => self.updated(now, job_id, token, state.as_ref()),
-            Message::UpdateRejected { job_id, ref rejected } => self.update_rejected(now, job_id, rejected),
-            Message::Notify => self.check_at = now,
+            Message::Updated { job_id, accepted: true, ref answer } => self.updated(job_id, answer),
+            Message::Updated { job_id, accepted: false, ref answer } => self.update_rejected(job_id, answer),
+            Message::Notify => self.check_at = self.now,
             Message::StreamRejected { stream, code } => {
                 let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
                 if !fetching || stream.as_bytes() != self.arena.get(self.job.stream) {
@@ -170,51 +199,53 @@ impl Agent<'_> {
                     self.fetch.alive = false;
                     return;
                 }
-                self.plane_lost(now, Reason::StreamRejected, number_of_stream_error(code));
+                self.plane_lost(Reason::StreamRejected, number_of_stream_error(code));
             }
-            Message::RangeBlock { data } => self.range_block(now, data),
-            Message::RangeFailed(error) => self.range_failed(now, error),
+            Message::RangeBlock { data } => self.range_block(data),
+            Message::RangeFailed(error) => self.range_failed(error),
             Message::Useless(why) => self.drop_message(why),
         }
     }
 
-    fn linked(&mut self, now: u64) {
+    fn linked(&mut self) {
         let tries = match self.link {
             Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
             Link::Suspended { .. } | Link::Aside { .. } => return,
         };
         self.link = Link::Up { jobs: false, stream: false, tries };
         // Answers to what was asked on the link before are lost, and so may be a notification.
-        self.check_at = now;
-        if !matches!(self.call, Call::Retry { request: Request::Report(_), .. }) {
-            self.call = Call::None;
+        self.check_at = self.now;
+        if !matches!(self.call.request, Some(Request::Report(_))) {
+            self.call.end();
         }
     }
 
-    fn subscribed(&mut self, now: u64, subscription: Subscription) {
+    fn disconnected(&mut self) {
+        self.link = match self.link {
+            Link::Aside { until, .. } => Link::Aside { until, closed: true },
+            Link::Suspended { .. } | Link::Down { .. } | Link::Up { .. } => Link::Suspended { closed: true },
+        };
+    }
+
+    fn subscribed(&mut self, subscription: Subscription) {
         let Link::Up { jobs, stream, .. } = &mut self.link else { return };
         match subscription {
             Subscription::Jobs => *jobs = true,
             Subscription::Stream => {
                 *stream = true;
-                self.fetch.paced = now;
+                self.fetch.paced = self.now;
             }
         }
     }
 
-    fn published(&mut self, now: u64, publication: Publication) {
+    fn published(&mut self, publication: Publication) {
         match publication {
             Publication::Jobs(request) => {
-                let tries = match self.call {
-                    Call::Retry { tries, .. } => tries,
-                    Call::None | Call::Waiting { .. } => 0,
-                };
-                let until = now + u64::from(self.config.timing.request_ms);
-                self.call = Call::Waiting { request, token: self.next_token, until, tries };
+                self.call.request = Some(request);
+                self.call.waits = true;
+                self.call.at = self.after(self.config.timing.request_ms);
                 self.next_token = self.next_token.wrapping_add(1);
-                if !matches!(request, Request::Report(_)) {
-                    self.check_at = u64::MAX;
-                }
+                self.asked(request);
             }
             Publication::Progress => self.progress_due = false,
             Publication::Blocks => {
@@ -223,72 +254,30 @@ impl Agent<'_> {
                     self.fetch.grow(self.config.window_max());
                 }
                 self.fetch.asked();
-                self.fetch.due = now + u64::from(self.config.timing.block_ms);
+                self.fetch.due = self.after(self.config.timing.block_ms);
                 let pace = self.fetch.request.count.saturating_mul(1000);
                 self.fetch.paced =
-                    now + u64::from(pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0));
+                    self.now + u64::from(pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0));
             }
         }
     }
 
     /// The link is up but did not take a publication: later, or never mind.
-    fn refused(&mut self, now: u64, publication: Publication) {
+    fn refused(&mut self, publication: Publication) {
         match publication {
             Publication::Jobs(request) => {
-                let tries = match self.call {
-                    Call::Retry { tries, .. } => tries,
-                    Call::None | Call::Waiting { .. } => 0,
-                };
-                let at = now + self.pause(self.config.timing.retry_ms, tries);
-                self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
-                if !matches!(request, Request::Report(_)) {
-                    self.check_at = u64::MAX;
-                }
+                self.again(request, self.call.tries);
+                self.asked(request);
             }
             Publication::Progress => self.progress_due = false,
-            Publication::Blocks => self.blocks_useless(now),
+            Publication::Blocks => self.blocks_useless(),
         }
     }
 
-    /// Time is up for a request to Jobs.
-    pub(super) fn call_expired(&mut self, now: u64, request: Request, tries: u8) {
-        // Twice with the document, once without: an answer larger than the receive buffer never arrives.
-        let document = tries % 3 != 1;
-        let request = match request {
-            Request::Next { .. } => Request::Next { document },
-            Request::Held { .. } => Request::Held { document: document && !self.job.loaded },
-            Request::Report(report) => Request::Report(report),
-        };
-        let at = now + self.pause(self.config.timing.retry_ms, tries);
-        self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
-        // A link on which nothing is answered may be half dead: make a new one now and then.
-        if tries % 4 == 3 {
-            self.link_lost(now);
-        }
-    }
-
-    /// Whether `report` is what the state owes.
-    pub(super) fn owed(&self) -> Option<Report> {
-        match self.state {
-            State::Verified { .. } => Some(Report::Ready),
-            State::Testing { announced: false, .. } => Some(Report::Active),
-            State::Confirmed { .. } => Some(Report::Succeeded),
-            State::Failed { .. } => Some(Report::Ended),
-            State::Booting { .. }
-            | State::Idle
-            | State::Custom
-            | State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Ready { .. }
-            | State::Activating { .. }
-            | State::Pending { .. }
-            | State::Withdrawing { .. }
-            | State::Testing { .. }
-            | State::Confirming { .. }
-            | State::Resetting
-            | State::Stopped => None,
+    /// The question is on its way: no other one before it is answered.
+    fn asked(&mut self, request: Request) {
+        if !matches!(request, Request::Report(_)) {
+            self.check_at = u64::MAX;
         }
     }
 }

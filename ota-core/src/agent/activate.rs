@@ -1,6 +1,7 @@
 //! From verified to confirmed: set pending, withdraw, confirm, and what follows when they fail.
 
-use super::{Agent, Stage, State};
+use super::job::File;
+use super::{Agent, Slots, Stage, State};
 use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
 use crate::policy::Question;
 use crate::slot::FlashError;
@@ -11,37 +12,46 @@ use crate::verify::{Kept, Verified};
 const MAX_BOOT_FAILURES: u8 = 3;
 
 impl Agent<'_> {
-    pub(super) fn verified(&mut self, now: u64, token: Verified) {
+    #[inline(never)]
+    pub(super) fn verified(&mut self, token: Verified) {
         let State::Verifying { file, stage, .. } = self.state else { return };
-        let (image, info) = (usize::from(token.image()), *token.info());
-        let Some(place) = self.images.get_mut(image) else { return };
-        let least = place.state.and_then(|slots| slots.security_counter);
-        if least.is_some_and(|least| info.security_counter.is_none_or(|counter| counter < least)) {
+        let (token, hash) = token.keep();
+        let image = usize::from(token.image());
+        if let Some(Some(Slots { security_counter: Some(least), .. })) = self.slots.get(image)
+            && token.security_counter().is_none_or(|counter| counter < *least)
+        {
             return self.fail(Reason::SecurityCounter, 0);
         }
-        place.intended = info.hash;
+        if let Some(intended) = self.intended.get_mut(image) {
+            *intended = hash;
+        }
         if let Some(place) = self.tokens.get_mut(usize::from(file)) {
-            *place = Some(token.keep());
+            *place = Some(token);
         }
         self.complete = self.complete.max(file + 1);
-        if info.hash == self.bad_image {
+        if hash == self.bad_image {
             // Known only now: the job's signature was another one.
             let question = Some(Question::RevertedBefore);
             self.state = State::Verifying { file, stage, question };
         } else {
-            self.ask_version(now);
+            self.ask_version();
         }
     }
 
     /// The version rule for the file just verified.
-    pub(super) fn ask_version(&mut self, now: u64) {
+    #[inline(never)]
+    pub(super) fn ask_version(&mut self) {
         let State::Verifying { file, stage, .. } = self.state else { return };
-        let token = self.tokens.get(usize::from(file)).and_then(Option::as_ref);
-        match token.and_then(|token| self.version_question(token.image(), token.version())) {
+        match self.token_of(file).and_then(|token| self.version_question(token.image(), token.version())) {
             // Agreed to before the download; what flash holds now is asked about once more.
             Some(question) => self.state = State::Verifying { file, stage, question: Some(question) },
-            None => self.next_file(now, stage),
+            None => self.next_file(stage),
         }
+    }
+
+    /// The token of a file, where it is verified.
+    pub(super) fn token_of(&self, file: u8) -> Option<&Kept> {
+        self.tokens.get(usize::from(file))?.as_ref()
     }
 
     /// Where the token lies of the image that is set pending now.
@@ -53,7 +63,7 @@ impl Agent<'_> {
     /// The token of the image that is set pending now is here.
     pub(super) fn holds_token(&self) -> bool {
         let State::Activating { file } = self.state else { return false };
-        self.tokens.get(usize::from(file)).is_some_and(Option::is_some)
+        self.token_of(file).is_some()
     }
 
     /// What the token proved may not hold any more.
@@ -70,7 +80,7 @@ impl Agent<'_> {
         self.complete = 0;
     }
 
-    pub(super) fn set_pending_done(&mut self, now: u64) {
+    pub(super) fn set_pending_done(&mut self) {
         let State::Activating { file } = self.state else { return };
         self.set_request(self.job.file(file).image, SwapRequest::Test);
         self.failures = 0;
@@ -78,12 +88,12 @@ impl Agent<'_> {
             State::Activating { file: file + 1 }
         } else {
             self.record_due = true;
-            self.check_at = now;
-            State::Pending { until: now + u64::from(self.config.timing.request_ms) }
+            self.check_at = self.now;
+            State::Pending { until: self.after(self.config.timing.request_ms) }
         };
     }
 
-    pub(super) fn set_pending_failed(&mut self, now: u64, error: FlashError) {
+    pub(super) fn set_pending_failed(&mut self, error: FlashError) {
         let State::Activating { file } = self.state else { return };
         self.drop_token();
         self.may_be_requested();
@@ -91,15 +101,15 @@ impl Agent<'_> {
         if self.failures >= MAX_BOOT_FAILURES {
             return self.fail(Reason::SetPendingFailed, error as u32);
         }
-        let held = self.job.file(file);
-        let Some(layout) = self.layout(held.image) else { return };
+        let &File { image, size, .. } = self.job.file(file);
+        let Some(layout) = self.layout(image) else { return };
         let lost = if error == FlashError::Trailer { layout.trailer_sectors() } else { 0..0 };
-        if self.reopen_bundle(held.image, lost) {
+        if self.reopen_bundle(image, lost) {
             return;
         }
         if error == FlashError::Trailer {
             // The trailer's sector is given up; what it holds of the image is fetched again.
-            self.fetch.start(file, held.size);
+            self.fetch.start(file, size);
             self.fetch.restore(u32::MAX, &[0; 32], layout);
             for sector in layout.trailer_sectors() {
                 self.fetch.give_up(sector, layout);
@@ -115,7 +125,7 @@ impl Agent<'_> {
             };
         } else {
             // The token is spent: hash and verify again, then once more.
-            self.next_file(now, Stage::Ready);
+            self.next_file(Stage::Ready);
         }
     }
 
@@ -126,13 +136,14 @@ impl Agent<'_> {
         }
     }
 
-    fn set_request(&mut self, image: u8, request: SwapRequest) {
-        if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
-            state.request = request;
+    #[inline(never)]
+    pub(super) fn set_request(&mut self, image: u8, request: SwapRequest) {
+        if let Some(Some(slots)) = self.slots.get_mut(usize::from(image)) {
+            slots.request = request;
         }
     }
 
-    pub(super) fn withdrawn(&mut self, now: u64, withdrawn: Option<Withdrawn>) {
+    pub(super) fn withdrawn(&mut self, withdrawn: Option<Withdrawn>) {
         let State::Withdrawing { image, reason } = self.state else { return };
         if withdrawn.is_none() && self.failures + 1 < MAX_BOOT_FAILURES {
             self.failures += 1;
@@ -151,24 +162,23 @@ impl Agent<'_> {
         match reason {
             Some(reason) => {
                 self.record_due = true;
-                self.state = self.failed(reason, 0);
+                self.report(reason, 0);
             }
-            None => self.close(now, Ended::Gone),
+            None => self.close(Ended::Gone),
         }
     }
 
     pub(super) fn confirmed_one(&mut self) {
         let State::Confirming { image, .. } = self.state else { return };
-        if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
-            state.revert = Revert::No;
-            state.confirmed = true;
+        if let Some(Some(slots)) = self.slots.get_mut(usize::from(image)) {
+            slots.revert = Revert::No;
+            slots.confirmed = true;
         }
         self.state = State::Confirming { image: image + 1, failed: 0 };
         if usize::from(image) + 1 < self.config.images.len() {
             return;
         }
-        self.record_due = true;
-        self.state = if self.job.is_held() { State::Confirmed { custom: false } } else { self.done() };
+        self.all_confirmed();
     }
 
     pub(super) fn confirm_failed(&mut self) {

@@ -1,12 +1,14 @@
 //! Blocks: judged when they arrive, written part by part, held only when flash holds them.
 
 use super::fetch::{Fetch, Sector};
+use super::job::File;
 use super::{Agent, Hand, Part, Stage, State};
 use crate::geometry::{ImageLayout, Reprogram};
 use crate::image::{Header, ImageError};
 use crate::policy::{Drop, Question};
 use crate::slot::{Compared, FlashError};
 use crate::status::Reason;
+use crate::verify::Kept;
 use crate::version::Version;
 
 /// Attempts at one place in flash before the job fails.
@@ -86,14 +88,14 @@ impl<'a> Agent<'a> {
         if self.judge_bundle(data) {
             return;
         }
-        let held = self.job.file(file);
-        if self.layout(held.image).is_none_or(|layout| held.size > layout.max_image_size()) {
+        let &File { image, size, .. } = self.job.file(file);
+        if self.layout(image).is_none_or(|layout| size > layout.max_image_size()) {
             return self.fail(Reason::FileTooLarge, 0);
         }
-        match judge_header(data, held.size, self.config.reset_vector(held.image)) {
+        match judge_header(data, size, self.config.reset_vector(image)) {
             Err(reason) => self.fail(reason, 0),
-            Ok(header) => {
-                let question = self.version_question(held.image, header.version).unwrap_or(Question::Erase);
+            Ok(version) => {
+                let question = self.version_question(image, version).unwrap_or(Question::Erase);
                 self.state = State::Judging { file, question: Some(question) };
             }
         }
@@ -113,48 +115,49 @@ impl<'a> Agent<'a> {
     pub(super) fn download(&mut self, file: u8) {
         self.cleared = false;
         self.record_due = true;
-        self.fetch.window = self.config.window_max().min(4);
+        self.fetch.window = self.config.first_window();
         self.state = State::Downloading { file };
     }
 
     /// Goes on with the first file that is not verified yet.
-    pub(super) fn next_file(&mut self, now: u64, stage: Stage) {
-        let files = self.tokens.iter().take(usize::from(self.job.file_count));
-        let Some(index) = files.into_iter().position(Option::is_none) else {
-            return self.files_verified(now, stage);
+    #[inline(never)]
+    pub(super) fn next_file(&mut self, stage: Stage) {
+        let count = self.job.file_count;
+        let Some(file) = (0..count).find(|file| self.token_of(*file).is_none()) else {
+            return self.files_verified(stage);
         };
-        let index = index as u8;
-        let file = self.job.file(index);
-        self.fetch.start(index, file.size);
+        self.fetch.start(file, self.job.file(file).size);
         self.cleared = false;
-        let Some(layout) = self.layout(file.image) else { return self.fail(Reason::NoDestination, 0) };
-        if index < self.complete {
+        let Some(layout) = self.layout_in_hand() else { return self.fail(Reason::NoDestination, 0) };
+        if file < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
-        } else if let Some(resume) =
-            self.resume.take_if(|r| r.identity == self.job.digest && r.file() == index && !r.bundle)
+        } else if let Some(resume) = &self.resume
+            && resume.identity == self.job.digest
+            && resume.file() == file
+            && !resume.bundle
         {
             self.fetch.restore(resume.front, &resume.window, layout);
+            self.resume = None;
             if layout.secondary().reprogram() == Reprogram::Forbidden && !layout.secondary().rewrite() {
                 self.fetch.give_up_torn(layout);
             }
-            self.statistics.resumed_blocks += self.fetch.block_count - self.fetch.missing_count;
+            self.statistics.resumed_blocks += self.fetch.held_count();
         }
-        self.fetch.window = self.config.window_max().min(4);
-        let none_held = self.fetch.missing_count == self.fetch.block_count;
+        self.fetch.window = self.config.first_window();
         self.state = if self.fetch.is_complete() {
-            State::Verifying { file: index, stage, question: None }
-        } else if none_held {
-            State::Judging { file: index, question: None }
+            State::Verifying { file, stage, question: None }
+        } else if self.fetch.held_count() == 0 {
+            State::Judging { file, question: None }
         } else {
             self.record_due = true;
-            State::Downloading { file: index }
+            State::Downloading { file }
         };
     }
 
     /// Every file is verified. Several of them must need each other, or policy must not mind (DESIGN.md, several images).
-    fn files_verified(&mut self, now: u64, stage: Stage) {
+    fn files_verified(&mut self, stage: Stage) {
         if self.are_mutual() {
-            self.all_verified(now, stage);
+            self.all_verified(stage);
         } else {
             let file = self.job.file_count.saturating_sub(1);
             self.state = State::Verifying { file, stage, question: Some(Question::NotMutual) };
@@ -162,32 +165,29 @@ impl<'a> Agent<'a> {
     }
 
     /// Nothing is left to check.
-    pub(super) fn all_verified(&mut self, now: u64, stage: Stage) {
+    pub(super) fn all_verified(&mut self, stage: Stage) {
         self.record_due = true;
         self.state = match stage {
-            Stage::Ready => State::Ready { at: now },
-            Stage::New | Stage::Verified => State::Verified { ask_at: now },
+            Stage::Ready => State::Ready { at: self.now },
+            Stage::New | Stage::Verified => State::Verified { ask_at: self.now },
         };
     }
 
     /// Each image of the job needs every other one, in a version that comes with it.
+    #[inline(never)]
     fn are_mutual(&self) -> bool {
         let tokens = || self.tokens.iter().flatten();
-        tokens().all(|one| {
-            tokens().all(|other| {
-                let needed = one.dependency(other.image());
-                one.image() == other.image() || needed.is_some_and(|version| version <= other.version())
-            })
-        })
+        let needs = |one: &Kept, other: &Kept| {
+            one.dependency(other.image()).is_some_and(|version| version <= other.version())
+        };
+        tokens().all(|one| tokens().all(|other| one.image() == other.image() || needs(one, other)))
     }
 
     /// The next part of the block in hand: within one sector.
     pub(super) fn part(&self, hand: &Hand, image: u8, layout: &ImageLayout) -> (u32, Part) {
-        let place = &self.fetch.place;
-        let at = hand.at.saturating_add(hand.done).saturating_sub(place.start);
-        let sector = layout.secondary().sector_of(at.saturating_add(layout.image_offset()));
+        let sector = self.fetch.sector_at(hand.at + hand.done, layout);
         let (_, sector_end) = self.fetch.sector_bytes(sector, layout);
-        let to = hand.len.min(sector_end.saturating_sub(hand.at));
+        let to = hand.len.min(sector_end - hand.at);
         (sector, self.part_to(hand, image, to))
     }
 
@@ -195,7 +195,7 @@ impl<'a> Agent<'a> {
     #[inline]
     pub(super) fn part_to(&self, hand: &Hand, image: u8, to: u32) -> Part {
         let at = hand.at.saturating_add(hand.done);
-        let in_image = at.saturating_sub(self.fetch.place.start);
+        let in_image = at - self.fetch.image_start();
         Part { image, at: in_image, from: hand.done, to, hash: self.fetch.hashed == at }
     }
 
@@ -223,7 +223,7 @@ impl<'a> Agent<'a> {
         if self.fetch.unrecorded >= self.config.record_blocks.max(1) {
             self.record_due = true;
         }
-        let held = self.fetch.block_count - self.fetch.missing_count;
+        let held = self.fetch.held_count();
         let every = u32::from(self.config.progress_blocks);
         // The first one tells the console early that the job runs.
         if every != 0 && (held == 1 || held.is_multiple_of(every)) {
@@ -233,20 +233,18 @@ impl<'a> Agent<'a> {
 
     /// How the part in hand compares with flash.
     pub(super) fn part_compared(&mut self, to: u32, hash: bool, compared: Compared) {
-        let Some((sector, mut hand)) = self.sector_in_hand() else { return };
         let Some(layout) = self.layout_in_hand() else { return };
         let secondary = layout.secondary();
-        match compared {
-            Compared::Equal => self.part_held(to, hash),
-            Compared::Blank if secondary.reprogram() == Reprogram::Allowed || secondary.rewrite() => {
-                hand.blank = true;
-                self.hand = Some(hand);
-            }
-            Compared::Different if secondary.rewrite() => {
-                hand.blank = true;
-                self.hand = Some(hand);
-            }
-            Compared::Blank | Compared::Different => self.give_up(sector),
+        let blank = match compared {
+            Compared::Equal => return self.part_held(to, hash),
+            Compared::Blank => secondary.reprogram() == Reprogram::Allowed,
+            Compared::Different => false,
+        };
+        if !blank && !secondary.rewrite() {
+            return self.give_up_in_hand();
+        }
+        if let Some(hand) = &mut self.hand {
+            hand.blank = true;
         }
     }
 
@@ -256,14 +254,14 @@ impl<'a> Agent<'a> {
         if self.failures >= MAX_FLASH_FAILURES {
             return self.fail(Reason::FlashFailed, error as u32);
         }
-        if let Some((sector, _)) = self.sector_in_hand() {
-            self.give_up(sector);
-        }
+        self.give_up_in_hand();
     }
 
-    /// What a sector holds cannot be trusted: its blocks are fetched again.
-    pub(super) fn give_up(&mut self, sector: u32) {
-        let Some(layout) = self.layout_in_hand() else { return };
+    /// What the sector holds that the next part of the block in hand belongs to cannot be trusted: its blocks are fetched
+    /// again.
+    #[inline(never)]
+    fn give_up_in_hand(&mut self) {
+        let (Some(sector), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) else { return };
         let lost = self.fetch.give_up(sector, layout);
         self.bundle_given_up(sector, layout, lost);
         self.statistics.sectors_given_up += 1;
@@ -274,16 +272,26 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// The block in hand, and the sector its next part belongs to.
-    fn sector_in_hand(&self) -> Option<(u32, Hand)> {
-        let hand = self.hand?;
-        let image = self.job.file(self.fetch.file).image;
-        let (sector, _) = self.part(&hand, image, self.layout(image)?);
-        Some((sector, hand))
+    /// The sector that the next part of the block in hand belongs to.
+    #[inline(never)]
+    fn sector_in_hand(&self) -> Option<u32> {
+        let hand = self.hand.as_ref()?;
+        Some(self.fetch.sector_at(hand.at + hand.done, self.layout_in_hand()?))
     }
 
+    /// The file being downloaded.
+    pub(super) fn file_in_hand(&self) -> &File {
+        self.job.file(self.fetch.file)
+    }
+
+    /// The image it is for; of a bundle the one being written.
+    pub(super) fn image_in_hand(&self) -> u8 {
+        self.file_in_hand().image
+    }
+
+    #[inline(never)]
     pub(super) fn layout_in_hand(&self) -> Option<&'a ImageLayout> {
-        self.config.images.get(usize::from(self.job.file(self.fetch.file).image))
+        self.layout(self.image_in_hand())
     }
 
     /// The block in hand is lost: the sectors that hold a part of it are compared before they are written again.
@@ -293,12 +301,11 @@ impl<'a> Agent<'a> {
             // Rehashing distrusts the whole block.
             return;
         }
-        if let (Some((sector, hand)), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) {
-            let first = layout.secondary().sector_of(hand.at.saturating_add(layout.image_offset()));
-            for sector in first..sector.saturating_add(u32::from(writing)) {
-                if self.fetch.sector(sector) == Sector::Open {
-                    self.fetch.put_sector(sector, Sector::Untrusted);
-                }
+        if let (Some(hand), Some(sector), Some(layout)) =
+            (&self.hand, self.sector_in_hand(), self.layout_in_hand())
+        {
+            for sector in self.fetch.sector_at(hand.at, layout)..sector + u32::from(writing) {
+                self.fetch.distrust(sector);
             }
         }
         self.hand = None;
@@ -330,7 +337,7 @@ pub(super) fn judge_header(
     data: &[u8],
     file_size: u32,
     reset_vector: Option<(u32, u32)>,
-) -> Result<Header, Reason> {
+) -> Result<Version, Reason> {
     let header = Header::parse(data).map_err(|error| match error {
         ImageError::TooLarge => Reason::ImageTruncated,
         ImageError::Truncated
@@ -357,5 +364,5 @@ pub(super) fn judge_header(
             return Err(Reason::WrongSlot);
         }
     }
-    Ok(header)
+    Ok(header.version)
 }

@@ -1,7 +1,7 @@
 //! What happened while nobody looked: the job's state is derived from the journal and from what boots, never assumed.
 
 use super::job::Number;
-use super::{Agent, Resume, Slots, Stage, State};
+use super::{Agent, MAX_IMAGES, Resume, Slots, Stage, State};
 use crate::boot::{ImageState, Revert};
 use crate::journal::{Phase, Record};
 use crate::policy::Question;
@@ -24,11 +24,13 @@ enum Running {
 const REVERT_RESETS: u8 = 2;
 
 impl Agent<'_> {
-    pub(super) fn inspected(&mut self, image: u8, state: Option<ImageState>) {
-        if let Some(place) = self.images.get_mut(usize::from(image)) {
-            let running = state.and_then(|state| state.running);
-            place.intended = running.map_or(NONE, |running| running.hash);
-            place.state = state.map(|state| Slots {
+    pub(super) fn inspected(&mut self, image: u8, state: Option<&ImageState>) {
+        let running = state.and_then(|state| state.running.as_ref());
+        if let Some(intended) = self.intended.get_mut(usize::from(image)) {
+            *intended = running.map_or(NONE, |running| running.hash);
+        }
+        if let Some(slots) = self.slots.get_mut(usize::from(image)) {
+            *slots = state.map(|state| Slots {
                 version: running.map_or(Version::new(0, 0, 0, 0), |running| running.version),
                 security_counter: running.and_then(|running| running.security_counter),
                 request: state.request,
@@ -41,30 +43,37 @@ impl Agent<'_> {
     }
 
     /// The journal's newest record is here (or there is none): where does the job stand?
-    pub(super) fn loaded(&mut self, now: u64, record: Option<&Record>) {
-        self.check_at = now;
+    #[inline(never)]
+    pub(super) fn loaded(&mut self, record: Option<&Record>) {
+        self.check_at = self.now;
         self.remembers = record.is_some();
-        let none = Record::default();
-        let record = record.unwrap_or(&none);
-        let running = self.running(record);
-        self.restore(record);
-        self.state = self.derive(record, running);
+        match record {
+            Some(record) => self.recall(record),
+            None => self.recall(&Record::default()),
+        }
     }
 
-    fn derive(&mut self, record: &Record, running: Running) -> State {
+    #[inline(never)]
+    fn recall(&mut self, record: &Record) {
+        let running = self.running(record);
+        self.restore(record);
+        self.derive(record, running);
+    }
+
+    fn derive(&mut self, record: &Record, running: Running) {
         match (record.phase, running) {
             // Confirmed, and yet another image runs: somebody else changed it. SUCCEEDED would not be true any more.
-            (Phase::Confirmed, Running::Other | Running::Mixed)
-                if self.images.iter().any(|image| image.intended != NONE) =>
-            {
-                self.end(Reason::Reverted)
+            (Phase::Confirmed, Running::Other | Running::Mixed) if self.intended != [NONE; MAX_IMAGES] => {
+                self.fail(Reason::Reverted, 0)
             }
-            (Phase::Confirmed, _) if self.job.is_held() => State::Confirmed { custom: false },
-            (Phase::Ended, _) if self.job.is_held() => State::Failed {
-                reason: Reason::from_number(record.reason).unwrap_or(Reason::StateLost),
-                rejected: record.status == super::record::REJECTED,
-                detail: record.detail,
-            },
+            (Phase::Confirmed, _) if self.job.is_held() => self.state = State::Confirmed { custom: false },
+            (Phase::Ended, _) if self.job.is_held() => {
+                self.state = State::Failed {
+                    reason: Reason::from_number(record.reason).unwrap_or(Reason::StateLost),
+                    rejected: record.status == super::record::REJECTED,
+                    detail: record.detail,
+                }
+            }
             (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Intended) => {
                 self.booted(record)
             }
@@ -74,80 +83,81 @@ impl Agent<'_> {
             // An image under test that nobody knows: test it, report nothing, touch nothing.
             (_, Running::Other | Running::Intended | Running::Mixed) if self.revert() == Revert::Yes => {
                 self.forget_job();
-                self.testing(None)
+                self.test(None);
             }
             // An unknown image was tested and is confirmed by now, or gone; if the cloud has a job for it, it says so.
-            (Phase::Testing, Running::Other) if self.images.iter().all(|i| i.intended == NONE) => {
-                self.forget_job();
-                State::Idle
-            }
+            (Phase::Testing, Running::Other) if self.intended == [NONE; MAX_IMAGES] => self.idle(),
             (Phase::Testing, Running::Other) => {
                 self.remember_bad();
-                self.end(Reason::Reverted)
+                self.fail(Reason::Reverted, 0);
             }
             (Phase::Pending, Running::Other) => {
                 // The sign of a revert stays until the next swap: one that stood there before says nothing.
                 if self.was_reverted() && record.detail != super::record::REVERTED_BEFORE {
                     self.remember_bad();
-                    self.end(Reason::Reverted)
+                    self.fail(Reason::Reverted, 0);
                 } else {
-                    self.end(Reason::NotSwapped)
+                    self.fail(Reason::NotSwapped, 0);
                 }
             }
-            (Phase::Verified, Running::Other) => State::Offered { at: 0, stage: Stage::Verified },
-            (Phase::Ready, Running::Other) => State::Offered { at: 0, stage: Stage::Ready },
-            (Phase::Downloading, _) if self.job.is_held() => State::Offered { at: 0, stage: Stage::New },
-            (Phase::Idle | Phase::Downloading | Phase::Confirmed | Phase::Ended, _) => {
-                self.forget_job();
-                State::Idle
-            }
+            (Phase::Verified, Running::Other) => self.offered(Stage::Verified),
+            (Phase::Ready, Running::Other) => self.offered(Stage::Ready),
+            (Phase::Downloading, _) if self.job.is_held() => self.offered(Stage::New),
+            (Phase::Idle | Phase::Downloading | Phase::Confirmed | Phase::Ended, _) => self.idle(),
         }
     }
 
+    /// The old image runs; the job's document is asked for.
+    fn offered(&mut self, stage: Stage) {
+        self.state = State::Offered { at: 0, stage };
+    }
+
+    #[inline(never)]
+    fn idle(&mut self) {
+        self.forget_job();
+        self.state = State::Idle;
+    }
+
     /// The image meant to boot runs.
-    fn booted(&mut self, record: &Record) -> State {
+    fn booted(&mut self, record: &Record) {
         self.record_due = true;
         // What the secondary slot held runs now; in its place lies the old image, or nothing.
         self.resume = None;
-        let reverts = self.config.images.iter().all(|image| image.mode().has_trailer_state());
-        let confirmed = self.images.iter().filter_map(|i| i.state).all(|s| s.confirmed);
-        if record.phase == Phase::Testing && reverts && confirmed && self.revert() == Revert::No {
+        if record.phase == Phase::Testing && self.is_confirmed() && self.revert() == Revert::No {
             // Confirmed, and the power went before the journal knew.
-            return if self.job.is_held() { State::Confirmed { custom: false } } else { self.done() };
+            return self.all_confirmed();
         }
         let offered = self.running_version();
         let question = (offered.word() < record.updated_by)
             .then(|| Question::Downgrade { running: Version::from_word(record.updated_by), offered });
-        self.testing(question)
+        self.test(question);
     }
 
-    /// The state that tests the running image.
-    pub(super) fn testing(&self, question: Option<Question>) -> State {
+    /// The running image is tested.
+    #[inline(never)]
+    pub(super) fn test(&mut self, question: Option<Question>) {
         let until = self.booted_at + u64::from(self.config.timing.self_test_ms);
-        State::Testing { until, announced: false, question }
+        self.state = State::Testing { until, announced: false, question };
     }
 
-    /// Confirmed with nobody to report to.
-    pub(super) fn done(&mut self) -> State {
-        self.ended = Some(Ended::Succeeded);
-        for image in &mut self.images {
-            image.intended = NONE;
-        }
+    /// Every image is confirmed; where there is nobody to report it to, that is all.
+    #[inline(never)]
+    pub(super) fn all_confirmed(&mut self) {
         self.record_due = true;
-        State::Idle
-    }
-
-    fn end(&mut self, reason: Reason) -> State {
-        self.fail(reason, 0);
-        self.state
+        self.state = State::Confirmed { custom: false };
+        if !self.job.is_held() {
+            self.ended = Some(Ended::Succeeded);
+            self.intended = [NONE; MAX_IMAGES];
+            self.state = State::Idle;
+        }
     }
 
     /// While the images' hashes are still those of what runs.
     fn running(&self, record: &Record) -> Running {
         let (mut meant, mut run) = (0, 0);
-        for (image, intended) in self.images.iter().zip(&record.intended) {
+        for (runs, intended) in self.intended.iter().zip(&record.intended) {
             meant += u8::from(*intended != NONE);
-            run += u8::from(*intended != NONE && image.intended == *intended);
+            run += u8::from(*intended != NONE && runs == intended);
         }
         match run {
             0 => Running::Other,
@@ -158,62 +168,66 @@ impl Agent<'_> {
 
     /// The bootloader's last swap was a revert.
     pub(super) fn was_reverted(&self) -> bool {
-        self.images.iter().any(|image| image.state.is_some_and(|state| state.reverted))
+        self.any_image(|slots| slots.reverted)
+    }
+
+    /// Every bootloader's trailer says that the image that runs is here to stay.
+    #[inline(never)]
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.config.images.iter().all(|image| image.mode().has_trailer_state())
+            && !self.any_image(|slots| !slots.confirmed)
     }
 
     /// Only some images were exchanged. Where a reset takes those back, one is spent on it.
-    fn mixed(&mut self) -> State {
+    fn mixed(&mut self) {
         if self.revert() == Revert::No || self.resets > 0 {
-            return self.end(Reason::MixedImages);
+            self.fail(Reason::MixedImages, 0);
+        } else {
+            self.reset();
         }
-        self.resets = 1;
+    }
+
+    /// A reset is spent on having the image taken back.
+    #[inline(never)]
+    fn reset(&mut self) {
+        self.resets += 1;
         self.record_due = true;
-        State::Resetting
+        self.state = State::Resetting;
     }
 
     /// The image meant to boot is not to be tried again.
     pub(super) fn remember_bad(&mut self) {
-        self.bad_image = self.images.iter().map(|i| i.intended).find(|hash| *hash != NONE).unwrap_or(NONE);
+        self.bad_image = self.intended.into_iter().find(|hash| *hash != NONE).unwrap_or(NONE);
         self.bad_job = self.job.digest;
         self.record_due = true;
     }
 
     fn forget_job(&mut self) {
         self.drop_job();
-        for image in &mut self.images {
-            image.intended = NONE;
-        }
+        self.intended = [NONE; MAX_IMAGES];
     }
 
     /// The self test is lost.
+    #[inline(never)]
     pub(super) fn test_failed(&mut self) {
         match self.revert() {
             // With several images a bootloader may refuse what its flags announce, because another image needs this one: a
             // device that remembers its resets does not reset for ever.
-            Revert::Yes if !self.remembers || self.config.images.len() < 2 => self.state = State::Resetting,
-            Revert::Yes if self.resets < REVERT_RESETS => {
-                self.resets += 1;
-                self.record_due = true;
-                self.state = State::Resetting;
+            Revert::Yes if !self.remembers || self.config.images.len() < 2 => {
+                return self.state = State::Resetting;
             }
+            Revert::Yes if self.resets < REVERT_RESETS => return self.reset(),
             Revert::Yes => {
-                for state in self.images.iter_mut().filter_map(|image| image.state.as_mut()) {
-                    state.revert = Revert::No;
+                for slots in self.slots.iter_mut().flatten() {
+                    slots.revert = Revert::No;
                 }
-                self.remember_bad();
-                self.fail(Reason::SelfTestFailedNoRevert, 0);
             }
             // Nobody knows whether a reset reverts: spend one on finding out, if the next boot remembers that it was spent.
-            Revert::Unknown if self.resets == 0 && self.remembers => {
-                self.resets = 1;
-                self.record_due = true;
-                self.state = State::Resetting;
-            }
-            Revert::Unknown | Revert::No => {
-                self.remember_bad();
-                self.fail(Reason::SelfTestFailedNoRevert, 0);
-            }
+            Revert::Unknown if self.resets == 0 && self.remembers => return self.reset(),
+            Revert::Unknown | Revert::No => {}
         }
+        self.remember_bad();
+        self.fail(Reason::SelfTestFailedNoRevert, 0);
     }
 
     /// Takes over what the journal knows.
@@ -228,9 +242,7 @@ impl Agent<'_> {
             // 0: ended before anything was updated.
             self.job.updated_by = Number::of((record.updated_by != 0).then_some(record.updated_by));
         }
-        for (image, intended) in self.images.iter_mut().zip(record.intended) {
-            image.intended = intended;
-        }
+        self.intended = record.intended;
         self.bad_image = record.reverted;
         self.bad_job = record.reverted_job;
         self.resets = record.first_boots;

@@ -13,7 +13,7 @@
 
 use super::blocks::judge_header;
 use super::config::BUNDLE_MARGIN;
-use super::fetch::{Fetch, Place, Sector};
+use super::fetch::Fetch;
 use super::job::{File, Job};
 use super::plan::{HASH_SIZE, Next};
 use super::{Action, Agent, Hand, MAX_IMAGES, Part, State};
@@ -101,7 +101,7 @@ impl Bundle {
             let at = member.start.saturating_sub(tar::RECORD_SIZE);
             let Some(record) = inside(at).filter(|record| !record.is_empty()) else { continue };
             let header = tar::Header::parse(record).map_err(reason_of_tar)?;
-            if header.size != member.size || name_hash(header.name.chars()) != member.name {
+            if header.size != member.size || name_hash(header.name.bytes()) != member.name {
                 return Err(Reason::BundleMismatch);
             }
         }
@@ -110,6 +110,44 @@ impl Bundle {
             return Err(Reason::BundleMalformed);
         }
         Ok(())
+    }
+}
+
+/// Where in the file an image lies, and where in the memory of sectors its own stand.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place {
+    start: u32,
+    end: u32,
+    sectors_at: u32,
+}
+
+impl Place {
+    /// The file is one image.
+    pub(super) const fn of_file(size: u32) -> Self {
+        Self { start: 0, end: size, sectors_at: 0 }
+    }
+}
+
+impl Fetch<'_> {
+    /// Another image is written from now on.
+    fn put_place(&mut self, place: Place) {
+        self.place = place;
+        self.open = (0, 0);
+    }
+
+    /// First byte of the file that belongs to the image being written.
+    pub(super) const fn image_start(&self) -> u32 {
+        self.place.start
+    }
+
+    /// One past the last byte.
+    pub(super) const fn image_end(&self) -> u32 {
+        self.place.end
+    }
+
+    /// Where the image's sectors begin among those of all images.
+    pub(super) const fn sectors_at(&self) -> u32 {
+        self.place.sectors_at
     }
 }
 
@@ -182,7 +220,7 @@ impl<'a> Agent<'a> {
 
     /// What the head says, and whether this device takes it.
     fn read_head(&self, data: &[u8]) -> Result<(Bundle, Version), Reason> {
-        let file = self.job.file(0);
+        let file = *self.job.file(0);
         if self.job.file_count != 1 {
             return Err(Reason::TooManyFiles);
         }
@@ -208,7 +246,7 @@ impl<'a> Agent<'a> {
             if !tar::RECORD_SIZE.is_multiple_of(layout.secondary().write_size()) {
                 return Err(Reason::BundleUnsupported);
             }
-            let member = Member { image, name: name_hash(component.name.chars()), start, size };
+            let member = Member { image, name: name_hash(component.name.bytes()), start, size };
             if member.end() > file.size {
                 return Err(Reason::BundleTruncated);
             }
@@ -226,8 +264,8 @@ impl<'a> Agent<'a> {
         }
         let first = bundle.members.first().copied().unwrap_or_default();
         let payload = data.get(first.start as usize..).unwrap_or(&[]);
-        let header = judge_header(payload, first.size, self.config.reset_vector(first.image))?;
-        Ok((bundle, header.version))
+        let version = judge_header(payload, first.size, self.config.reset_vector(first.image))?;
+        Ok((bundle, version))
     }
 
     /// Goes on from what the journal says flash holds.
@@ -239,9 +277,9 @@ impl<'a> Agent<'a> {
                 fetch.give_up_torn(layout);
             }
         });
-        self.statistics.resumed_blocks += self.fetch.block_count - self.fetch.missing_count;
+        self.statistics.resumed_blocks += self.fetch.held_count();
         self.lose_bare();
-        self.fetch.window = self.config.window_max().min(4);
+        self.fetch.window = self.config.first_window();
         self.state = State::Downloading { file: 0 };
     }
 
@@ -278,9 +316,7 @@ impl<'a> Agent<'a> {
     fn distrust_block(&mut self, block: u32) {
         self.each_member(|fetch, layout| {
             for sector in fetch.sectors_of(block, layout) {
-                if fetch.sector(sector) == Sector::Open {
-                    fetch.put_sector(sector, Sector::Untrusted);
-                }
+                fetch.distrust(sector);
             }
         });
     }
@@ -344,7 +380,7 @@ impl<'a> Agent<'a> {
         }
         let at = from.saturating_add(hand.done);
         if let Some(member) = self.job.bundle.member_at(at).copied() {
-            if self.fetch.place.start != member.start {
+            if self.fetch.image_start() != member.start {
                 self.put_place(&member);
             }
             return Next::Nothing;
@@ -391,7 +427,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The job's signature signs the bundle: from here on its images are the job's files.
-    pub(super) fn bundle_signed(&mut self, now: u64, proof: SignedBundle) {
+    pub(super) fn bundle_signed(&mut self, proof: SignedBundle) {
         let State::Verifying { stage, .. } = self.state else { return };
         let bundle = &mut self.job.bundle;
         bundle.proof = Some(proof);
@@ -401,7 +437,7 @@ impl<'a> Agent<'a> {
         self.job.file_count = bundle.count;
         self.job.sort_files();
         self.complete = self.job.file_count;
-        self.next_file(now, stage);
+        self.next_file(stage);
     }
 
     /// The request for a swap failed, so what was verified is not any more. True when it was a bundle's: what stands between
@@ -422,7 +458,7 @@ impl<'a> Agent<'a> {
         }
         self.job.bundle.front = 0;
         self.lose_bare();
-        self.fetch.window = self.config.window_max().min(4);
+        self.fetch.window = self.config.first_window();
         self.state = State::Downloading { file: 0 };
         true
     }
@@ -442,8 +478,8 @@ impl<'a> Agent<'a> {
 }
 
 /// FNV-1a: a name in four bytes.
-fn name_hash(name: impl Iterator<Item = char>) -> u32 {
-    name.fold(0x811C_9DC5, |hash, character| (hash ^ u32::from(character)).wrapping_mul(0x0100_0193))
+fn name_hash(name: impl Iterator<Item = u8>) -> u32 {
+    name.fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 fn reason_of_tar(error: TarError) -> Reason {

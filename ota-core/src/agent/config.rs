@@ -194,9 +194,15 @@ impl<'a> Config<'a> {
     }
 
     /// Blocks one request may ask for.
+    #[inline(never)]
     pub(crate) fn window_max(&self) -> u16 {
         let by_size = (MAX_REQUEST_SIZE / self.block_size.max(1)).clamp(1, WINDOW_BLOCKS);
         self.window_max.clamp(1, by_size as u16)
+    }
+
+    /// Blocks under way before any of them has shown what the link can take.
+    pub(crate) fn first_window(&self) -> u16 {
+        self.window_max().min(4)
     }
 
     /// Checks the configuration and the memory given with it.

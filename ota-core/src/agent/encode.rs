@@ -155,7 +155,7 @@ impl Agent<'_> {
             }
             (Report::Succeeded, state) => {
                 writer.str("accepted");
-                if state != (State::Confirmed { custom: true }) {
+                if !matches!(state, State::Confirmed { custom: true }) {
                     writer.str(" v");
                     write_version(&mut writer, self.running_version());
                 }

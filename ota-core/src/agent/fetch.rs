@@ -8,6 +8,7 @@
 use core::num::NonZeroU32;
 use core::ops::Range;
 
+use super::bundle::Place;
 use crate::bitmap;
 use crate::geometry::ImageLayout;
 
@@ -98,27 +99,19 @@ pub(crate) enum Sector {
     Untrusted,
 }
 
-/// Where in the file an image lies, and where in the memory of sectors its own stand. A file is one image but for a bundle.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Place {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-    pub(crate) sectors_at: u32,
-}
-
 /// Progress of one file.
 pub(crate) struct Fetch<'a> {
     missing: &'a mut [u8],
     sectors: &'a mut [u8],
     /// File bytes known to lie in one open sector: the last one looked up.
-    open: (u32, u32),
+    pub(super) open: (u32, u32),
     /// The sets speak of data of the held job.
     pub(crate) begun: bool,
     pub(crate) file: u8,
     block_size: NonZeroU32,
     pub(crate) size: u32,
-    /// The image being written: where its bytes lie in the file, and where its sectors are noted.
-    pub(crate) place: Place,
+    /// The image being written.
+    pub(super) place: Place,
     pub(crate) block_count: u32,
     pub(crate) missing_count: u32,
     /// Blocks held without a gap from block 0.
@@ -187,7 +180,7 @@ impl<'a> Fetch<'a> {
         self.begun = true;
         self.file = file;
         self.size = size;
-        self.place = Place { start: 0, end: size, sectors_at: 0 };
+        self.place = Place::of_file(size);
         self.block_count = self.blocks_of_bytes(0, size).end;
         // The memory was checked against the largest image when the agent was made.
         bitmap::fill(self.missing, self.block_count);
@@ -216,12 +209,12 @@ impl<'a> Fetch<'a> {
             }
         }
         self.advance_front();
-        self.asked_end = self.front.saturating_add(WINDOW_BLOCKS).min(self.block_count);
+        self.asked_end = (self.front + WINDOW_BLOCKS).min(self.block_count);
     }
 
     /// The second half: the sectors of the image being written.
     pub(crate) fn distrust_held(&mut self, image: &ImageLayout) {
-        for block in self.blocks_of_bytes(self.place.start, self.place.end) {
+        for block in self.blocks_of_bytes(self.image_start(), self.image_end()) {
             if !self.is_missing(block) {
                 for sector in self.sectors_of(block, image) {
                     self.put_sector(sector, Sector::Untrusted);
@@ -254,10 +247,10 @@ impl<'a> Fetch<'a> {
         block < self.asked_end
     }
 
-    /// File offsets of a block; the last one is short.
+    /// File offsets of a block of the file; the last one is short.
     pub(crate) fn block_range(&self, block: u32) -> (u32, u32) {
-        let from = block.saturating_mul(self.block_size.get());
-        (from, from.saturating_add(self.block_size.get()).min(self.size))
+        let from = block * self.block_size.get();
+        (from, self.size.min(from.saturating_add(self.block_size.get())))
     }
 
     /// The block that byte `at` of the file lies in.
@@ -273,7 +266,12 @@ impl<'a> Fetch<'a> {
 
     /// Bytes held without a gap from byte 0.
     pub(crate) fn front_bytes(&self) -> u32 {
-        self.front.saturating_mul(self.block_size.get()).min(self.size)
+        (self.front * self.block_size.get()).min(self.size)
+    }
+
+    /// How many blocks flash holds.
+    pub(crate) fn held_count(&self) -> u32 {
+        self.block_count - self.missing_count
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -312,6 +310,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    #[inline(never)]
     fn advance_front(&mut self) {
         self.front = bitmap::first_missing_from(self.missing, self.front)
             .unwrap_or(self.block_count)
@@ -323,6 +322,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Nothing is under way any more (given up, or the link is gone).
+    #[inline(never)]
     pub(crate) fn forget_requests(&mut self) {
         self.asked = Ring::default();
         self.newer = Ring::default();
@@ -394,7 +394,7 @@ impl<'a> Fetch<'a> {
     }
 
     pub(crate) fn sector(&self, sector: u32) -> Sector {
-        let sector = self.place.sectors_at.saturating_add(sector);
+        let sector = self.sectors_at() + sector;
         let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
         match self.sectors.get(at).map_or(0, |byte| byte >> shift & 3) {
             1 => Sector::Open,
@@ -417,15 +417,14 @@ impl<'a> Fetch<'a> {
     /// The file bytes that `sector` of the image being written holds.
     pub(crate) fn sector_bytes(&self, sector: u32, image: &ImageLayout) -> (u32, u32) {
         let range = image.secondary().sector_range(sector);
-        let within = |at: u32| {
-            at.saturating_sub(image.image_offset()).saturating_add(self.place.start).min(self.place.end)
-        };
+        let within =
+            |at: u32| (at.saturating_sub(image.image_offset()) + self.image_start()).min(self.image_end());
         (within(range.start), within(range.end))
     }
 
     pub(crate) fn put_sector(&mut self, sector: u32, to: Sector) {
         self.open = (0, 0);
-        let sector = self.place.sectors_at.saturating_add(sector);
+        let sector = self.sectors_at() + sector;
         let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
         if let Some(byte) = self.sectors.get_mut(at) {
             let bits: u8 = match to {
@@ -437,6 +436,19 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    /// A missing place in an open sector is compared from now on.
+    #[inline(never)]
+    pub(crate) fn distrust(&mut self, sector: u32) {
+        if self.sector(sector) == Sector::Open {
+            self.put_sector(sector, Sector::Untrusted);
+        }
+    }
+
+    /// The sector that byte `at` of the file, one of the image being written, lies in.
+    pub(crate) fn sector_at(&self, at: u32, image: &ImageLayout) -> u32 {
+        image.secondary().sector_of(at - self.image_start() + image.image_offset())
+    }
+
     /// The sectors of the image that hold a part of the block.
     pub(crate) fn sectors_of(&self, block: u32, image: &ImageLayout) -> Range<u32> {
         let (from, to) = self.block_range(block);
@@ -445,22 +457,11 @@ impl<'a> Fetch<'a> {
 
     /// The sectors of the image that hold file bytes `from..to`.
     fn sectors_of_bytes(&self, from: u32, to: u32, image: &ImageLayout) -> Range<u32> {
-        let (from, to) = (from.max(self.place.start), to.min(self.place.end));
+        let (from, to) = (from.max(self.image_start()), to.min(self.image_end()));
         if from >= to {
             return 0..0;
         }
-        let sector = |at: u32| {
-            let at = at.saturating_sub(self.place.start);
-            image.secondary().sector_of(at.saturating_add(image.image_offset()))
-        };
-        sector(from)..sector(to - 1).saturating_add(1)
-    }
-
-    /// Another image is written from now on.
-    #[cfg(feature = "bundle")]
-    pub(crate) fn put_place(&mut self, place: Place) {
-        self.place = place;
-        self.open = (0, 0);
+        self.sector_at(from, image)..self.sector_at(to - 1, image) + 1
     }
 
     /// Blocks there is memory for.
@@ -494,9 +495,8 @@ impl<'a> Fetch<'a> {
         for block in self.blocks_of_bytes(from, to) {
             self.lose(block);
             for neighbour in self.sectors_of(block, image) {
-                if neighbour != sector && self.sector(neighbour) == Sector::Open {
-                    self.put_sector(neighbour, Sector::Untrusted);
-                }
+                // The sector itself is closed.
+                self.distrust(neighbour);
             }
         }
         let lost = self.hashed > from;

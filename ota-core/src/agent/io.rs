@@ -8,7 +8,7 @@ use crate::slot::{Compared, FlashError};
 use crate::trailer::Pending;
 use crate::transport::RangeError;
 use crate::verify::{SignedBundle, Verified, VerifyError};
-use crate::wire::{DescribeAnswer, ExecutionState, Rejected, StreamErrorCode, Token};
+use crate::wire::{JobsAnswer, StreamErrorCode};
 
 /// What happened: the completion of the action asked for last, or (while it was waiting) a message, a timeout or a word of
 /// the application.
@@ -65,33 +65,19 @@ pub enum Message<'m> {
     Described {
         /// The id in the topic; `None`: `$next`.
         job_id: Option<&'m str>,
-        /// The request's token.
-        token: Token<'m>,
+        /// The request was accepted, not rejected.
+        accepted: bool,
         /// The answer.
-        answer: DescribeAnswer<'m>,
+        answer: JobsAnswer<'m>,
     },
-    /// A describe request was refused.
-    DescribeRejected {
-        /// The id in the topic; `None`: `$next`.
-        job_id: Option<&'m str>,
-        /// Why.
-        rejected: Rejected<'m>,
-    },
-    /// A status update was accepted.
+    /// Answer to a status update.
     Updated {
         /// The job.
         job_id: &'m str,
-        /// The request's token.
-        token: Token<'m>,
-        /// What is stored now, where asked for.
-        state: Option<ExecutionState<'m>>,
-    },
-    /// A status update was refused.
-    UpdateRejected {
-        /// The job.
-        job_id: &'m str,
-        /// Why, and what is stored.
-        rejected: Rejected<'m>,
+        /// The request was accepted, not rejected.
+        accepted: bool,
+        /// The answer.
+        answer: JobsAnswer<'m>,
     },
     /// The next job changed; what it changed to is asked for, never believed.
     Notify,

@@ -95,6 +95,16 @@ pub(crate) struct File {
     pub(crate) url: Span,
 }
 
+impl File {
+    const NONE: Self = Self {
+        id: 0,
+        image: 0,
+        size: 0,
+        signature: Span { start: 0, len: 0 },
+        url: Span { start: 0, len: 0 },
+    };
+}
+
 /// The held job execution. `id` empty: none is held.
 #[derive(Default)]
 pub(crate) struct Job {
@@ -141,9 +151,15 @@ impl Job {
             | JobStatus::Rejected
             | JobStatus::Removed => true,
         };
-        if execution.updated_by.is_some() {
-            self.updated_by = Number::of(execution.updated_by);
+        if let Some(updated_by) = execution.updated_by() {
+            self.updated_by = Number::of(Some(updated_by));
         }
+    }
+
+    /// An update was accepted, and its number is not told.
+    #[inline(never)]
+    pub(crate) fn count_version(&mut self) {
+        self.version = Number::of(self.version.get().map(|version| version.saturating_add(1)));
     }
 
     /// Takes the document over. Every check that needs no byte of the image is made here. A file of up to `bundle_size`
@@ -156,7 +172,7 @@ impl Job {
         bundle_size: u32,
     ) -> Result<(), Reason> {
         self.bundle = Default::default();
-        if usize::from(document.file_count) > MAX_IMAGES {
+        if document.file_count() > MAX_IMAGES {
             return Err(Reason::TooManyFiles);
         }
         let protocols = document.protocols;
@@ -175,14 +191,11 @@ impl Job {
         }
         let mut identity = Sha256::default();
         self.file_count = 0;
-        for index in 0..document.file_count {
-            let file = document.file(index).map_err(reason_of_document)?;
+        for file in document.files() {
+            let file = file.map_err(reason_of_document)?;
             // AWS' conformance suite wants a document without a file name refused, though the name is never used.
             if file.path.is_none() {
                 return Err(Reason::DocumentMalformed);
-            }
-            if file.size == 0 {
-                return Err(Reason::ZeroSize);
             }
             let image = config.destination(file.id, file.file_type).ok_or(Reason::NoDestination)?;
             let held = self.files.get(..usize::from(self.file_count)).unwrap_or(&[]);
@@ -200,7 +213,7 @@ impl Job {
             identity.update(&file.size.to_le_bytes());
             identity.update(&[image]);
             identity.update(arena.get(signature));
-            let place = self.files.get_mut(usize::from(index)).ok_or(Reason::TooManyFiles)?;
+            let place = self.files.get_mut(usize::from(self.file_count)).ok_or(Reason::TooManyFiles)?;
             *place = File { id: file.id, image, size: file.size, signature, url: Span::default() };
             self.file_count += 1;
         }
@@ -219,8 +232,16 @@ impl Job {
 
     /// Images are set pending in this order, the application last (DESIGN.md, several images).
     pub(crate) fn sort_files(&mut self) {
-        if let Some(files) = self.files.get_mut(..usize::from(self.file_count)) {
-            files.sort_unstable_by_key(|file| core::cmp::Reverse(file.image));
+        for _ in 1..self.file_count {
+            let mut rest = self.files.get_mut(..usize::from(self.file_count)).unwrap_or(&mut []);
+            while let [first, others @ ..] = rest {
+                if let Some(second) = others.first_mut()
+                    && first.image < second.image
+                {
+                    core::mem::swap(first, second);
+                }
+                rest = others;
+            }
         }
     }
 
@@ -231,8 +252,8 @@ impl Job {
         document: &OtaDocument<'_>,
     ) -> Result<(), Reason> {
         arena.truncate(self.urls_at);
-        for index in 0..document.file_count {
-            let file = document.file(index).map_err(reason_of_document)?;
+        for file in document.files() {
+            let file = file.map_err(reason_of_document)?;
             let url = file.url.ok_or(Reason::DocumentMalformed)?;
             let span = arena.push_text(url)?;
             if let Some(held) =
@@ -252,8 +273,8 @@ impl Job {
     }
 
     #[inline(never)]
-    pub(crate) fn file(&self, index: u8) -> File {
-        self.files.get(usize::from(index)).copied().unwrap_or_default()
+    pub(crate) fn file(&self, index: u8) -> &File {
+        self.files.get(usize::from(index)).unwrap_or(&File::NONE)
     }
 }
 

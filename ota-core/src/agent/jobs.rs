@@ -1,14 +1,10 @@
 //! Answers of AWS IoT Jobs: judged by token and job id, then applied.
 
-use super::encode::TOKEN_SIZE;
 use super::job::Number;
-use super::{Agent, Call, Link, Report, Request, Stage, State};
+use super::{Agent, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
 use crate::status::{Ended, Reason, reason_of_document};
-use crate::wire::{
-    DescribeAnswer, Document, Execution, ExecutionState, JobStatus, OtaDocument, Rejected, RejectedCode,
-    Token,
-};
+use crate::wire::{Document, Execution, JobStatus, JobsAnswer, OtaDocument, RejectedCode};
 
 /// Refusals of one status update before it is given up.
 const MAX_REFUSALS: u8 = 4;
@@ -16,82 +12,35 @@ const MAX_REFUSALS: u8 = 4;
 const MAX_WITHHELD: u8 = 2;
 
 impl Agent<'_> {
-    /// Takes the describe that `token` answers, if it is the call that waits.
-    fn described_call(&mut self, token: Token<'_>, job_id: Option<&str>) -> Option<(Request, u8)> {
-        let Call::Waiting { request, .. } = self.call else { return None };
-        let fits = match request {
-            Request::Next { .. } => job_id.is_none(),
-            Request::Held { .. } => job_id == Some(self.job_id()),
-            Request::Report(_) => false,
+    #[inline(never)]
+    pub(super) fn described(&mut self, job_id: Option<&str>, answer: &JobsAnswer<'_>) {
+        let Some((request, _)) = self.take_call(job_id, answer.token, false) else {
+            return self.drop_message(Drop::Late);
         };
-        if fits { self.take_call(token) } else { None }
-    }
-
-    /// Takes the report that `token` answers, if it is the call that waits.
-    fn reported_call(&mut self, token: Token<'_>, job_id: &str) -> Option<(Report, u8)> {
-        let Call::Waiting { request: Request::Report(report), .. } = self.call else { return None };
-        if job_id != self.job_id() {
-            return None;
-        }
-        self.take_call(token).map(|(_, tries)| (report, tries))
-    }
-
-    /// Every call carries a token and the service echoes it: an answer without ours is to something else.
-    fn take_call(&mut self, token: Token<'_>) -> Option<(Request, u8)> {
-        let Call::Waiting { request, token: number, tries, .. } = self.call else { return None };
-        if !token.matches(self.token(number, &mut [0; TOKEN_SIZE])) {
-            return None;
-        }
-        self.call = Call::None;
-        if let Link::Up { tries, .. } = &mut self.link {
-            *tries = 0;
-        }
-        Some((request, tries))
-    }
-
-    /// The same request again, after a pause.
-    fn again(&mut self, now: u64, request: Request, tries: u8) {
-        let at = now + self.pause(self.config.timing.retry_ms, tries);
-        self.call = Call::Retry { request, at, tries: tries.saturating_add(1) };
-    }
-
-    pub(super) fn described(
-        &mut self,
-        now: u64,
-        job_id: Option<&str>,
-        token: Token<'_>,
-        answer: &DescribeAnswer<'_>,
-    ) {
-        match self.described_call(token, job_id) {
-            Some((Request::Next { document }, _)) => {
-                self.check_at = now + u64::from(self.config.timing.poll_ms);
-                match answer {
-                    DescribeAnswer::NoJob => self.withheld = 0,
-                    DescribeAnswer::Job(execution) => self.next_job(now, execution, document),
+        self.check_at = self.after(self.config.timing.poll_ms);
+        match (request, &answer.execution) {
+            (Request::Next { document }, Some(execution)) => self.next_job(execution, document),
+            (Request::Next { .. }, None) => self.withheld = 0,
+            (Request::Held { document }, Some(execution)) => {
+                if execution.job_id != self.job_id() {
+                    self.drop_message(Drop::Unknown);
+                } else if execution.status.is_terminal() {
+                    self.gone();
+                } else {
+                    self.held_job(execution, document);
                 }
             }
-            Some((Request::Held { document }, _)) => {
-                self.check_at = now + u64::from(self.config.timing.poll_ms);
-                match answer {
-                    DescribeAnswer::NoJob => self.gone(now),
-                    DescribeAnswer::Job(execution) if execution.job_id != self.job_id() => {
-                        self.drop_message(Drop::Unknown)
-                    }
-                    DescribeAnswer::Job(execution) if execution.status.is_terminal() => self.gone(now),
-                    DescribeAnswer::Job(execution) => self.held_job(now, execution, document),
-                }
-            }
-            Some((Request::Report(_), _)) | None => self.drop_message(Drop::Late),
+            (Request::Held { .. } | Request::Report(_), _) => self.gone(),
         }
     }
 
-    pub(super) fn describe_rejected(&mut self, now: u64, job_id: Option<&str>, rejected: &Rejected<'_>) {
-        let Some((request, tries)) = self.described_call(rejected.token, job_id) else {
+    pub(super) fn describe_rejected(&mut self, job_id: Option<&str>, rejected: &JobsAnswer<'_>) {
+        let Some((request, tries)) = self.take_call(job_id, rejected.token, false) else {
             return self.drop_message(Drop::Late);
         };
         let held = matches!(request, Request::Held { .. });
         match rejected.code {
-            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached if held => self.gone(now),
+            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached if held => self.gone(),
             RejectedCode::ResourceNotFound
             | RejectedCode::TerminalStateReached
             | RejectedCode::InvalidTopic
@@ -101,34 +50,41 @@ impl Agent<'_> {
             | RejectedCode::VersionMismatch
             | RejectedCode::InternalError
             | RejectedCode::RequestThrottled
-            | RejectedCode::Unknown => self.again(now, request, tries),
+            | RejectedCode::Unknown => self.again(request, tries),
         }
     }
 
     /// `$next` answered with a job while none is held (or only an unknown image under test).
-    fn next_job(&mut self, now: u64, execution: &Execution<'_>, document: bool) {
+    fn next_job(&mut self, execution: &Execution<'_>, document: bool) {
         if self.job.is_held() || execution.status.is_terminal() {
             return self.drop_message(Drop::Late);
         }
         if matches!(self.state, State::Testing { .. }) {
             // A job in self test is the one whose image runs here; any other has to wait until the test is over.
-            if execution.self_test.is_some() {
+            if execution.self_test().is_some() {
                 self.identify(execution);
             }
             return;
         }
-        if self.state != State::Idle || !self.identify(execution) {
+        if !matches!(self.state, State::Idle) || !self.identify(execution) {
             return;
         }
-        match &execution.document {
-            Document::Ota(ota) => {
+        self.complete = 0;
+        self.document(execution, document, Stage::New);
+    }
+
+    /// The document of the held job, where it came: does this device update itself by it? `asked`: it had to come.
+    #[inline(never)]
+    fn document(&mut self, execution: &Execution<'_>, asked: bool, stage: Stage) {
+        match &execution.document() {
+            Document::Ota(document) => {
                 self.withheld = 0;
-                self.adopt(now, execution, ota);
+                self.adopt(execution, document, stage);
             }
-            Document::Custom(_) => self.state = State::Custom,
+            Document::Custom(_) if matches!(self.state, State::Idle) => self.state = State::Custom,
             Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
-            Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
-            Document::Absent => self.withheld(now),
+            Document::Absent if !asked => self.withheld(),
+            Document::Custom(_) | Document::Absent => self.fail(Reason::DocumentMalformed, 0),
         }
     }
 
@@ -141,16 +97,16 @@ impl Agent<'_> {
 
     /// A describe without the document was answered where those with it were not: the broker withholds messages larger
     /// than the receive buffer, and says nothing.
-    fn withheld(&mut self, now: u64) {
+    fn withheld(&mut self) {
         self.withheld += 1;
         if self.withheld >= MAX_WITHHELD {
             self.withheld = 0;
             return self.fail(Reason::DocumentTooLarge, 0);
         }
-        if self.state == State::Idle {
+        if let State::Idle = self.state {
             self.drop_job();
         }
-        self.check_at = now;
+        self.check_at = self.now;
     }
 
     /// Takes the execution's identity and status over, without the document.
@@ -163,17 +119,22 @@ impl Agent<'_> {
         true
     }
 
-    /// A new OTA job.
-    fn adopt(&mut self, now: u64, execution: &Execution<'_>, document: &OtaDocument<'_>) {
-        self.complete = 0;
-        if execution.self_test.is_some() && execution.status == JobStatus::InProgress {
-            return self.orphaned_test();
+    /// An OTA job's document: the job is offered.
+    fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>, stage: Stage) {
+        if let State::Idle = self.state {
+            if execution.self_test().is_some() && execution.status == JobStatus::InProgress {
+                return self.orphaned_test();
+            }
+            self.job.updated_by = Number::of(None);
         }
-        self.job.updated_by = Number::of(None);
+        let digest = self.job.digest;
         let largest = self.largest_file();
         match self.job.load(&mut self.arena, self.config, document, largest) {
             Err(reason) => self.fail(reason, 0),
-            Ok(()) => self.state = State::Offered { at: now, stage: Stage::New },
+            Ok(()) => {
+                let stage = if self.job.digest == digest { stage } else { Stage::New };
+                self.state = State::Offered { at: self.now, stage };
+            }
         }
     }
 
@@ -186,20 +147,18 @@ impl Agent<'_> {
             core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped, 0),
             core::cmp::Ordering::Less => self.fail(Reason::Downgrade, 0),
             core::cmp::Ordering::Greater => {
-                let reverts = self.config.images.iter().all(|image| image.mode().has_trailer_state());
-                let confirmed = self.images.iter().filter_map(|i| i.state).all(|s| s.confirmed);
                 self.record_due = true;
-                self.state = if reverts && confirmed {
-                    State::Confirmed { custom: false }
+                if self.is_confirmed() {
+                    self.state = State::Confirmed { custom: false };
                 } else {
-                    self.testing(None)
-                };
+                    self.test(None);
+                }
             }
         }
     }
 
     /// A describe of the held job was answered: it still is ours.
-    fn held_job(&mut self, now: u64, execution: &Execution<'_>, document: bool) {
+    fn held_job(&mut self, execution: &Execution<'_>, document: bool) {
         let retried =
             execution.execution_number.is_some_and(|n| self.job.execution != 0 && n != self.job.execution);
         let updated_by = self.job.updated_by.get();
@@ -207,40 +166,26 @@ impl Agent<'_> {
         // What this device wrote down outranks what the service stored last.
         self.job.updated_by = Number::of(updated_by.or(self.job.updated_by.get()));
         if retried {
-            self.retried(now);
+            self.retried();
         }
         if self.job.loaded {
-            if let Document::Ota(ota) = &execution.document {
-                self.refresh_urls(now, ota);
+            if let Document::Ota(ota) = &execution.document() {
+                self.refresh_urls(ota);
             }
             return;
         }
-        let State::Offered { stage, .. } = self.state else { return };
-        match &execution.document {
-            Document::Ota(ota) => {
-                self.withheld = 0;
-                let digest = self.job.digest;
-                let largest = self.largest_file();
-                match self.job.load(&mut self.arena, self.config, ota, largest) {
-                    Err(reason) => self.fail(reason, 0),
-                    Ok(()) => {
-                        let stage = if self.job.digest == digest { stage } else { Stage::New };
-                        self.state = State::Offered { at: now, stage };
-                    }
-                }
-            }
-            Document::Custom(_) => self.fail(Reason::DocumentMalformed, 0),
-            Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
-            Document::Absent if document => self.fail(Reason::DocumentMalformed, 0),
-            Document::Absent => self.withheld(now),
+        if let State::Offered { stage, .. } = self.state {
+            self.document(execution, document, stage);
         }
     }
 
     /// Same job, new execution: its status starts afresh, what flash holds stays.
-    fn retried(&mut self, now: u64) {
+    fn retried(&mut self) {
         self.record_due = true;
         match self.state {
-            State::Ready { .. } | State::Activating { .. } => self.state = State::Verified { ask_at: now },
+            State::Ready { .. } | State::Activating { .. } => {
+                self.state = State::Verified { ask_at: self.now }
+            }
             State::Offered { at, stage: Stage::Ready } => {
                 self.state = State::Offered { at, stage: Stage::Verified }
             }
@@ -248,7 +193,7 @@ impl Agent<'_> {
                 self.state = State::Testing { until, announced: false, question }
             }
             // The failure owed belongs to the execution before; the new one gets its own try.
-            State::Failed { .. } => self.close(now, Ended::Gone),
+            State::Failed { .. } => self.close(Ended::Gone),
             State::Booting { .. }
             | State::Idle
             | State::Custom
@@ -267,7 +212,7 @@ impl Agent<'_> {
     }
 
     /// The held job is canceled, deleted or timed out.
-    pub(super) fn gone(&mut self, now: u64) {
+    pub(super) fn gone(&mut self) {
         match self.state {
             State::Offered { .. }
             | State::Judging { .. }
@@ -275,6 +220,8 @@ impl Agent<'_> {
             | State::Verifying { .. }
             | State::Verified { .. }
             | State::Ready { .. }
+            | State::Activating { .. }
+            | State::Pending { .. }
                 if self.is_requested() =>
             {
                 self.failures = 0;
@@ -286,12 +233,11 @@ impl Agent<'_> {
             | State::Verifying { .. }
             | State::Verified { .. }
             | State::Ready { .. }
+            | State::Activating { .. }
+            | State::Pending { .. }
             | State::Custom
             | State::Confirmed { .. }
-            | State::Failed { .. } => self.close(now, Ended::Gone),
-            State::Activating { .. } | State::Pending { .. } => {
-                self.state = State::Withdrawing { image: 0, reason: None }
-            }
+            | State::Failed { .. } => self.close(Ended::Gone),
             State::Withdrawing { image, .. } => self.state = State::Withdrawing { image, reason: None },
             State::Testing { until, .. } => {
                 // Nobody is left to report to. The image still has to be confirmed or taken back.
@@ -310,109 +256,109 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn updated(
-        &mut self,
-        now: u64,
-        job_id: &str,
-        token: Token<'_>,
-        state: Option<&ExecutionState<'_>>,
-    ) {
-        let Some((report, _)) = self.reported_call(token, job_id) else {
+    pub(super) fn updated(&mut self, job_id: &str, answer: &JobsAnswer<'_>) {
+        let Some((Request::Report(report), _)) = self.take_call(Some(job_id), answer.token, true) else {
             // A progress update: all it tells is that the version went up by one.
-            if token.0.is_none() && job_id == self.job_id() {
-                self.job.version =
-                    Number::of(self.job.version.get().map(|version| version.saturating_add(1)));
+            if answer.token.0.is_none() && job_id == self.job_id() {
+                self.job.count_version();
                 self.job.started = true;
                 return;
             }
             return self.drop_message(Drop::Late);
         };
-        let next = self.job.version.get().map(|version| version.saturating_add(1));
-        self.job.version = Number::of(state.and_then(|s| s.version_number).or(next));
-        self.accepted(now, report);
+        self.job.count_version();
+        if let Some(number) = answer.execution.and_then(|execution| execution.version_number) {
+            self.job.version = Number::of(Some(number));
+        }
+        self.accepted(report);
     }
 
     /// The service has what was reported.
-    fn accepted(&mut self, now: u64, report: Report) {
+    fn accepted(&mut self, report: Report) {
         self.job.started = true;
         match (report, self.state) {
             (Report::Ready, State::Verified { .. }) => {
                 self.record_due = true;
-                self.state = State::Ready { at: now };
+                self.state = State::Ready { at: self.now };
             }
             (Report::Active, State::Testing { until, question, .. }) => {
                 self.state = State::Testing { until, announced: true, question };
             }
-            (Report::Succeeded, State::Confirmed { .. }) => self.close(now, Ended::Succeeded),
+            (Report::Succeeded, State::Confirmed { .. }) => self.close(Ended::Succeeded),
             (Report::Ended, State::Failed { reason, rejected, .. }) => {
-                self.close(now, if rejected { Ended::Rejected(reason) } else { Ended::Failed(reason) });
+                self.close(if rejected { Ended::Rejected(reason) } else { Ended::Failed(reason) });
             }
             // The state moved on meanwhile; nothing hangs on the answer any more.
             (Report::Ready | Report::Active | Report::Succeeded | Report::Ended, _) => {}
         }
     }
 
-    pub(super) fn update_rejected(&mut self, now: u64, job_id: &str, rejected: &Rejected<'_>) {
-        let Some((report, tries)) = self.reported_call(rejected.token, job_id) else {
+    pub(super) fn update_rejected(&mut self, job_id: &str, rejected: &JobsAnswer<'_>) {
+        let Some((request @ Request::Report(report), tries)) =
+            self.take_call(Some(job_id), rejected.token, true)
+        else {
             // A progress update was refused: canceled, deleted, or just throttled. Look.
-            self.check_at = self.check_at.min(now);
+            self.check_at = self.check_at.min(self.now);
             return self.drop_message(Drop::Late);
         };
-        let request = Request::Report(report);
         match rejected.code {
-            RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.state {
+            RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.execution
+            {
                 // The answer to an earlier attempt got lost.
                 Some(state) if self.is_reported(report, state) => {
                     self.job.version = Number::of(state.version_number);
-                    self.accepted(now, report);
+                    self.accepted(report);
                 }
-                Some(state) if state.status.is_terminal() => self.gone(now),
+                Some(state) if state.status.is_terminal() => self.gone(),
                 Some(state) => {
                     self.job.version = Number::of(state.version_number);
                     self.job.started = state.status == JobStatus::InProgress;
                     if let State::Failed { reason, rejected: true, detail } = self.state {
                         self.state = State::Failed { reason, rejected: !self.job.started, detail };
                     }
-                    self.repeat(now, request, tries);
+                    self.repeat(request, tries);
                 }
                 None => {
                     self.job.version = Number::of(None);
-                    self.retry_or_give_up(now, request, tries);
+                    self.retry_or_give_up(request, tries);
                 }
             },
-            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached => self.gone(now),
+            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached => self.gone(),
             RejectedCode::InvalidTopic
             | RejectedCode::InvalidJson
             | RejectedCode::InvalidRequest
             | RejectedCode::Unknown => {
                 // Perhaps it was the number: some services want none.
                 self.job.version = Number::of(None);
-                self.retry_or_give_up(now, request, tries);
+                self.retry_or_give_up(request, tries);
             }
-            RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(now, request, tries),
+            RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(request, tries),
         }
     }
 
-    fn retry_or_give_up(&mut self, now: u64, request: Request, tries: u8) {
+    fn retry_or_give_up(&mut self, request: Request, tries: u8) {
         if tries >= MAX_REFUSALS {
-            return self.gone(now);
+            return self.gone();
         }
-        self.repeat(now, request, tries);
+        self.repeat(request, tries);
     }
 
     /// The same request with what the refusal taught: at once, then after pauses.
-    fn repeat(&mut self, now: u64, request: Request, tries: u8) {
-        match tries {
-            0 => self.call = Call::Retry { request, at: now, tries: 1 },
-            tries => self.again(now, request, tries),
+    fn repeat(&mut self, request: Request, tries: u8) {
+        self.again(request, tries);
+        if tries == 0 {
+            self.call.at = self.now;
         }
     }
 
     /// The state the service has is what `report` says.
-    fn is_reported(&self, report: Report, state: &ExecutionState<'_>) -> bool {
+    fn is_reported(&self, report: Report, state: &Execution<'_>) -> bool {
+        let in_self_test = |word| {
+            state.status == JobStatus::InProgress && state.self_test().is_some_and(|found| found.is(word))
+        };
         match report {
-            Report::Ready => state.status == JobStatus::InProgress && state.self_test == Some("ready"),
-            Report::Active => state.status == JobStatus::InProgress && state.self_test == Some("active"),
+            Report::Ready => in_self_test("ready"),
+            Report::Active => in_self_test("active"),
             Report::Succeeded => state.status == JobStatus::Succeeded,
             Report::Ended => match self.state {
                 State::Failed { rejected: true, .. } => state.status == JobStatus::Rejected,

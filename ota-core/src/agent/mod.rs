@@ -20,6 +20,7 @@
 
 mod absorb;
 mod activate;
+mod ask;
 mod blocks;
 mod boot;
 #[cfg(feature = "bundle")]
@@ -27,6 +28,7 @@ mod bundle;
 #[cfg(not(feature = "bundle"))]
 #[path = "no_bundle.rs"]
 mod bundle;
+mod call;
 mod config;
 mod encode;
 mod fetch;
@@ -49,6 +51,7 @@ use crate::status::{Ended, Reason};
 use crate::verify::{Kept, Verified};
 use crate::version::Version;
 
+use call::Call;
 pub use config::{
     BLOCK_SIZES, Component, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory,
     Plane, Timing,
@@ -78,25 +81,6 @@ enum Link {
     Down { at: u64, tries: u8 },
     /// Up; what is subscribed.
     Up { jobs: bool, stream: bool, tries: u8 },
-}
-
-/// The one request to Jobs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Call {
-    None,
-    /// Published; the answer carries `token`.
-    Waiting {
-        request: Request,
-        token: u32,
-        until: u64,
-        tries: u8,
-    },
-    /// Unanswered or refused for now; again at `at`.
-    Retry {
-        request: Request,
-        at: u64,
-        tries: u8,
-    },
 }
 
 /// The block in the message in hand, on its way to flash.
@@ -132,15 +116,6 @@ impl Resume {
     fn file(&self) -> u8 {
         self.file.get() - 1
     }
-}
-
-/// What is known of the slots of one image.
-#[derive(Clone, Copy)]
-struct Image {
-    /// What was found in them; `None`: not looked at, or flash failed.
-    state: Option<Slots>,
-    /// MCUboot's hash of the image meant to boot; zero: none. Until the journal is loaded: of the image that runs.
-    intended: [u8; 32],
 }
 
 /// What is kept of an [`ImageState`](crate::boot::ImageState).
@@ -185,52 +160,63 @@ pub struct Statistics {
 }
 
 /// The update agent. See the [module](self).
+// In this order, so that what is looked at most lies where short instructions reach it (Thumb-2: bytes up to 31, words up to
+// 124 bytes from the start).
+#[repr(C)]
 pub struct Agent<'a> {
-    config: &'a Config<'a>,
-    arena: Arena<'a>,
-    fetch: Fetch<'a>,
-    state: State,
-    /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
-    doing: Option<Action>,
-    link: Link,
-    call: Call,
-    job: Job,
-    hand: Option<Hand>,
-    planes: Planes,
-    images: [Image; MAX_IMAGES],
-    tokens: [Option<Kept>; MAX_IMAGES],
-    /// When Jobs is asked for the next (or after the held) job.
-    check_at: u64,
-    /// Until then nothing but blocks is to be looked after, as long as nothing but blocks comes.
-    quiet_until: u64,
-    /// Describes without the document answered while those with it were not.
-    withheld: u8,
     /// A journal record is due.
     record_due: bool,
-    /// Files of the held job, from the first, that flash is known to hold whole.
-    complete: u8,
-    /// What flash holds of a job that is not (yet) loaded.
-    resume: Option<Resume>,
+    /// A progress update is due.
+    progress_due: bool,
     /// The slot was cleared of an old trailer (and of what lies before the image).
     cleared: bool,
     /// The policy agreed to erase for this job.
     erase_agreed: bool,
-    /// A progress update is due.
-    progress_due: bool,
+    /// Files of the held job, from the first, that flash is known to hold whole.
+    complete: u8,
+    /// Attempts at set pending, or at a sector, that failed.
+    failures: u8,
+    /// Resets spent on an image of which nobody knows whether a reset reverts it.
+    resets: u8,
+    /// The journal held a record at boot: what is written to it now is there at the next one.
+    remembers: bool,
+    /// Describes without the document answered while those with it were not.
+    withheld: u8,
+    /// The link was listened to until now, so what is due and not here is late. Otherwise it may lie in the receive buffer,
+    /// where a long flash operation kept it waiting.
+    waited: bool,
+    ended: Option<Ended>,
+    next_token: u32,
+    state: State,
+    config: &'a Config<'a>,
+    arena: Arena<'a>,
+    hand: Option<Hand>,
+    planes: Planes,
+    link: Link,
+    call: Call,
+    /// When Jobs is asked for the next (or after the held) job.
+    check_at: u64,
+    /// Until then nothing but blocks is to be looked after, as long as nothing but blocks comes.
+    quiet_until: u64,
+    /// The time of the step; the two steps of a block, which go their own way, leave it alone.
+    now: u64,
+    booted_at: u64,
+    /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
+    doing: Option<Action>,
+    fetch: Fetch<'a>,
+    job: Job,
+    statistics: Statistics,
+    /// What was found in the slots of each image; `None`: not looked at, or flash failed.
+    slots: [Option<Slots>; MAX_IMAGES],
+    random: u32,
+    /// MCUboot's hash of each image meant to boot; zero: none. Until the journal is loaded: of the image that runs.
+    intended: [[u8; 32]; MAX_IMAGES],
+    tokens: [Option<Kept>; MAX_IMAGES],
+    /// What flash holds of a job that is not (yet) loaded.
+    resume: Option<Resume>,
     /// MCUboot's hash and the job digest of the last image that was reverted or failed its test; zero: none.
     bad_image: [u8; 32],
     bad_job: [u8; 32],
-    /// The journal held a record at boot: what is written to it now is there at the next one.
-    remembers: bool,
-    /// Resets spent on an image of which nobody knows whether a reset reverts it.
-    resets: u8,
-    /// Attempts at set pending, or at a sector, that failed.
-    failures: u8,
-    booted_at: u64,
-    next_token: u32,
-    random: u32,
-    ended: Option<Ended>,
-    statistics: Statistics,
 }
 
 impl<'a> Agent<'a> {
@@ -246,11 +232,12 @@ impl<'a> Agent<'a> {
             state: State::Booting { inspected: 0 },
             doing: None,
             link: Link::Down { at: 0, tries: 0 },
-            call: Call::None,
+            call: Call::NONE,
             job: Job::default(),
             hand: None,
             planes: Planes::new(),
-            images: [Image { state: None, intended: [0; 32] }; MAX_IMAGES],
+            slots: [None; MAX_IMAGES],
+            intended: [[0; 32]; MAX_IMAGES],
             tokens: [const { None }; MAX_IMAGES],
             check_at: 0,
             quiet_until: 0,
@@ -266,6 +253,8 @@ impl<'a> Agent<'a> {
             remembers: false,
             resets: 0,
             failures: 0,
+            now: 0,
+            waited: false,
             booted_at: 0,
             next_token: 0,
             // Any odd number keeps xorshift away from its fixed point.
@@ -301,15 +290,12 @@ impl<'a> Agent<'a> {
             }
             (Some(Action::Finish(_)), other) if !matches!(other, Input::Start) => return,
             (_, _) => {
-                let waited = matches!(input, Input::Timeout);
-                self.quiet_until = 0;
-                self.absorb(now_ms, input);
-                return self.plan(now_ms, waited);
+                return self.take(now_ms, input);
             }
         }
         match self.plan_block(now_ms) {
             Next::Act => {}
-            Next::Again | Next::Nothing => self.plan(now_ms, false),
+            Next::Again | Next::Nothing => self.go_on(now_ms),
         }
     }
 
@@ -331,7 +317,7 @@ impl<'a> Agent<'a> {
 
     /// Blocks held and blocks in all, of the file being downloaded.
     pub fn progress(&self) -> (u32, u32) {
-        (self.fetch.block_count - self.fetch.missing_count, self.fetch.block_count)
+        (self.fetch.held_count(), self.fetch.block_count)
     }
 
     /// The held job's id; empty: none is held.
@@ -355,7 +341,7 @@ impl<'a> Agent<'a> {
         match self.doing {
             Some(Action::SetPending { image, .. }) => {
                 let kept = self.token_in_turn()?.take()?;
-                Some(kept.token(self.images.get(usize::from(image))?.intended))
+                Some(kept.token(*self.intended.get(usize::from(image))?))
             }
             _other => None,
         }
@@ -389,16 +375,25 @@ impl<'a> Agent<'a> {
 
     #[inline(never)]
     fn version_of(&self, image: u8) -> Version {
-        let state = self.images.get(usize::from(image)).and_then(|i| i.state);
-        state.map_or(Version::new(0, 0, 0, 0), |slots| slots.version)
+        self.slots_of(image).map_or(Version::new(0, 0, 0, 0), |slots| slots.version)
+    }
+
+    fn slots_of(&self, image: u8) -> Option<&Slots> {
+        self.slots.get(usize::from(image))?.as_ref()
+    }
+
+    /// Some image's slots are so.
+    #[inline(never)]
+    fn any_image(&self, is_so: fn(&Slots) -> bool) -> bool {
+        self.slots.iter().flatten().any(is_so)
     }
 
     /// Does a reset take the running image back? The worst answer of all images.
+    #[inline(never)]
     fn revert(&self) -> Revert {
-        let states = || self.images.iter().filter_map(|image| image.state);
-        if states().any(|s| s.revert == Revert::Yes) {
+        if self.any_image(|slots| slots.revert == Revert::Yes) {
             Revert::Yes
-        } else if states().any(|s| s.revert == Revert::Unknown) {
+        } else if self.any_image(|slots| slots.revert == Revert::Unknown) {
             Revert::Unknown
         } else {
             Revert::No
@@ -406,37 +401,34 @@ impl<'a> Agent<'a> {
     }
 
     /// The job fails (or is rejected, where nothing has started yet). What flash holds of it stays.
+    #[inline(never)]
     fn fail(&mut self, reason: Reason, detail: u32) {
-        self.hand = None;
-        self.failures = 0;
-        self.drop_tokens();
-        self.fetch.forget_requests();
-        self.call = Call::None;
-        self.record_due = true;
-        self.state = if self.is_requested() {
+        self.stop_work();
+        if self.is_requested() {
             // A job that failed must not be activated by the next reset.
-            State::Withdrawing { image: 0, reason: Some(reason) }
+            self.state = State::Withdrawing { image: 0, reason: Some(reason) };
         } else {
-            self.failed(reason, detail)
-        };
+            self.report(reason, detail);
+        }
     }
 
     /// A swap is requested for some image (whose secondary slot is not somebody's way back).
     fn is_requested(&self) -> bool {
-        let requested = |s: Slots| s.request != SwapRequest::None && s.revert != Revert::Yes;
-        self.images.iter().any(|i| i.state.is_some_and(requested))
+        self.any_image(|slots| slots.request != SwapRequest::None && slots.revert != Revert::Yes)
     }
 
-    /// The state that reports `reason`.
-    fn failed(&mut self, reason: Reason, detail: u32) -> State {
+    /// The failure is reported, where there is somebody to report it to.
+    #[inline(never)]
+    fn report(&mut self, reason: Reason, detail: u32) {
+        // REJECTED is accepted only from QUEUED.
+        let rejected = reason.is_judgement() && !self.job.started;
+        self.state = State::Failed { reason, rejected, detail };
         if !self.job.is_held() {
             self.ended = Some(Ended::Failed(reason));
             // The question for a job that was under way is forgotten: ask again.
             self.check_at = 0;
-            return State::Idle;
+            self.state = State::Idle;
         }
-        // REJECTED is accepted only from QUEUED.
-        State::Failed { reason, rejected: reason.is_judgement() && !self.job.started, detail }
     }
 
     /// No job is held.
@@ -446,72 +438,72 @@ impl<'a> Agent<'a> {
         self.job = Job::default();
     }
 
-    /// Nothing is verified.
+    /// Nothing is verified, and nothing is under way.
+    #[inline(never)]
+    fn stop_work(&mut self) {
+        self.hand = None;
+        self.failures = 0;
+        self.drop_tokens();
+        self.fetch.forget_requests();
+        self.call.end();
+        self.record_due = true;
+    }
+
     #[inline(never)]
     fn drop_tokens(&mut self) {
         self.tokens = [const { None }; MAX_IMAGES];
     }
 
     /// The job is over and everybody knows.
-    fn close(&mut self, now: u64, how: Ended) {
+    #[inline(never)]
+    fn close(&mut self, how: Ended) {
         self.ended = Some(how);
         self.keep_progress();
+        self.stop_work();
         self.drop_job();
-        self.hand = None;
-        self.drop_tokens();
-        for image in &mut self.images {
-            image.intended = [0; 32];
-        }
-        self.fetch.forget_requests();
-        self.call = Call::None;
+        self.intended = [[0; 32]; MAX_IMAGES];
         self.withheld = 0;
         self.resets = 0;
         self.complete = 0;
         self.erase_agreed = false;
         self.progress_due = false;
-        self.record_due = true;
-        self.check_at = now;
+        self.check_at = self.now;
         self.state = State::Idle;
     }
 
-    /// A pause that doubles with each try, up to the longest, with up to a quarter of jitter.
-    fn pause(&mut self, first_ms: u32, tries: u8) -> u64 {
-        let longest = self.config.timing.retry_max_ms.max(first_ms);
-        let pause =
-            first_ms.checked_shl(u32::from(tries.min(16))).filter(|p| *p >> tries.min(16) == first_ms);
-        let pause = pause.unwrap_or(longest).min(longest);
+    /// So many milliseconds from now.
+    #[inline(never)]
+    fn after(&self, ms: u32) -> u64 {
+        self.now + u64::from(ms)
+    }
+
+    /// When to try again what failed `tries` times before: the pause doubles with each, up to the longest, and has up to a
+    /// quarter of jitter.
+    #[inline(never)]
+    fn retry_at(&mut self, tries: u8) -> u64 {
+        let timing = &self.config.timing;
+        let (first, longest) = (timing.retry_ms, timing.retry_max_ms.max(timing.retry_ms));
+        let pause = first.saturating_mul(1 << tries.min(16)).min(longest);
         // xorshift32 (Marsaglia 2003): spreads devices that failed together, nothing secret depends on it.
         self.random ^= self.random << 13;
         self.random ^= self.random >> 17;
         self.random ^= self.random << 5;
-        u64::from(pause) + u64::from(self.random % (pause / 4).max(1))
+        self.after(pause.saturating_add(self.random % (pause / 4).max(1)))
     }
 
-    /// Remembers what flash holds, so that the same data under another job goes on from there.
-    fn keep_progress(&mut self) {
-        if core::mem::take(&mut self.fetch.begun) {
-            let identity = self.job.digest;
-            let (file, front) = (self.fetch.file.max(self.complete), self.fetch.front);
-            self.resume = Some(if let Some((front, window)) = self.bundle_progress() {
-                Resume { bundle: true, ..Resume::new(identity, 0, front, window) }
-            } else if file > self.fetch.file {
-                Resume::new(identity, file, 0, [0; 32])
-            } else {
-                Resume::new(identity, file, front, self.fetch.held_window(front))
-            });
-        }
-    }
-
+    #[inline(never)]
     fn layout(&self, image: u8) -> Option<&'a ImageLayout> {
         self.config.images.get(usize::from(image))
     }
 
+    #[inline(never)]
     fn drop_message(&mut self, why: Drop) {
         self.statistics.dropped = self.statistics.dropped.saturating_add(1);
         self.statistics.last_drop = Some(why);
     }
 
-    fn link_lost(&mut self, now: u64) {
+    #[inline(never)]
+    fn link_lost(&mut self) {
         let tries = match self.link {
             Link::Suspended { .. } => return,
             // Never at once, even after a link that was fine: two devices with one client id throw each other off the
@@ -519,16 +511,11 @@ impl<'a> Agent<'a> {
             Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
             Link::Aside { .. } => 0,
         };
-        let at = now + self.pause(self.config.timing.retry_ms, tries);
+        let at = self.retry_at(tries);
         self.link = Link::Down { at, tries: tries.saturating_add(1) };
         // The driver works with one link, and a range beside it.
         self.range_closed();
         self.fetch.forget_requests();
-        self.call = match self.call {
-            Call::None => Call::None,
-            Call::Waiting { request, tries, .. } | Call::Retry { request, tries, .. } => {
-                Call::Retry { request, at, tries }
-            }
-        };
+        (self.call.waits, self.call.at) = (false, at);
     }
 }

@@ -1,5 +1,6 @@
 //! What stands in for `bundle.rs` without the feature `bundle`: no file is a bundle, and the compiler drops what asks.
 
+use super::fetch::Fetch;
 use super::job::Job;
 use super::plan::Next;
 use super::{Agent, Hand};
@@ -13,6 +14,30 @@ pub(crate) struct Bundle;
 impl Bundle {
     pub(crate) const fn is_open(&self) -> bool {
         false
+    }
+}
+
+/// The one image is all of the file.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place;
+
+impl Place {
+    pub(super) const fn of_file(_size: u32) -> Self {
+        Self
+    }
+}
+
+impl Fetch<'_> {
+    pub(super) const fn image_start(&self) -> u32 {
+        0
+    }
+
+    pub(super) const fn image_end(&self) -> u32 {
+        self.size
+    }
+
+    pub(super) const fn sectors_at(&self) -> u32 {
+        0
     }
 }
 
@@ -62,7 +87,7 @@ impl Agent<'_> {
 
     pub(super) const fn bundle_given_up(&self, _sector: u32, _layout: &ImageLayout, _lost: bool) {}
 
-    pub(super) fn bundle_signed(&self, _now: u64, _proof: SignedBundle) {}
+    pub(super) fn bundle_signed(&self, _proof: SignedBundle) {}
 
     pub(super) fn reopen_bundle(&self, _image: u8, _sectors: core::ops::Range<u32>) -> bool {
         false

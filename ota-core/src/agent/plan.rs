@@ -4,11 +4,9 @@
 //! it; wait.
 
 use super::job::File;
-use super::{Action, Agent, Call, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription};
+use super::{Action, Agent, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription};
 use crate::boot::{Request as SwapRequest, Revert};
-use crate::geometry::ImageLayout;
 use crate::policy::Question;
-use crate::status::Reason;
 use crate::trailer::Pending;
 
 /// Bytes hashed by one action: short enough for a watchdog and for the application's words.
@@ -29,27 +27,24 @@ pub(super) enum Next {
 }
 
 impl<'a> Agent<'a> {
-    /// `waited`: the link was listened to until now, so what is due and not here is late. Otherwise it may lie in the
-    /// receive buffer, where a long flash operation kept it waiting.
-    #[inline(never)]
-    pub(super) fn plan(&mut self, now: u64, waited: bool) {
+    pub(super) fn plan(&mut self) {
         for _ in 0..MAX_TURNS {
-            match self.look(now, waited) {
+            match self.look() {
                 Next::Act => return,
                 Next::Again | Next::Nothing => {}
             }
         }
-        self.doing = Some(Action::Pause { until_ms: now + 1000 });
+        self.doing = Some(Action::Pause { until_ms: self.after(1000) });
     }
 
-    fn look(&mut self, now: u64, waited: bool) -> Next {
+    fn look(&mut self) -> Next {
         if self.record_due && !matches!(self.state, State::Booting { .. } | State::Stopped) {
             self.record_due = false;
             self.fetch.unrecorded = 0;
             return self.act(Action::Record);
         }
-        match self.plan_state(now) {
-            Next::Nothing => self.plan_link(now, waited),
+        match self.plan_state() {
+            Next::Nothing => self.plan_link(),
             next => next,
         }
     }
@@ -107,16 +102,14 @@ impl<'a> Agent<'a> {
         }
     }
 
-    fn slot_cleared(&mut self, image: u8) {
+    pub(super) fn slot_cleared(&mut self, image: u8) {
         self.cleared = true;
         // Whatever an old trailer asked for went with it.
-        if let Some(state) = self.images.get_mut(usize::from(image)).and_then(|i| i.state.as_mut()) {
-            state.request = SwapRequest::None;
-        }
+        self.set_request(image, SwapRequest::None);
     }
 
     /// What the state can do without the network.
-    fn plan_state(&mut self, now: u64) -> Next {
+    fn plan_state(&mut self) -> Next {
         match self.state {
             State::Downloading { .. } if self.hand.is_some() => self.plan_hand(),
             State::Booting { inspected } if usize::from(inspected) < self.config.images.len() => {
@@ -124,7 +117,7 @@ impl<'a> Agent<'a> {
             }
             State::Booting { .. } => self.act(Action::Load),
             State::Custom => self.consult(Question::Custom),
-            State::Offered { at, .. } if now >= at && self.job.loaded => self.plan_offer(),
+            State::Offered { at, .. } if self.is_due(at) && self.job.loaded => self.plan_offer(),
             State::Judging { question: Some(question), .. } => match question {
                 Question::Erase if self.erase_agreed => {
                     let State::Judging { file, .. } = self.state else { return Next::Nothing };
@@ -135,17 +128,17 @@ impl<'a> Agent<'a> {
             },
             State::Verifying { question: Some(question), .. } => self.consult(question),
             State::Verifying { file, .. } => self.plan_verify(file),
-            State::Verified { ask_at } if now >= ask_at && self.is_offline() => {
+            State::Verified { ask_at } if self.is_due(ask_at) && self.is_offline() => {
                 self.consult(Question::ActivateOffline)
             }
-            State::Ready { at } if now >= at => self.consult(Question::Activate),
-            State::Activating { file } => self.plan_activate(now, file),
+            State::Ready { at } if self.is_due(at) => self.consult(Question::Activate),
+            State::Activating { file } => self.plan_activate(file),
             // One last look for a cancel, no longer than an answer may take.
             State::Pending { until } => {
                 let looking = matches!(self.link, Link::Up { jobs: true, .. })
-                    && (self.check_at <= now
-                        || matches!(self.call, Call::Waiting { request: Request::Held { .. }, .. }));
-                if now < until && looking {
+                    && (self.is_due(self.check_at)
+                        || self.call.waits && matches!(self.call.request, Some(Request::Held { .. })));
+                if !self.is_due(until) && looking {
                     return Next::Nothing;
                 }
                 self.state = State::Resetting;
@@ -154,7 +147,7 @@ impl<'a> Agent<'a> {
             }
             State::Withdrawing { image, .. } => self.act(Action::Withdraw { image }),
             State::Testing { question: Some(question), .. } => self.consult(question),
-            State::Testing { until, .. } if now >= until => {
+            State::Testing { until, .. } if self.is_due(until) => {
                 self.test_failed();
                 Next::Again
             }
@@ -187,14 +180,15 @@ impl<'a> Agent<'a> {
 
     /// Flash holds the whole file: hash what is not hashed yet, then verify.
     fn plan_verify(&mut self, file: u8) -> Next {
-        let held = self.job.file(file);
-        if self.fetch.hashed < held.size {
-            return self.hash(held.image, held.size);
+        let &File { image, size, .. } = self.job.file(file);
+        if self.fetch.hashed < size {
+            return self.hash(image, size);
         }
-        self.act(Action::Verify { image: held.image, file, size: held.size })
+        self.act(Action::Verify { image, file, size })
     }
 
-    fn hash(&mut self, image: u8, end: u32) -> Next {
+    #[inline(never)]
+    pub(super) fn hash(&mut self, image: u8, end: u32) -> Next {
         if self.job.bundle.is_open() {
             return self.hash_bundle(end);
         }
@@ -203,16 +197,17 @@ impl<'a> Agent<'a> {
         self.act(Action::Hash { image, from, to })
     }
 
-    fn plan_activate(&mut self, now: u64, file: u8) -> Next {
+    fn plan_activate(&mut self, file: u8) -> Next {
+        let image = self.job.file(file).image;
         if self.holds_token() {
-            return self.act(Action::SetPending { image: self.job.file(file).image, pending: Pending::Test });
+            return self.act(Action::SetPending { image, pending: Pending::Test });
         }
         // The token was lost with an action: hash and verify again.
-        if self.reopen_bundle(self.job.file(file).image, 0..0) {
+        if self.reopen_bundle(image, 0..0) {
             return Next::Again;
         }
         self.complete = self.job.file_count;
-        self.next_file(now, Stage::Ready);
+        self.next_file(Stage::Ready);
         Next::Again
     }
 
@@ -222,52 +217,45 @@ impl<'a> Agent<'a> {
             Link::Up { .. } | Link::Aside { .. } => 0,
             Link::Suspended { .. } => OFFLINE_TRIES,
         };
-        let call = match self.call {
-            Call::None => 0,
-            Call::Waiting { tries, .. } | Call::Retry { tries, .. } => tries,
-        };
-        link >= OFFLINE_TRIES || call >= OFFLINE_TRIES
+        link.max(self.call.tries) >= OFFLINE_TRIES
     }
 
     /// The link, and what goes over it.
-    fn plan_link(&mut self, now: u64, waited: bool) -> Next {
+    fn plan_link(&mut self) -> Next {
         match self.link {
             Link::Suspended { closed: false } => self.act(Action::Disconnect),
             Link::Suspended { closed: true } => {
-                let until_ms = self.local_deadline(now);
+                let until_ms = self.local_deadline();
                 self.act(Action::Pause { until_ms })
             }
-            Link::Down { at, .. } if now < at => {
-                let until_ms = self.local_deadline(now).min(at);
+            Link::Down { at, .. } if !self.is_due(at) => {
+                let until_ms = self.local_deadline().min(at);
                 self.act(Action::Pause { until_ms })
             }
             Link::Down { .. } => self.act(Action::Connect),
             Link::Up { jobs: false, .. } => self.act(Action::Subscribe(Subscription::Jobs)),
-            Link::Up { stream, .. } => self.plan_online(now, waited, stream),
+            Link::Up { stream, .. } => self.plan_online(stream),
             Link::Aside { closed: false, .. } => self.act(Action::Disconnect),
-            Link::Aside { until, closed: true } => self.plan_aside(now, waited, until),
+            Link::Aside { until, closed: true } => self.plan_aside(until),
         }
     }
 
-    fn plan_online(&mut self, now: u64, waited: bool, stream: bool) -> Next {
-        match self.plan_beside_blocks(now, waited, stream) {
+    fn plan_online(&mut self, stream: bool) -> Next {
+        match self.plan_beside_blocks(stream) {
             Next::Nothing => {}
             next => return next,
         }
-        self.quiet_until = match self.call {
-            Call::None => self.check_at,
-            Call::Waiting { until: at, .. } | Call::Retry { at, .. } => at,
-        };
-        self.plan_waiting(now, waited)
+        self.quiet_until = self.call_at();
+        self.plan_waiting()
     }
 
     /// What goes over the link before blocks are waited for.
-    fn plan_beside_blocks(&mut self, now: u64, waited: bool, stream: bool) -> Next {
+    fn plan_beside_blocks(&mut self, stream: bool) -> Next {
         match self.plan_unwanted() {
             Next::Nothing => {}
             next => return next,
         }
-        match self.plan_jobs(now, waited) {
+        match self.plan_jobs() {
             Next::Nothing => {}
             next => return next,
         }
@@ -275,7 +263,7 @@ impl<'a> Agent<'a> {
             if !stream && self.planes.current == Plane::Mqtt {
                 return self.act(Action::Subscribe(Subscription::Stream));
             }
-            if self.put_aside(now) {
+            if self.put_aside() {
                 return Next::Again;
             }
         }
@@ -283,22 +271,20 @@ impl<'a> Agent<'a> {
     }
 
     /// Blocks are asked for and waited for.
-    fn plan_waiting(&mut self, now: u64, waited: bool) -> Next {
+    fn plan_waiting(&mut self) -> Next {
         self.fetch.enough = u16::MAX;
-        if let State::Judging { file, .. } | State::Downloading { file } = self.state {
-            if !self.has_one_session()
-                && let Some(layout) = self.layout(self.job.file(file).image)
-            {
-                match self.plan_fetch(now, waited, file, layout) {
+        if let State::Judging { .. } | State::Downloading { .. } = self.state {
+            if !self.has_one_session() {
+                match self.plan_fetch() {
                     Next::Nothing => {}
                     next => return next,
                 }
             }
-            if self.progress_due && self.call == Call::None {
+            if self.progress_due && self.call.request.is_none() {
                 return self.act(Action::Publish(Publication::Progress));
             }
         }
-        let until_ms = self.deadline(now);
+        let until_ms = self.deadline();
         self.act(Action::Receive { until_ms })
     }
 
@@ -315,211 +301,47 @@ impl<'a> Agent<'a> {
         if now >= self.quiet_until {
             return Next::Nothing;
         }
+        if cfg!(debug_assertions) {
+            (self.now, self.waited) = (now, false);
+        }
         debug_assert!(match self.link {
-            Link::Up { jobs: true, stream, .. } =>
-                matches!(self.plan_beside_blocks(now, false, stream), Next::Nothing),
+            Link::Up { jobs: true, stream, .. } => matches!(self.plan_beside_blocks(stream), Next::Nothing),
             Link::Up { .. } | Link::Down { .. } | Link::Suspended { .. } | Link::Aside { .. } => false,
         });
-        let Some(until_ms) = self.next_wait(now) else { return self.plan_waiting(now, false) };
+        let Some(until_ms) = self.next_wait(now) else {
+            (self.now, self.waited) = (now, false);
+            return self.plan_waiting();
+        };
         let action = Action::Receive { until_ms };
         if cfg!(debug_assertions) {
-            self.plan_waiting(now, false);
+            self.plan_waiting();
             debug_assert_eq!(self.doing, Some(action));
         }
         self.act(action)
     }
 
-    /// The one request to Jobs: its deadline, its retry, or the next one.
-    fn plan_jobs(&mut self, now: u64, waited: bool) -> Next {
-        let request = match self.call {
-            Call::Waiting { request, until, tries, .. }
-                if is_late(now, waited, until, self.config.timing.request_ms) =>
-            {
-                self.call_expired(now, request, tries);
-                return Next::Again;
-            }
-            Call::Waiting { .. } => return Next::Nothing,
-            Call::Retry { request, .. } if !self.still_wanted(request) => {
-                self.call = Call::None;
-                self.check_at = self.check_at.min(now);
-                return Next::Again;
-            }
-            Call::Retry { at, .. } if now < at => return Next::Nothing,
-            Call::Retry { request, .. } => request,
-            Call::None => match self.wanted(now) {
-                Some(request) => request,
-                None => return Next::Nothing,
-            },
-        };
-        let publication = Publication::Jobs(request);
-        self.act(Action::Publish(publication))
-    }
-
-    fn wanted(&self, now: u64) -> Option<Request> {
-        let owed = || self.job.is_held().then(|| self.owed()).flatten();
-        match self.state {
-            // The report's own answer tells whether the job is still there.
-            State::Confirmed { .. } | State::Failed { .. } => owed().map(Request::Report),
-            _other if now >= self.check_at => Some(match self.job.is_held() {
-                true => Request::Held {
-                    document: self.planes.stale
-                        || !self.job.loaded && matches!(self.state, State::Offered { .. }),
-                },
-                false => Request::Next { document: true },
-            }),
-            _other => owed().map(Request::Report),
-        }
-    }
-
-    /// A request that waits to be repeated still fits the state.
-    fn still_wanted(&self, request: Request) -> bool {
-        match request {
-            Request::Next { .. } => !self.job.is_held(),
-            Request::Held { .. } => {
-                self.job.is_held() && !matches!(self.state, State::Confirmed { .. } | State::Failed { .. })
-            }
-            Request::Report(report) => self.job.is_held() && self.owed() == Some(report),
-        }
-    }
-
-    /// Requests for blocks, sectors erased ahead, hashing while waiting.
-    pub(super) fn plan_fetch(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
-        let asked = match self.planes.current {
-            Plane::Mqtt => self.plan_blocks(now, waited, file, layout),
-            Plane::Http => {
-                self.plan_range(now, is_late(now, waited, self.fetch.due, self.config.timing.request_ms))
-            }
-        };
-        match asked {
-            Next::Nothing => self.plan_ahead(file, layout),
-            next => next,
-        }
-    }
-
-    /// While blocks travel: erase where they will land, then let the digest catch up.
-    fn plan_ahead(&mut self, file: u8, layout: &'a ImageLayout) -> Next {
-        let held = self.job.file(file);
-        if let State::Judging { .. } = self.state {
-            return Next::Nothing;
-        }
-        let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
-        if !slow
-            && self.cleared
-            && !layout.secondary().rewrite()
-            && let Some(sector) = self.fetch.closed_ahead(layout)
-        {
-            return self.act(Action::Erase { image: held.image, sector });
-        }
-        if self.fetch.hashed < self.fetch.front_bytes() {
-            return self.hash(held.image, self.fetch.front_bytes());
-        }
-        Next::Nothing
-    }
-
-    /// Requests for blocks over MQTT.
-    #[inline]
-    fn plan_blocks(&mut self, now: u64, waited: bool, file: u8, layout: &'a ImageLayout) -> Next {
-        let held = self.job.file(file);
-        let judging = matches!(self.state, State::Judging { .. });
-        let under_way = self.fetch.under_way();
-        if under_way > 0 && is_late(now, waited, self.fetch.due, self.config.timing.block_ms) {
-            return self.blocks_overdue(now);
-        }
-        let slow = layout.secondary().erase_ms() > self.config.absorb_ms;
-        // Only the first block can be judged: nothing else is asked for before it is here.
-        let low = if slow || judging { 0 } else { self.fetch.window / 2 };
-        if self.cleared {
-            self.fetch.enough = low;
-        }
-        let all_asked = u32::from(under_way) >= self.fetch.missing_count;
-        if under_way > low || now < self.fetch.paced || all_asked {
-            return Next::Nothing;
-        }
-        let wanted = if judging { 1 } else { u32::from(self.fetch.window.saturating_sub(under_way)) };
-        self.ask_for_blocks(held, wanted, (slow && !judging).then_some(layout))
-    }
-
-    /// The next request for blocks. `slow`: the slot's erases take longer than the receive path can absorb, and are done
-    /// first, with nothing under way.
-    #[inline(never)]
-    fn ask_for_blocks(&mut self, file: File, wanted: u32, slow: Option<&'a ImageLayout>) -> Next {
-        let Some(request) = self.fetch.next_request(file.id, wanted) else { return Next::Nothing };
-        if let Some(layout) = slow {
-            if !self.cleared {
-                if let Some(sector) = self.sector_to_clear(layout) {
-                    return self.act(Action::Erase { image: file.image, sector });
-                }
-                self.slot_cleared(file.image);
-            }
-            if let Some(sector) = self.fetch.closed_sector(&request, layout) {
-                return self.act(Action::Erase { image: file.image, sector });
-            }
-        }
-        self.fetch.request = request;
-        self.act(Action::Publish(Publication::Blocks))
-    }
-
-    /// A request for blocks brought nothing: again after a growing pause, until that is too much.
-    pub(super) fn blocks_useless(&mut self, now: u64) {
-        self.fetch.useless = self.fetch.useless.saturating_add(1);
-        if self.fetch.useless >= self.useless_max() {
-            return self.plane_lost(now, Reason::NoBlocks, 0);
-        }
-        // The job may have been canceled and its stream deleted, or the link be half dead.
-        self.check_at = self.check_at.min(now);
-        self.fetch.paced = now + self.pause(self.config.timing.retry_ms, self.fetch.useless - 1);
-    }
-
-    /// What is under way did not come.
-    fn blocks_overdue(&mut self, now: u64) -> Next {
-        if !self.fetch.alive {
-            self.blocks_useless(now);
-        }
-        self.fetch.forget_requests();
-        self.fetch.shrink();
-        Next::Again
-    }
-
     /// The next moment something is due without the network.
-    pub(super) fn local_deadline(&self, now: u64) -> u64 {
-        let poll = now + u64::from(self.config.timing.poll_ms);
-        match self.state {
-            State::Offered { at, .. } if self.job.loaded && at > now => at.min(poll),
-            State::Ready { at } => at.min(poll),
-            State::Verified { ask_at } if ask_at > now => ask_at.min(poll),
-            State::Testing { until, .. } | State::Pending { until } => until.min(poll),
-            State::Booting { .. }
-            | State::Idle
-            | State::Custom
-            | State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Activating { .. }
-            | State::Withdrawing { .. }
-            | State::Confirming { .. }
-            | State::Confirmed { .. }
-            | State::Failed { .. }
-            | State::Resetting
-            | State::Stopped => poll,
+    #[inline(never)]
+    pub(super) fn local_deadline(&self) -> u64 {
+        let poll = self.after(self.config.timing.poll_ms);
+        match self.state.waits_until() {
+            Some(at) if !self.is_due(at) => at.min(poll),
+            Some(_) | None => poll,
         }
     }
 
     /// The next moment something is due.
-    fn deadline(&self, now: u64) -> u64 {
-        let mut until = self.local_deadline(now);
-        match self.call {
-            Call::None => {
-                if !matches!(self.state, State::Confirmed { .. } | State::Failed { .. }) {
-                    until = until.min(self.check_at);
-                }
-            }
-            Call::Waiting { until: at, .. } | Call::Retry { at, .. } => until = until.min(at),
+    fn deadline(&self) -> u64 {
+        let mut until = self.local_deadline();
+        // The report's own answer tells whether the job is still there.
+        if self.call.request.is_some()
+            || !matches!(self.state, State::Confirmed { .. } | State::Failed { .. })
+        {
+            until = until.min(self.call_at());
         }
         match self.state {
-            State::Judging { .. } | State::Downloading { .. } => self.deadline_of_blocks(now, until),
-            _other => until.max(now + 1),
+            State::Judging { .. } | State::Downloading { .. } => self.deadline_of_blocks(self.now, until),
+            _other => until.max(self.now + 1),
         }
     }
 
@@ -534,9 +356,15 @@ impl<'a> Agent<'a> {
         }
         until.max(now + 1)
     }
-}
 
-/// What was due at `due` is late: the link was listened to since, or twice the time is over.
-const fn is_late(now: u64, waited: bool, due: u64, allowed_ms: u32) -> bool {
-    now >= due && (waited || now - due >= allowed_ms as u64)
+    /// What was due at `due` is late: the link was listened to since, or twice the time is over.
+    #[inline(never)]
+    pub(super) fn is_late(&self, due: u64, allowed_ms: u32) -> bool {
+        self.is_due(due) && (self.waited || self.now - due >= u64::from(allowed_ms))
+    }
+
+    #[inline(never)]
+    pub(super) fn is_due(&self, at: u64) -> bool {
+        self.now >= at
+    }
 }

@@ -4,7 +4,7 @@
 //! and the server waits while flash is busy (TCP sees to that).
 
 use super::plan::Next;
-use super::{Action, Agent, Call, Link, Plane, RangeRequest, State};
+use super::{Action, Agent, Link, Plane, RangeRequest, State};
 use crate::bytes::unit_count;
 use crate::policy::Drop;
 use crate::status::Reason;
@@ -25,8 +25,8 @@ const MAX_BUSY_MS: u32 = 120_000;
 pub(super) struct Planes {
     /// The one in use.
     pub(super) current: Plane,
-    /// Why the others are not.
-    lost: [Option<Reason>; 2],
+    /// Why the other one is not, where it was given up.
+    lost: Option<Reason>,
     /// The range, and while it is open the block that comes next and the first that is not asked for.
     range: Range,
     next: u32,
@@ -53,7 +53,7 @@ impl Planes {
     pub(super) const fn new() -> Self {
         Self {
             current: Plane::Mqtt,
-            lost: [None; 2],
+            lost: None,
             range: Range::Closed,
             next: 0,
             end: 0,
@@ -71,13 +71,6 @@ impl Planes {
     }
 }
 
-const fn index(plane: Plane) -> usize {
-    match plane {
-        Plane::Mqtt => 0,
-        Plane::Http => 1,
-    }
-}
-
 impl Agent<'_> {
     /// Starts a job on the preferred plane that it offers.
     pub(super) fn choose_plane(&mut self) {
@@ -86,41 +79,41 @@ impl Agent<'_> {
     }
 
     /// The plane in use has given up: the next one goes on, or the job fails.
-    pub(super) fn plane_lost(&mut self, now: u64, reason: Reason, detail: u32) {
+    #[inline(never)]
+    pub(super) fn plane_lost(&mut self, reason: Reason, detail: u32) {
         self.close_range();
         self.fetch.forget_requests();
-        if let Some(place) = self.planes.lost.get_mut(index(self.planes.current)) {
-            *place = Some(reason);
-        }
-        let next = self.planes_left().next();
-        if let Some(next) = next {
-            self.planes.current = next;
-            self.fetch.useless = 0;
-            self.fetch.paced = now;
-            return;
-        }
-        match self.planes.lost {
-            [Some(mqtt), Some(http)] => {
-                self.fail(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
+        let (mqtt, http) = match (self.other_plane(), self.planes.lost, self.planes.current) {
+            (Some(other), _, _) => {
+                (self.planes.current, self.planes.lost) = (other, Some(reason));
+                self.fetch.useless = 0;
+                self.fetch.paced = self.now;
+                return;
             }
-            [Some(_), None] | [None, Some(_)] | [None, None] => self.fail(reason, detail),
-        }
+            (None, None, _) => return self.fail(reason, detail),
+            (None, Some(before), Plane::Mqtt) => (reason, before),
+            (None, Some(before), Plane::Http) => (before, reason),
+        };
+        self.fail(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
     }
 
-    /// Planes that configuration and job agree on and that are not given up, in the order of configuration.
-    fn planes_left(&self) -> impl Iterator<Item = Plane> {
+    /// The plane not in use, if configuration and job agree on it and it is not given up.
+    #[inline(never)]
+    fn other_plane(&self) -> Option<Plane> {
+        let other = match self.planes.current {
+            Plane::Mqtt => Plane::Http,
+            Plane::Http => Plane::Mqtt,
+        };
         let left =
-            |plane: &Plane| self.job.offers(*plane) && self.planes.lost.get(index(*plane)) == Some(&None);
-        self.config.planes.iter().copied().filter(left)
+            self.planes.lost.is_none() && self.config.planes.contains(&other) && self.job.offers(other);
+        left.then_some(other)
     }
 
     /// Requests in a row without a block before the plane in use is given up: few while another one is left.
+    #[inline(never)]
     pub(super) fn useless_max(&self) -> u8 {
         let most = self.config.useless_max.max(1);
-        match self.planes_left().nth(1) {
-            Some(_) => most.min(FALL_OVER_AFTER),
-            None => most,
-        }
+        if self.other_plane().is_some() { most.min(FALL_OVER_AFTER) } else { most }
     }
 
     /// The open range, if any, is of no use any more.
@@ -151,39 +144,35 @@ impl Agent<'_> {
     }
 
     /// With memory for one session only, the link makes room for a range once Jobs has been heard. True when it does.
-    pub(super) fn put_aside(&mut self, now: u64) -> bool {
+    pub(super) fn put_aside(&mut self) -> bool {
         let Some(ms) = self.config.one_session_ms else { return false };
-        if !self.has_one_session() || self.planes.stale || self.progress_due || self.call != Call::None {
+        if !self.has_one_session() || self.planes.stale || self.progress_due || self.call.request.is_some() {
             return false;
         }
-        self.link = Link::Aside { until: now + u64::from(ms), closed: false };
+        self.link = Link::Aside { until: self.after(ms), closed: false };
         true
     }
 
     /// The link is put aside until `until`: blocks of a range, then back to the link.
-    pub(super) fn plan_aside(&mut self, now: u64, waited: bool, until: u64) -> Next {
-        let file = match self.state {
-            State::Judging { file, .. } | State::Downloading { file } => Some(file),
-            _other => None,
-        };
-        let layout = file.and_then(|file| self.layout(self.job.file(file).image));
-        let (Some(file), Some(layout), true) = (file, layout, now < until && !self.planes.stale) else {
+    pub(super) fn plan_aside(&mut self, until: u64) -> Next {
+        let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
+        if !fetching || self.is_due(until) || self.planes.stale {
             self.close_range();
             return match self.plan_unwanted() {
                 Next::Nothing => {
-                    self.link = Link::Down { at: now, tries: 0 };
+                    self.link = Link::Down { at: self.now, tries: 0 };
                     Next::Again
                 }
                 next => next,
             };
-        };
-        match self.plan_fetch(now, waited, file, layout) {
+        }
+        match self.plan_fetch() {
             Next::Nothing if self.planes.is_open() => {
-                let until_ms = until.min(self.fetch.due).max(now + 1);
+                let until_ms = until.min(self.fetch.due).max(self.now + 1);
                 self.act(Action::Receive { until_ms })
             }
             Next::Nothing => {
-                let until_ms = until.min(self.fetch.paced.max(now + 1));
+                let until_ms = until.min(self.fetch.paced.max(self.now + 1));
                 self.act(Action::Pause { until_ms })
             }
             next => next,
@@ -191,16 +180,16 @@ impl Agent<'_> {
     }
 
     /// The next range, when none is open.
-    pub(super) fn plan_range(&mut self, now: u64, late: bool) -> Next {
+    pub(super) fn plan_range(&mut self) -> Next {
         let Range::Closed = self.planes.range else {
-            if late {
+            if self.is_late(self.fetch.due, self.config.timing.request_ms) {
                 self.close_range();
-                self.range_lost(now, RangeError::Lost);
+                self.range_lost(RangeError::Lost);
                 return Next::Again;
             }
             return Next::Nothing;
         };
-        if now < self.fetch.paced || self.planes.stale {
+        if !self.is_due(self.fetch.paced) || self.planes.stale {
             return Next::Nothing;
         }
         let blocks = unit_count(self.config.range_size, self.config.block_size);
@@ -218,14 +207,14 @@ impl Agent<'_> {
         let (_, to) = self.fetch.block_range(run.end - 1);
         (self.planes.range, self.planes.next, self.planes.end) = (Range::Open, run.start, run.end);
         self.fetch.expect(run);
-        self.fetch.due = now + u64::from(self.config.timing.request_ms);
+        self.fetch.due = self.after(self.config.timing.request_ms);
         self.statistics.ranges += 1;
         let request = RangeRequest { file: self.fetch.file, from, to, size: self.fetch.size };
         self.act(Action::OpenRange(request))
     }
 
     /// A block of the open range arrived, in order.
-    pub(super) fn range_block(&mut self, now: u64, data: &[u8]) {
+    pub(super) fn range_block(&mut self, data: &[u8]) {
         if !self.planes.is_open() {
             return self.drop_message(Drop::Late);
         }
@@ -236,82 +225,82 @@ impl Agent<'_> {
         }
         self.planes.refreshes = 0;
         let received = self.statistics.blocks_received;
-        self.block(now, None, 0, next, data);
+        self.block(self.now, None, 0, next, data);
         let accepted = self.statistics.blocks_received.saturating_sub(received);
         self.statistics.range_blocks = self.statistics.range_blocks.saturating_add(accepted);
-        self.fetch.due = now + u64::from(self.config.timing.request_ms);
+        self.fetch.due = self.after(self.config.timing.request_ms);
     }
 
     /// The open range came to nothing. The driver has closed it.
-    pub(super) fn range_failed(&mut self, now: u64, error: RangeError) {
+    pub(super) fn range_failed(&mut self, error: RangeError) {
         if self.planes.range == Range::Closed {
             return self.drop_message(Drop::Late);
         }
         self.planes.range = Range::Closed;
-        self.range_lost(now, error);
+        self.range_lost(error);
     }
 
-    fn range_lost(&mut self, now: u64, error: RangeError) {
-        let pause = match error {
-            RangeError::Lost => {
-                if !self.fetch.alive {
-                    self.fetch.useless += 1;
-                }
-                self.pause(self.config.timing.retry_ms, self.fetch.useless)
-            }
-            RangeError::Busy { after_ms } => {
-                self.fetch.useless += 1;
-                u64::from(after_ms.min(MAX_BUSY_MS))
-                    .max(self.pause(self.config.timing.retry_ms, self.fetch.useless))
-            }
+    #[inline(never)]
+    fn range_lost(&mut self, error: RangeError) {
+        let reason = match error {
+            RangeError::Lost => return self.range_useless(!self.fetch.alive, 0),
+            RangeError::Busy { after_ms } => return self.range_useless(true, after_ms.min(MAX_BUSY_MS)),
             RangeError::Expired => {
                 self.planes.refreshes += 1;
-                if self.planes.refreshes > MAX_REFRESHES {
-                    return self.plane_lost(now, Reason::UrlExpired, 0);
+                if self.planes.refreshes <= MAX_REFRESHES {
+                    self.planes.stale = true;
+                    self.check_at = self.now;
+                    return self.range_useless(false, 0);
                 }
-                self.planes.stale = true;
-                self.check_at = now;
-                0
+                Reason::UrlExpired
             }
-            RangeError::NotFound => return self.plane_lost(now, Reason::ObjectNotFound, 0),
-            RangeError::Refused => return self.plane_lost(now, Reason::HttpFailed, 0),
-            RangeError::Untrusted => return self.plane_lost(now, Reason::ServerUntrusted, 0),
             RangeError::Changed => {
                 self.planes.restarts += 1;
-                if self.planes.restarts > MAX_RESTARTS {
-                    return self.plane_lost(now, Reason::ObjectChanged, 0);
+                if self.planes.restarts <= MAX_RESTARTS {
+                    return self.start_over();
                 }
-                return self.start_over(now);
+                Reason::ObjectChanged
             }
+            RangeError::NotFound => Reason::ObjectNotFound,
+            RangeError::Refused => Reason::HttpFailed,
+            RangeError::Untrusted => Reason::ServerUntrusted,
         };
+        self.plane_lost(reason, 0);
+    }
+
+    /// The range brought nothing, or not all: another one after a growing pause, not before `after_ms`. Too many that count
+    /// in a row are the end of this plane.
+    #[inline(never)]
+    fn range_useless(&mut self, counts: bool, after_ms: u32) {
+        self.fetch.useless += u8::from(counts);
         if self.fetch.useless >= self.useless_max() {
-            return self.plane_lost(now, Reason::HttpFailed, 0);
+            return self.plane_lost(Reason::HttpFailed, 0);
         }
         self.fetch.alive = false;
-        self.fetch.paced = now + pause;
+        self.fetch.paced = self.retry_at(self.fetch.useless).max(self.after(after_ms));
     }
 
     /// The object is another one: nothing held of the file counts.
-    fn start_over(&mut self, now: u64) {
+    fn start_over(&mut self) {
         self.hand = None;
         self.job.close_bundle();
         self.fetch.start(self.fetch.file, self.fetch.size);
         self.cleared = false;
         self.record_due = true;
-        self.fetch.paced = now;
+        self.fetch.paced = self.now;
         self.state = State::Judging { file: self.fetch.file, question: None };
     }
 
     /// The document came again: its URLs are new.
-    pub(super) fn refresh_urls(&mut self, now: u64, document: &crate::wire::OtaDocument<'_>) {
+    pub(super) fn refresh_urls(&mut self, document: &crate::wire::OtaDocument<'_>) {
         if !self.planes.stale {
             return;
         }
         self.planes.stale = false;
         self.statistics.url_refreshes += 1;
         match self.job.load_urls(&mut self.arena, document) {
-            Ok(()) => self.fetch.paced = now,
-            Err(_) => self.plane_lost(now, Reason::UrlExpired, 0),
+            Ok(()) => self.fetch.paced = self.now,
+            Err(_) => self.plane_lost(Reason::UrlExpired, 0),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the journal is told.
 
-use super::{Agent, Stage, State};
+use super::{Agent, Resume, Stage, State};
 use crate::journal::{JobId, Phase, Record};
 
 /// `Record::status` of a `REJECTED` execution.
@@ -24,11 +24,9 @@ impl Agent<'_> {
             reverted: self.bad_image,
             reverted_job: self.bad_job,
             first_boots: self.resets,
+            intended: self.intended,
             ..Record::default()
         };
-        for (place, image) in record.intended.iter_mut().zip(&self.images) {
-            *place = image.intended;
-        }
         if let State::Failed { reason, rejected, detail } = self.state {
             record.status = if rejected { REJECTED } else { FAILED };
             record.reason = reason.number();
@@ -37,28 +35,46 @@ impl Agent<'_> {
             record.detail = REVERTED_BEFORE;
         }
         // One identity only: that of the job in hand, else that of what flash happens to hold.
-        if let Some(resume) = self.resume.filter(|r| !self.job.loaded || r.identity == self.job.digest) {
+        let held = match &self.resume {
+            Some(resume) if !self.job.loaded || resume.identity == self.job.digest => Some(*resume),
+            Some(_) | None => self.progress_made(),
+        };
+        if let Some(held) = held {
             if !self.job.is_held() {
-                record.job_digest = resume.identity;
+                record.job_digest = held.identity;
             }
-            if record.job_digest == resume.identity {
-                record.file_index = resume.file();
-                record.front = resume.front;
-                record.window = resume.window;
-                record.bundle = resume.bundle;
-            }
-        } else if self.fetch.begun
-            && let Some((front, window)) = self.bundle_progress()
-        {
-            (record.front, record.window, record.bundle) = (front, window, true);
-        } else if self.fetch.begun {
-            record.file_index = self.fetch.file.max(self.complete);
-            if self.fetch.file >= self.complete {
-                record.front = self.fetch.front;
-                record.window = self.fetch.held_window(self.fetch.front);
+            if record.job_digest == held.identity {
+                record.file_index = held.file();
+                record.front = held.front;
+                record.window = held.window;
+                record.bundle = held.bundle;
             }
         }
         record
+    }
+
+    /// What flash holds of the job in hand, if its download has begun.
+    #[inline(never)]
+    fn progress_made(&self) -> Option<Resume> {
+        let identity = self.job.digest;
+        let file = self.fetch.file;
+        if !self.fetch.begun {
+            None
+        } else if let Some((front, window)) = self.bundle_progress() {
+            Some(Resume { bundle: true, ..Resume::new(identity, 0, front, window) })
+        } else if file < self.complete {
+            Some(Resume::new(identity, self.complete, 0, [0; 32]))
+        } else {
+            Some(Resume::new(identity, file, self.fetch.front, self.fetch.held_window(self.fetch.front)))
+        }
+    }
+
+    /// Remembers what flash holds, so that the same data under another job goes on from there.
+    pub(super) fn keep_progress(&mut self) {
+        if let Some(held) = self.progress_made() {
+            self.resume = Some(held);
+            self.fetch.begun = false;
+        }
     }
 
     fn phase(&self) -> Phase {

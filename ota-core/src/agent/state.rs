@@ -165,4 +165,28 @@ impl State {
             State::Stopped => StateKind::Stopped,
         }
     }
+
+    /// When the state itself has to be looked at again, if it says so.
+    pub(crate) const fn waits_until(&self) -> Option<u64> {
+        match self {
+            State::Offered { at, .. }
+            | State::Verified { ask_at: at }
+            | State::Ready { at }
+            | State::Pending { until: at }
+            | State::Testing { until: at, .. } => Some(*at),
+            State::Booting { .. }
+            | State::Idle
+            | State::Custom
+            | State::Judging { .. }
+            | State::Downloading { .. }
+            | State::Verifying { .. }
+            | State::Activating { .. }
+            | State::Withdrawing { .. }
+            | State::Confirming { .. }
+            | State::Confirmed { .. }
+            | State::Failed { .. }
+            | State::Resetting
+            | State::Stopped => None,
+        }
+    }
 }

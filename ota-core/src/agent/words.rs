@@ -7,21 +7,21 @@ use crate::policy::{Answer, Question};
 use crate::status::Reason;
 
 impl Agent<'_> {
-    pub(super) fn command(&mut self, now: u64, command: Command) {
+    pub(super) fn command(&mut self, command: Command) {
         match command {
             Command::ShutDown => self.state = State::Stopped,
             Command::Suspend => {
                 if !matches!(self.link, Link::Suspended { .. }) {
-                    self.link_lost(now);
+                    self.link_lost();
                     self.link = Link::Suspended { closed: false };
                 }
             }
             Command::Resume => {
                 if matches!(self.link, Link::Suspended { .. }) {
-                    self.link = Link::Down { at: now, tries: 0 };
+                    self.link = Link::Down { at: self.now, tries: 0 };
                 }
             }
-            Command::CheckNow => self.check_at = now,
+            Command::CheckNow => self.check_at = self.now,
             Command::Abort => self.abort(),
             Command::SelfTestPassed => {
                 if let State::Testing { question: None, .. } = self.state {
@@ -60,85 +60,79 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn answer(&mut self, now: u64, question: Question, answer: Answer) {
-        let later = |ms: u32| now + u64::from(ms);
-        match (question, answer) {
-            (Question::Start, Answer::Yes) => self.start_job(now),
-            (Question::RevertedBefore, Answer::Yes) => {
-                (self.bad_image, self.bad_job) = ([0; 32], [0; 32]);
-                self.record_due = true;
-                self.ask_version(now);
-            }
-            (Question::Start | Question::RevertedBefore, Answer::Later { ms }) => {
-                if let State::Offered { stage, .. } = self.state {
-                    self.state = State::Offered { at: later(ms), stage };
-                } else {
-                    self.fail(Reason::RevertedBefore, 0);
-                }
-            }
-            (Question::Start, Answer::No) => self.fail(Reason::Declined, 0),
-            (Question::RevertedBefore, Answer::No) => self.fail(Reason::RevertedBefore, 0),
-
-            (Question::NotMutual, Answer::Yes) => {
-                if let State::Verifying { stage, .. } = self.state {
-                    self.all_verified(now, stage);
-                }
-            }
-            (Question::NotMutual, Answer::Later { .. } | Answer::No) => self.fail(Reason::NotMutual, 0),
-
-            (Question::Downgrade { .. } | Question::SameVersion { .. } | Question::Erase, answer) => {
-                self.version_or_erase_answer(now, question, answer);
-            }
-
-            (Question::Activate, Answer::Yes) => self.state = State::Activating { file: 0 },
-            (Question::Activate, Answer::Later { ms }) => self.state = State::Ready { at: later(ms) },
-            (Question::Activate, Answer::No) => self.fail(Reason::Declined, 0),
-            (Question::ActivateOffline, Answer::Yes) => self.state = State::Activating { file: 0 },
-            (Question::ActivateOffline, Answer::Later { ms }) => {
-                self.state = State::Verified { ask_at: later(ms) }
-            }
-            (Question::ActivateOffline, Answer::No) => self.state = State::Verified { ask_at: u64::MAX },
-
-            (Question::JobGoneInTest, Answer::Yes | Answer::Later { .. }) => self.test_goes_on(),
-            (Question::JobGoneInTest, Answer::No) => self.test_failed(),
-
-            (Question::Custom, Answer::Yes) => self.state = State::Confirmed { custom: true },
-            (Question::Custom, Answer::Later { .. } | Answer::No) => {
-                // Somebody else's: it is asked about again when the next job changes.
-                self.leave_alone(self.check_at);
-            }
+    #[inline(never)]
+    pub(super) fn answer(&mut self, question: &Question, answer: Answer) {
+        match answer {
+            Answer::Yes => self.agreed(question),
+            Answer::Later { ms } => self.put_off(question, self.after(ms)),
+            Answer::No => self.declined(question),
         }
     }
 
-    /// Answers given while judging, verifying or testing.
-    fn version_or_erase_answer(&mut self, now: u64, question: Question, answer: Answer) {
-        let reason = match question {
-            Question::Downgrade { .. } => Reason::Downgrade,
-            Question::SameVersion { .. } => Reason::SameVersion,
-            _erase => Reason::Declined,
-        };
-        match (self.state, answer) {
-            (State::Judging { file, .. }, Answer::Yes) => {
-                if question == Question::Erase || self.erase_agreed {
-                    self.erase_agreed = true;
-                    self.download(file);
-                } else {
-                    self.state = State::Judging { file, question: Some(Question::Erase) };
-                }
+    fn agreed(&mut self, question: &Question) {
+        match (question, self.state) {
+            (Question::Start, _) => self.start_job(),
+            (Question::RevertedBefore, _) => {
+                (self.bad_image, self.bad_job) = ([0; 32], [0; 32]);
+                self.record_due = true;
+                // Known after the download only, the image is in hand; known before, the job has not started.
+                self.ask_version();
             }
-            (State::Judging { .. }, Answer::Later { ms }) => {
+            (Question::Erase, State::Judging { file, .. }) => {
+                self.erase_agreed = true;
+                self.download(file);
+            }
+            (_, State::Judging { file, .. }) => {
+                self.state = State::Judging { file, question: Some(Question::Erase) };
+            }
+            (Question::NotMutual, State::Verifying { stage, .. }) => self.all_verified(stage),
+            (_, State::Verifying { stage, .. }) => self.next_file(stage),
+            (Question::Activate | Question::ActivateOffline, _) => self.state = State::Activating { file: 0 },
+            (Question::Custom, _) => self.state = State::Confirmed { custom: true },
+            (
+                Question::Downgrade { .. }
+                | Question::SameVersion { .. }
+                | Question::JobGoneInTest
+                | Question::NotMutual
+                | Question::Erase,
+                _,
+            ) => self.test_goes_on(),
+        }
+    }
+
+    /// Asked again at `at`, where that is possible; elsewhere later is never.
+    fn put_off(&mut self, question: &Question, at: u64) {
+        match (question, self.state) {
+            (_, State::Offered { stage, .. }) => self.state = State::Offered { at, stage },
+            (_, State::Judging { .. }) => {
                 // The block in hand does not wait; it is fetched again.
                 self.hand = None;
                 self.keep_progress();
-                self.state = State::Offered { at: now + u64::from(ms), stage: Stage::New };
+                self.state = State::Offered { at, stage: Stage::New };
             }
-            (State::Verifying { stage, .. }, Answer::Yes) => self.next_file(now, stage),
-            (State::Verifying { .. }, Answer::Later { .. } | Answer::No) => self.fail(reason, 0),
-            (State::Judging { .. }, Answer::No) => self.fail(reason, 0),
-            (State::Testing { .. }, Answer::Yes) => self.test_goes_on(),
-            (State::Testing { .. }, Answer::Later { .. } | Answer::No) => self.test_failed(),
-            (_, Answer::Yes | Answer::Later { .. } | Answer::No) => {}
+            (Question::Activate, _) => self.state = State::Ready { at },
+            (Question::ActivateOffline, _) => self.state = State::Verified { ask_at: at },
+            (Question::JobGoneInTest, _) => self.test_goes_on(),
+            (_, _) => self.declined(question),
         }
+    }
+
+    #[inline(never)]
+    fn declined(&mut self, question: &Question) {
+        let reason = match question {
+            Question::ActivateOffline => return self.state = State::Verified { ask_at: u64::MAX },
+            // Somebody else's: it is asked about again when the next job changes.
+            Question::Custom => return self.leave_alone(self.check_at),
+            _ if matches!(self.state, State::Testing { .. }) => return self.test_failed(),
+            Question::Start | Question::Erase | Question::Activate | Question::JobGoneInTest => {
+                Reason::Declined
+            }
+            Question::Downgrade { .. } => Reason::Downgrade,
+            Question::SameVersion { .. } => Reason::SameVersion,
+            Question::RevertedBefore => Reason::RevertedBefore,
+            Question::NotMutual => Reason::NotMutual,
+        };
+        self.fail(reason, 0);
     }
 
     fn test_goes_on(&mut self) {
@@ -148,7 +142,7 @@ impl Agent<'_> {
     }
 
     /// Policy agreed: the job starts, or goes on from what flash holds.
-    pub(super) fn start_job(&mut self, now: u64) {
+    pub(super) fn start_job(&mut self) {
         let State::Offered { stage, .. } = self.state else { return };
         if self.job.updated_by.get().is_none() || stage == Stage::New {
             self.job.updated_by = Number::of(Some(self.running_version().word()));
@@ -165,7 +159,7 @@ impl Agent<'_> {
         self.drop_tokens();
         self.choose_plane();
         self.failures = 0;
-        self.next_file(now, stage);
+        self.next_file(stage);
         if known.is_none() {
             self.resume = None;
         }

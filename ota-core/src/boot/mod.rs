@@ -7,9 +7,11 @@ use crate::{
     verify::Verified,
 };
 
-mod request;
+mod control;
+mod info;
 mod shared;
 mod single;
+mod states;
 #[cfg(test)]
 mod tests;
 mod tuple;

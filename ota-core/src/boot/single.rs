@@ -2,12 +2,14 @@
 
 use embedded_storage_async::nor_flash::NorFlash;
 
-use super::{ImageState, Images, Request, Revert, Withdrawn};
+use super::{
+    ImageState, Images, Withdrawn,
+    control::{self, Control, Side},
+};
 use crate::{
-    geometry::{BootMode, GeometryError, ImageLayout},
-    image::{HEADER_SIZE, Header, ImageError, ImageInfo, TlvWalk, tlv},
+    geometry::{BootMode, GeometryError, ImageLayout, Reprogram},
     slot::{Compared, FlashError, Slot},
-    trailer::{Flag, MAX_INFO_SIZE, Magic, Pending, SwapType, Trailer, TrailerLayout},
+    trailer::Pending,
     verify::Verified,
 };
 
@@ -16,14 +18,14 @@ use crate::{
 /// Holds two buffers of `UNIT` bytes, see [`Slot`].
 #[derive(Debug)]
 pub struct Image<P, S, const UNIT: usize = 512> {
-    pub(super) primary: Slot<P, UNIT>,
+    primary: Slot<P, UNIT>,
     pub(super) secondary: Slot<S, UNIT>,
-    pub(super) layout: ImageLayout,
+    layout: ImageLayout,
     pub(super) number: u8,
     /// Bit n: since this value was made, the n-th sector that holds request fields was erased and no field in it written.
-    pub(super) fresh: u32,
+    fresh: u32,
     /// This boot took the stale `image_ok` out of a swap-status primary; a withdrawal puts it back.
-    pub(super) confirm_taken: bool,
+    confirm_taken: bool,
 }
 
 impl<P: NorFlash, S: NorFlash> Image<P, S> {
@@ -72,6 +74,46 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
     fn read_limit(&self) -> u32 {
         self.secondary.geometry().size().saturating_sub(self.layout.image_offset())
     }
+
+    /// The bit of `fresh` that stands for a sector of the secondary; none when the sector holds no request fields.
+    fn fresh_bit(&self, sector: u32) -> u32 {
+        1u32.checked_shl(sector.wrapping_sub(self.layout.field_sectors().start)).unwrap_or(0)
+    }
+
+    /// Whether all sectors with request fields were erased in this life and not written since.
+    fn is_fresh(&self) -> bool {
+        let fields = self.layout.field_sectors();
+        self.fresh.trailing_ones() >= fields.end.saturating_sub(fields.start)
+    }
+
+    /// Asks for the image of `size` bytes (to the end of its TLVs) in the secondary.
+    pub(super) async fn request(&mut self, size: u32, pending: Pending) -> Result<(), FlashError> {
+        let forgets = self.layout.mode() == BootMode::SwapStatus && pending == Pending::Test;
+        let mut control =
+            Control::new(&self.layout, if forgets { control::REQUEST_AND_FORGET } else { control::REQUEST });
+        control.asked = (pending, self.number);
+        control.image_end = self.layout.image_offset().checked_add(size).ok_or(FlashError::OutOfBounds)?;
+        control.torn = self.layout.secondary().reprogram() == Reprogram::Forbidden && !self.is_fresh();
+        self.fresh = 0;
+        run(&mut self.primary, &mut self.secondary, &mut control).await?;
+        self.confirm_taken |= forgets && control.has_changed();
+        Ok(())
+    }
+}
+
+/// Works through a plan.
+async fn run<P: NorFlash, S: NorFlash, const UNIT: usize>(
+    primary: &mut Slot<P, UNIT>,
+    secondary: &mut Slot<S, UNIT>,
+    control: &mut Control<'_>,
+) -> Result<(), FlashError> {
+    while let Some(side) = control.turn() {
+        match side {
+            Side::Primary => primary.run(control).await?,
+            Side::Secondary => secondary.run(control).await?,
+        }
+    }
+    Ok(())
 }
 
 impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
@@ -81,17 +123,9 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
 
     async fn inspect(&mut self, image: u8) -> Result<ImageState, FlashError> {
         only(image)?;
-        let running = image_info(&mut self.primary, 0).await?;
-        let primary = trailer_of(&mut self.primary, &self.layout.primary_trailer()).await?;
-        let secondary = trailer_of(&mut self.secondary, &self.layout.secondary_trailer()).await?;
-        let mode = self.layout.mode();
-        Ok(ImageState {
-            running,
-            request: request_of(mode, &secondary),
-            revert: revert_of(mode, &primary, &secondary),
-            confirmed: is_confirmed(mode, &primary),
-            reverted: is_reverted(mode, &primary),
-        })
+        let mut control = Control::new(&self.layout, control::INSPECT);
+        run(&mut self.primary, &mut self.secondary, &mut control).await?;
+        Ok(control.image_state())
     }
 
     async fn read(&mut self, image: u8, at: u32, buf: &mut [u8]) -> Result<(), FlashError> {
@@ -102,7 +136,12 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
 
     async fn erase(&mut self, image: u8, sector: u32) -> Result<(), FlashError> {
         only(image)?;
-        self.erase_secondary(sector).await
+        let bit = self.fresh_bit(sector);
+        // An erase that is dropped or fails half-way leaves anything behind.
+        self.fresh &= !bit;
+        self.secondary.erase(sector).await?;
+        self.fresh |= bit;
+        Ok(())
     }
 
     async fn write(&mut self, image: u8, at: u32, data: &[u8]) -> Result<(), FlashError> {
@@ -131,153 +170,21 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
 
     async fn withdraw(&mut self, image: u8) -> Result<Withdrawn, FlashError> {
         only(image)?;
-        self.take_back().await
+        let plan = if self.confirm_taken { control::CONFIRM_AND_WITHDRAW } else { control::WITHDRAW };
+        let mut control = Control::new(&self.layout, plan);
+        self.fresh = 0;
+        run(&mut self.primary, &mut self.secondary, &mut control).await?;
+        self.confirm_taken = false;
+        Ok(control.withdrawn())
     }
 
     async fn confirm(&mut self, image: u8) -> Result<(), FlashError> {
         only(image)?;
-        self.confirm_primary().await
+        let mut control = Control::new(&self.layout, control::CONFIRM);
+        run(&mut self.primary, &mut self.secondary, &mut control).await
     }
 }
 
 fn only(image: u8) -> Result<(), FlashError> {
     if image == 0 { Ok(()) } else { Err(FlashError::NoImage) }
-}
-
-fn request_of(mode: BootMode, secondary: &Trailer) -> Request {
-    // With an empty primary only the rows of the secondary can match; a swap-offset revert in progress is no request.
-    let asked = match swap_type(mode, secondary) {
-        SwapType::Test => return Request::Test,
-        SwapType::Permanent => return Request::Permanent,
-        SwapType::Revert => return Request::None,
-        SwapType::None => secondary.magic,
-    };
-    match asked {
-        Magic::Unset => Request::None,
-        // A good magic that matches no row has a bad `image_ok`.
-        Magic::Good | Magic::Bad => Request::Damaged,
-    }
-}
-
-fn swap_type(mode: BootMode, secondary: &Trailer) -> SwapType {
-    crate::trailer::swap_type(mode, &Trailer::UNSET, secondary)
-}
-
-fn revert_of(mode: BootMode, primary: &Trailer, secondary: &Trailer) -> Revert {
-    match mode {
-        BootMode::Overwrite => Revert::No,
-        BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset => {
-            // The secondary matters only for swap-offset's extra row: a request waiting there outranks a revert at the
-            // next reset, but the image to go back to lies there all the same.
-            let own = crate::trailer::swap_type(mode, primary, &Trailer::UNSET);
-            match (own, swap_type(mode, secondary)) {
-                (SwapType::Revert, _) | (_, SwapType::Revert) => Revert::Yes,
-                (SwapType::None | SwapType::Test | SwapType::Permanent, _) => Revert::No,
-            }
-        }
-        // From 1.8.1 on the bootloader leaves a whole trailer in the primary before it sets its own copy-done; before,
-        // nothing tells.
-        BootMode::SwapStatus => match (primary.magic, primary.copy_done, primary.image_ok) {
-            (Magic::Good, Flag::Set, Flag::Unset) => Revert::Yes,
-            (Magic::Good, Flag::Set, Flag::Set) => Revert::No,
-            (Magic::Good | Magic::Bad | Magic::Unset, Flag::Set | Flag::Bad | Flag::Unset, _) => {
-                Revert::Unknown
-            }
-        },
-    }
-}
-
-fn is_confirmed(mode: BootMode, primary: &Trailer) -> bool {
-    match (mode, primary.magic) {
-        (BootMode::Overwrite, _) => true,
-        (BootMode::SwapStatus, _) => primary.image_ok == Flag::Set,
-        (BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset, Magic::Unset) => true,
-        (BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset, Magic::Bad) => false,
-        (BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset, Magic::Good) => {
-            primary.image_ok == Flag::Set
-        }
-    }
-}
-
-fn is_reverted(mode: BootMode, primary: &Trailer) -> bool {
-    match mode {
-        BootMode::Overwrite => false,
-        BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset | BootMode::SwapStatus => {
-            primary.magic == Magic::Good && primary.swap_info.0 == SwapType::Revert
-        }
-    }
-}
-
-/// Reads a slot's trailer fields.
-pub(super) async fn trailer_of<F: NorFlash, const UNIT: usize>(
-    slot: &mut Slot<F, UNIT>,
-    layout: &TrailerLayout,
-) -> Result<Trailer, FlashError> {
-    let mut tail = [0; MAX_INFO_SIZE];
-    let tail = tail.get_mut(..layout.info_size() as usize).ok_or(FlashError::OutOfBounds)?;
-    slot.read(layout.swap_info(), tail).await?;
-    Trailer::decode(tail, layout, slot.geometry().erased()).ok_or(FlashError::OutOfBounds)
-}
-
-enum Fault {
-    Flash(FlashError),
-    Image,
-}
-
-impl From<FlashError> for Fault {
-    fn from(error: FlashError) -> Self {
-        Self::Flash(error)
-    }
-}
-
-impl From<ImageError> for Fault {
-    fn from(_: ImageError) -> Self {
-        Self::Image
-    }
-}
-
-/// What the image at `offset` of a slot says of itself; `None` when it makes no sense.
-pub(super) async fn image_info<F: NorFlash, const UNIT: usize>(
-    slot: &mut Slot<F, UNIT>,
-    offset: u32,
-) -> Result<Option<ImageInfo>, FlashError> {
-    match read_info(slot, offset).await {
-        Ok(info) => Ok(Some(info)),
-        Err(Fault::Image) => Ok(None),
-        Err(Fault::Flash(error)) => Err(error),
-    }
-}
-
-async fn read_info<F: NorFlash, const UNIT: usize>(
-    slot: &mut Slot<F, UNIT>,
-    offset: u32,
-) -> Result<ImageInfo, Fault> {
-    let mut bytes = [0; HEADER_SIZE as usize];
-    slot.read(offset, &mut bytes).await?;
-    let header = Header::parse(&bytes)?;
-    let mut hash = None;
-    let mut security_counter = None;
-    let mut walk = TlvWalk::new(&header, slot.geometry().size().saturating_sub(offset))?;
-    while let Some(at) = walk.at() {
-        let mut head = [0; 4];
-        slot.read(offset.saturating_add(at), &mut head).await?;
-        let Some(entry) = walk.step(head)? else { continue };
-        // The walk keeps entries inside the slot.
-        let at = offset.saturating_add(entry.at);
-        match (entry.kind, entry.len, entry.protected) {
-            (tlv::SHA256, 32, _) => {
-                let mut value = [0; 32];
-                slot.read(at, &mut value).await?;
-                hash = Some(value);
-            }
-            (tlv::SEC_CNT, 4, true) => {
-                let mut value = [0; 4];
-                slot.read(at, &mut value).await?;
-                security_counter = Some(u32::from_le_bytes(value));
-            }
-            _ => {}
-        }
-    }
-    let hash = hash.ok_or(ImageError::NoHash)?;
-    Ok(ImageInfo { version: header.version, size: walk.size(), hash, security_counter })
 }

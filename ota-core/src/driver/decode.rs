@@ -4,8 +4,7 @@ use crate::agent::Message;
 use crate::policy::Drop;
 use crate::transport::Received;
 use crate::wire::{
-    Block, DescribeAnswer, Format, Incoming, StreamDecodeError, decode_block_cbor, decode_block_json,
-    parse_describe, parse_rejected, parse_stream_error, parse_update_accepted,
+    Block, Document, Incoming, decode_block, parse_describe, parse_stream_error, parse_update,
 };
 
 /// The message in hand: what the agent's actions name parts of.
@@ -44,67 +43,29 @@ pub fn decode<'m>(thing: &str, received: &Received<'m>, scratch: &'m mut [u8]) -
     match Incoming::parse(received.topic, thing) {
         None | Some(Incoming::Notify | Incoming::StreamDescription(..)) => Message::Useless(Drop::Unknown),
         Some(Incoming::NotifyNext) => Message::Notify,
-        Some(Incoming::Data(stream, Format::Cbor)) => {
-            block_message(stream, decode_block_cbor(payload), payload)
-        }
-        Some(Incoming::Data(stream, Format::Json)) => {
-            block_message(stream, decode_block_json(payload, scratch), scratch)
-        }
+        Some(Incoming::Data(stream, format)) => match decode_block(format, payload, scratch) {
+            Ok(Block { file_id, block_id, payload: data }) => {
+                Message::Block { stream, file_id, block_id, data }
+            }
+            Err(_) => undecodable,
+        },
         Some(Incoming::StreamRejected(stream, format)) => match parse_stream_error(format, payload) {
             Ok(error) => Message::StreamRejected { stream, code: error.code },
             Err(_) => undecodable,
         },
-        Some(Incoming::DescribeNextAccepted) => described(None, payload),
-        Some(Incoming::DescribeAccepted(job_id)) => described(Some(job_id), payload),
-        Some(Incoming::DescribeNextRejected) => describe_rejected(None, payload),
-        Some(Incoming::DescribeRejected(job_id)) => describe_rejected(Some(job_id), payload),
-        Some(Incoming::UpdateAccepted(job_id)) => match parse_update_accepted(payload) {
-            Ok((token, state)) => Message::Updated { job_id, token, state },
-            Err(_) => undecodable,
-        },
-        Some(Incoming::UpdateRejected(job_id)) => match parse_rejected(payload) {
-            Ok(rejected) => Message::UpdateRejected { job_id, rejected },
-            Err(_) => undecodable,
-        },
-    }
-}
-
-fn block_message<'m>(
-    stream: &'m str,
-    block: Result<Block, StreamDecodeError>,
-    bytes: &'m [u8],
-) -> Message<'m> {
-    let Ok(Block { file_id, block_id, payload, .. }) = block else {
-        return Message::Useless(Drop::Undecodable);
-    };
-    match bytes.get(payload) {
-        Some(data) => Message::Block { stream, file_id, block_id, data },
-        None => Message::Useless(Drop::Undecodable),
-    }
-}
-
-fn described<'m>(job_id: Option<&'m str>, payload: &'m [u8]) -> Message<'m> {
-    match parse_describe(payload) {
-        Ok((token, answer)) => Message::Described { job_id, token, answer },
-        Err(_) => Message::Useless(Drop::Undecodable),
-    }
-}
-
-fn describe_rejected<'m>(job_id: Option<&'m str>, payload: &'m [u8]) -> Message<'m> {
-    match parse_rejected(payload) {
-        Ok(rejected) => Message::DescribeRejected { job_id, rejected },
-        Err(_) => Message::Useless(Drop::Undecodable),
+        Some(Incoming::Described { job, accepted }) => {
+            let answer = if accepted { parse_describe(payload) } else { parse_update(payload) };
+            answer.map_or(undecodable, |answer| Message::Described { job_id: job, accepted, answer })
+        }
+        Some(Incoming::Updated { job, accepted }) => parse_update(payload)
+            .map_or(undecodable, |answer| Message::Updated { job_id: job, accepted, answer }),
     }
 }
 
 /// The document of the custom job in `payload`.
 pub(super) fn custom_document(payload: &[u8]) -> Option<&[u8]> {
-    use crate::wire::Document;
-    match parse_describe(payload) {
-        Ok((_, DescribeAnswer::Job(execution))) => match execution.document {
-            Document::Custom(document) => Some(document),
-            Document::Absent | Document::Ota(_) | Document::Malformed(_) => None,
-        },
-        Ok((_, DescribeAnswer::NoJob)) | Err(_) => None,
+    match parse_describe(payload).ok()?.execution?.document() {
+        Document::Custom(document) => Some(document),
+        Document::Absent | Document::Ota(_) | Document::Malformed(_) => None,
     }
 }

@@ -77,8 +77,16 @@ const fn is_aligned(slot: &Geometry) -> bool {
     slot.start().is_multiple_of(slot.sector_size()) && slot.size().is_multiple_of(slot.sector_size())
 }
 
+/// The first sector of the secondary with a byte of the trailer, or of the fields where the bootloader keeps no more there.
+pub(super) const fn first_trailer_sector(slots: &ImageSlots) -> u32 {
+    let secondary = &slots.secondary;
+    let reserved = if slots.mode.has_trailer_state() { trailer_size(slots) } else { 0 };
+    let fields = trailer(slots, secondary).info_start();
+    secondary.sector_of(min(secondary.size().saturating_sub(reserved), fields))
+}
+
 /// The trailer this bootloader reserves at the end of each slot.
-pub(super) const fn trailer_size(slots: &ImageSlots) -> u32 {
+const fn trailer_size(slots: &ImageSlots) -> u32 {
     trailer(slots, &slots.secondary).size(slots.boot_write_size, slots.max_sectors)
 }
 
@@ -106,11 +114,15 @@ pub(super) const fn max_image_size(slots: &ImageSlots) -> u32 {
         BootMode::SwapStatus => (lost_with_flags(primary), lost_with_flags(secondary)),
     };
     let in_primary = min(in_primary, below_fields(slots, primary, 0));
-    let offset = match mode {
-        BootMode::SwapOffset => secondary.sector_size(),
+    min(in_primary, min(in_secondary, below_fields(slots, secondary, image_offset(slots))))
+}
+
+/// Where byte 0 of a new image goes in the secondary.
+pub(super) const fn image_offset(slots: &ImageSlots) -> u32 {
+    match slots.mode {
+        BootMode::SwapOffset => slots.secondary.sector_size(),
         BootMode::Overwrite | BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapStatus => 0,
-    };
-    min(in_primary, min(in_secondary, below_fields(slots, secondary, offset)))
+    }
 }
 
 /// What keeps whole write units of the image clear of the fields the application writes; the image is written from

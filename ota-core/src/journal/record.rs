@@ -20,9 +20,30 @@ pub const IMAGE_COUNT: usize = 3;
 /// Most blocks beyond the front that can be remembered as held.
 pub const WINDOW_BLOCKS: u32 = 256;
 
-/// Where the CRC lies; it covers everything before it. The other fields follow each other in the order in which
-/// [`Record::encode`] puts them, integers little-endian: SPEC.md, "Journal record".
-const CRC_AT: usize = RECORD_LEN - 4;
+/// Where the fields lie, integers little-endian: SPEC.md, "Journal record".
+mod at {
+    pub(super) const MAGIC: usize = 0;
+    pub(super) const FORMAT: usize = 4;
+    /// Phase, flags, index of the file.
+    pub(super) const PHASE: usize = 5;
+    pub(super) const SEQUENCE: usize = 8;
+    pub(super) const VERSION_NUMBER: usize = 12;
+    pub(super) const EXECUTION_NUMBER: usize = 16;
+    pub(super) const UPDATED_BY: usize = 24;
+    pub(super) const BLOCK_SIZE: usize = 28;
+    pub(super) const FRONT: usize = 32;
+    pub(super) const DETAIL: usize = 36;
+    /// Status, reason, first boots, length of the job id.
+    pub(super) const STATUS: usize = 40;
+    pub(super) const JOB_ID: usize = 44;
+    pub(super) const JOB_DIGEST: usize = 172;
+    pub(super) const WINDOW: usize = 204;
+    pub(super) const INTENDED: usize = 236;
+    pub(super) const REVERTED: usize = 332;
+    pub(super) const REVERTED_JOB: usize = 364;
+    /// The CRC-32C of everything before it.
+    pub(super) const CRC: usize = 396;
+}
 
 /// Bits of the flags byte; the others are zero.
 mod flag {
@@ -195,31 +216,32 @@ impl Record {
 
     /// [`encode`](Self::encode) into the front of `bytes`.
     pub(super) fn write(&self, sequence: u32, bytes: &mut [u8]) {
+        let Some(bytes) = bytes.first_chunk_mut() else { return };
         let started = if self.started { flag::STARTED } else { 0 };
         let has_version = if self.version_number.is_some() { flag::HAS_VERSION_NUMBER } else { 0 };
         let bundle = if self.bundle { flag::BUNDLE } else { 0 };
-        let mut out = Out(bytes);
-        out.put(&MAGIC);
-        out.put(&[FORMAT, self.phase.number(), started | has_version | bundle, self.file_index]);
-        out.word(sequence);
-        out.word(self.version_number.unwrap_or(0));
-        out.word(self.execution_number as u32);
-        out.word((self.execution_number >> 32) as u32);
-        out.word(self.updated_by);
-        out.word(self.block_size);
-        out.word(self.front);
-        out.word(self.detail);
-        out.put(&[self.status, self.reason, self.first_boots, self.job_id.len]);
-        out.put(&self.job_id.bytes);
-        out.put(&self.job_digest);
-        out.put(&self.window);
-        for hash in &self.intended {
-            out.put(hash);
+        put(bytes, at::MAGIC, &MAGIC);
+        put(bytes, at::FORMAT, &[FORMAT]);
+        put(bytes, at::PHASE, &[self.phase.number(), started | has_version | bundle, self.file_index]);
+        put(bytes, at::SEQUENCE, &sequence.to_le_bytes());
+        put(bytes, at::VERSION_NUMBER, &self.version_number.unwrap_or(0).to_le_bytes());
+        put(bytes, at::EXECUTION_NUMBER, &self.execution_number.to_le_bytes());
+        put(bytes, at::UPDATED_BY, &self.updated_by.to_le_bytes());
+        put(bytes, at::BLOCK_SIZE, &self.block_size.to_le_bytes());
+        put(bytes, at::FRONT, &self.front.to_le_bytes());
+        put(bytes, at::DETAIL, &self.detail.to_le_bytes());
+        put(bytes, at::STATUS, &[self.status, self.reason, self.first_boots, self.job_id.len]);
+        put(bytes, at::JOB_ID, &self.job_id.bytes);
+        put(bytes, at::JOB_DIGEST, &self.job_digest);
+        put(bytes, at::WINDOW, &self.window);
+        if let Some(intended) = self.intended.as_flattened().first_chunk::<{ IMAGE_COUNT * 32 }>() {
+            put(bytes, at::INTENDED, intended);
         }
-        out.put(&self.reverted);
-        out.put(&self.reverted_job);
-        if let Some((covered, crc)) = bytes.split_at_mut_checked(CRC_AT) {
-            Out(crc).word(crc32c(covered));
+        put(bytes, at::REVERTED, &self.reverted);
+        put(bytes, at::REVERTED_JOB, &self.reverted_job);
+        if let Some(covered) = field::<{ at::CRC }>(bytes, 0) {
+            let crc = crc32c(covered);
+            put(bytes, at::CRC, &crc.to_le_bytes());
         }
     }
 
@@ -228,82 +250,75 @@ impl Record {
     /// `None` when it is torn, foreign, of another format version, or holds a value this version does not know.
     pub fn decode(bytes: &[u8]) -> Option<(Self, u32)> {
         let sequence = sequence_of(bytes)?;
-        let mut fields = In(bytes.get(MAGIC.len() + 1..)?);
-        let [phase, flags, file_index] = fields.array();
-        fields.word();
-        let mut record = Self { phase: Phase::from_number(phase)?, file_index, ..Self::default() };
-        if flags & !flag::ALL != 0 {
-            return None;
-        }
-        let version_number = fields.word();
-        record.started = flags & flag::STARTED != 0;
-        record.bundle = flags & flag::BUNDLE != 0;
-        record.version_number = (flags & flag::HAS_VERSION_NUMBER != 0).then_some(version_number);
-        record.execution_number = u64::from(fields.word()) | u64::from(fields.word()) << 32;
-        record.updated_by = fields.word();
-        record.block_size = fields.word();
-        record.front = fields.word();
-        record.detail = fields.word();
-        [record.status, record.reason, record.first_boots, record.job_id.len] = fields.array();
-        fields.take(&mut record.job_id.bytes);
-        fields.take(&mut record.job_digest);
-        fields.take(&mut record.window);
-        for hash in &mut record.intended {
-            fields.take(hash);
-        }
-        fields.take(&mut record.reverted);
-        fields.take(&mut record.reverted_job);
-        let id = record.job_id.bytes.get(..usize::from(record.job_id.len))?;
-        (id.is_empty() || is_id(core::str::from_utf8(id).ok()?)).then_some((record, sequence))
+        Self::read(bytes).map(|record| (record, sequence))
+    }
+
+    /// The record in `bytes`, of which [`sequence_of`] knows that it is one.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.first_chunk()?;
+        let [phase, flags, file_index] = *field(bytes, at::PHASE)?;
+        let version_number = word(bytes, at::VERSION_NUMBER)?;
+        let mut record = Self {
+            phase: Phase::from_number(phase)?,
+            execution_number: u64::from_le_bytes(*field(bytes, at::EXECUTION_NUMBER)?),
+            version_number: (flags & flag::HAS_VERSION_NUMBER != 0).then_some(version_number),
+            started: flags & flag::STARTED != 0,
+            updated_by: word(bytes, at::UPDATED_BY)?,
+            file_index,
+            bundle: flags & flag::BUNDLE != 0,
+            block_size: word(bytes, at::BLOCK_SIZE)?,
+            front: word(bytes, at::FRONT)?,
+            detail: word(bytes, at::DETAIL)?,
+            ..Self::default()
+        };
+        [record.status, record.reason, record.first_boots, record.job_id.len] = *field(bytes, at::STATUS)?;
+        record.job_id.bytes = *field(bytes, at::JOB_ID)?;
+        record.job_digest = *field(bytes, at::JOB_DIGEST)?;
+        record.window = *field(bytes, at::WINDOW)?;
+        copy(record.intended.as_flattened_mut(), field::<{ IMAGE_COUNT * 32 }>(bytes, at::INTENDED)?);
+        record.reverted = *field(bytes, at::REVERTED)?;
+        record.reverted_job = *field(bytes, at::REVERTED_JOB)?;
+        Some(record)
     }
 }
 
-/// The sequence number of the record in `bytes`, when it is whole and of this format.
+/// The sequence number of the record in `bytes`, when it is whole, of this format, and holds only what this version knows.
 pub(super) fn sequence_of(bytes: &[u8]) -> Option<u32> {
-    let bytes = bytes.get(..RECORD_LEN)?;
-    let (covered, mut crc) = bytes.split_at_checked(CRC_AT).map(|(covered, crc)| (covered, In(crc)))?;
-    let mut head = In(covered);
-    let known = head.array() == MAGIC && head.array() == [FORMAT] && crc.word() == crc32c(covered);
-    let _phase_flags_file: [u8; 3] = head.array();
-    known.then(|| head.word())
+    let bytes = bytes.first_chunk()?;
+    let [phase, flags, _] = *field(bytes, at::PHASE)?;
+    let [_, _, _, len] = *field(bytes, at::STATUS)?;
+    let id = bytes.get(at::JOB_ID..)?.get(..usize::from(len))?;
+    let is_known = *field(bytes, at::MAGIC)? == MAGIC
+        && *field(bytes, at::FORMAT)? == [FORMAT]
+        && word(bytes, at::CRC)? == crc32c(field::<{ at::CRC }>(bytes, 0)?)
+        && Phase::from_number(phase).is_some()
+        && flags & !flag::ALL == 0
+        && usize::from(len) <= JobId::MAX_LEN
+        && (id.is_empty() || core::str::from_utf8(id).is_ok_and(is_id));
+    if is_known { word(bytes, at::SEQUENCE) } else { None }
 }
 
-/// Fields one after the other, as they are written; what does not fit is left out.
-struct Out<'b>(&'b mut [u8]);
+/// A record's bytes.
+type Bytes = [u8; RECORD_LEN];
 
-impl Out<'_> {
-    fn put(&mut self, field: &[u8]) {
-        if let Some((place, rest)) = core::mem::take(&mut self.0).split_at_mut_checked(field.len()) {
-            copy(place, field);
-            self.0 = rest;
-        }
-    }
-
-    fn word(&mut self, number: u32) {
-        self.put(&number.to_le_bytes());
+/// Puts a field at its place.
+// Inlined, as the next one, so that places and lengths are known while compiling.
+#[inline(always)]
+fn put<const N: usize>(bytes: &mut Bytes, at: usize, field: &[u8; N]) {
+    if let Some(place) = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+        *place = *field;
     }
 }
 
-/// Fields one after the other, as they are read; what is not there is zero.
-struct In<'b>(&'b [u8]);
+/// The field at its place.
+#[inline(always)]
+fn field<const N: usize>(bytes: &Bytes, at: usize) -> Option<&[u8; N]> {
+    bytes.get(at..)?.first_chunk()
+}
 
-impl In<'_> {
-    fn take(&mut self, field: &mut [u8]) {
-        if let Some((place, rest)) = self.0.split_at_checked(field.len()) {
-            copy(field, place);
-            self.0 = rest;
-        }
-    }
-
-    fn array<const N: usize>(&mut self) -> [u8; N] {
-        let mut field = [0; N];
-        self.take(&mut field);
-        field
-    }
-
-    fn word(&mut self) -> u32 {
-        u32::from_le_bytes(self.array())
-    }
+#[inline(always)]
+fn word(bytes: &Bytes, at: usize) -> Option<u32> {
+    field(bytes, at).map(|bytes| u32::from_le_bytes(*bytes))
 }
 
 /// CRC-32C (Castagnoli, reflected, as in RFC 3720 appendix B.4) with a table of 16 words: 64 bytes of flash for half the
@@ -425,8 +440,8 @@ mod tests {
         ] {
             let mut bytes = Record::default().encode(1);
             bytes[at] = value;
-            let crc = crc32c(&bytes[..CRC_AT]);
-            bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+            let crc = crc32c(&bytes[..at::CRC]);
+            bytes[at::CRC..].copy_from_slice(&crc.to_le_bytes());
             assert_eq!(Record::decode(&bytes), None, "byte {at} = {value}");
         }
     }

@@ -4,12 +4,12 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", DescribeStream.
 
 use super::{
-    cbor::{self, Decoder, major},
+    cbor::Decoder,
+    field::{Field, FieldWriter, find, number, text},
     job::Token,
-    json,
-    stream::{StreamDecodeError, json_number, json_text, once},
+    stream::StreamDecodeError,
     topic::Format,
-    writer::{EncodeError, Writer, checked_token},
+    writer::EncodeError,
 };
 
 /// Writes the request in `format`; returns the bytes written.
@@ -21,27 +21,9 @@ pub fn encode_describe_stream(
     buf: &mut [u8],
     token: Option<&str>,
 ) -> Result<usize, EncodeError> {
-    let token = checked_token(token)?;
-    let mut writer = Writer::new(buf);
-    match format {
-        Format::Cbor => {
-            cbor::head(&mut writer, major::MAP, u32::from(token.is_some()));
-            if let Some(token) = token {
-                cbor::text(&mut writer, "c");
-                cbor::text(&mut writer, token);
-            }
-        }
-        Format::Json => {
-            if let Some(token) = token {
-                writer.json_name(b'{', "c");
-                writer.json_string(token);
-            } else {
-                writer.byte(b'{');
-            }
-            writer.byte(b'}');
-        }
-    }
-    writer.finish()
+    let mut fields = FieldWriter::new(format, buf, Some(u32::from(token.is_some())));
+    fields.token(token)?;
+    fields.finish()
 }
 
 /// A file of a stream.
@@ -73,8 +55,12 @@ struct List<'l> {
 }
 
 impl List<'_> {
-    fn push(&mut self, id: u32, size: u32) -> Result<(), StreamDecodeError> {
-        let id = u8::try_from(id).map_err(|_| StreamDecodeError::Number)?;
+    fn push(&mut self, format: Format, file: &[u8]) -> Result<(), StreamDecodeError> {
+        let mut found = [None; 2];
+        find(format, file, "f z", &mut found)?;
+        let [id, size] = &found;
+        let id = u8::try_from(number(id)?).map_err(|_| StreamDecodeError::Number)?;
+        let size = number(size)?;
         *self.files.get_mut(self.count).ok_or(StreamDecodeError::BufferTooSmall)? = StreamFile { id, size };
         self.count = self.count.saturating_add(1);
         Ok(())
@@ -90,65 +76,28 @@ pub fn parse_description<'a>(
     message: &'a [u8],
     files: &mut [StreamFile],
 ) -> Result<StreamDescription<'a>, StreamDecodeError> {
-    let list = List { files, count: 0 };
-    match format {
-        Format::Cbor => parse_cbor(message, list),
-        Format::Json => parse_json(message, list),
-    }
-}
-
-fn parse_cbor<'a>(message: &'a [u8], mut list: List<'_>) -> Result<StreamDescription<'a>, StreamDecodeError> {
-    let mut decoder = Decoder::new(message);
-    let mut entries = decoder.map()?;
-    let (mut token, mut version, mut description, mut files) = (None, None, None, None);
-    while entries.more(&mut decoder)? {
-        match decoder.key()? {
-            b"c" => once(&mut token, decoder.text()?)?,
-            b"s" => once(&mut version, decoder.number()?)?,
-            b"d" => once(&mut description, decoder.text()?)?,
-            b"r" => once(&mut files, parse_cbor_files(&mut decoder, &mut list)?)?,
-            _ => decoder.skip()?,
-        }
-    }
-    decoder.end()?;
-    files.ok_or(StreamDecodeError::Missing)?;
-    Ok(StreamDescription {
-        token: Token(token),
-        version: version.ok_or(StreamDecodeError::Missing)?,
-        description,
-        file_count: list.count,
-    })
-}
-
-fn parse_cbor_files(decoder: &mut Decoder<'_>, list: &mut List<'_>) -> Result<(), StreamDecodeError> {
-    let mut elements = decoder.array()?;
-    while elements.more(decoder)? {
-        let mut entries = decoder.map()?;
-        let (mut id, mut size) = (None, None);
-        while entries.more(decoder)? {
-            match decoder.key()? {
-                b"f" => once(&mut id, decoder.number()?)?,
-                b"z" => once(&mut size, decoder.number()?)?,
-                _ => decoder.skip()?,
+    let mut found = [None; 4];
+    find(format, message, "c s d r", &mut found)?;
+    let [token, version, description, list] = &found;
+    let mut place = List { files, count: 0 };
+    match list.as_ref().ok_or(StreamDecodeError::Missing)? {
+        Field::Cbor(list) => {
+            let mut list = Decoder::new(list);
+            let mut elements = list.array()?;
+            while elements.more(&mut list)? {
+                place.push(format, list.item()?)?;
             }
         }
-        let (Some(id), Some(size)) = (id, size) else { return Err(StreamDecodeError::Missing) };
-        list.push(id, size)?;
-    }
-    Ok(())
-}
-
-fn parse_json<'a>(message: &'a [u8], mut list: List<'_>) -> Result<StreamDescription<'a>, StreamDecodeError> {
-    let [token, version, description, files] = json::parse(message)?.fields(["c", "s", "d", "r"])?;
-    let files = files.ok_or(StreamDecodeError::Missing)?;
-    for file in files.elements().ok_or(StreamDecodeError::Type)? {
-        let [id, size] = file.fields(["f", "z"])?;
-        list.push(json_number(id)?, json_number(size)?)?;
+        Field::Json(list) => {
+            for file in list.elements().ok_or(StreamDecodeError::Type)? {
+                place.push(format, file.raw().as_bytes())?;
+            }
+        }
     }
     Ok(StreamDescription {
-        token: Token(json_text(token)?.map(|text| text.raw())),
-        version: json_number(version)?,
-        description: json_text(description)?.map(|text| text.raw()),
-        file_count: list.count,
+        token: Token(text(token)?),
+        version: number(version)?,
+        description: text(description)?,
+        file_count: place.count,
     })
 }

@@ -6,20 +6,17 @@
 use core::fmt;
 
 use super::{
-    json::{self, JsonError, Text, Value},
+    json::{self, Elements, JsonError, Text, Typed, Value},
     topic,
 };
-use crate::bitmap;
 
 /// Most files one job may hold.
-pub const MAX_FILES: u8 = 10;
+pub const MAX_FILES: usize = 10;
 
 /// The member whose presence makes a job an OTA job.
 const OTA: &str = "afr_ota";
 const SIGNATURE: &str = "sig-sha256-ecdsa";
 const SIGNATURE_PREFIX: &str = "sig-";
-/// File ids are 0..=255.
-const FILE_ID_COUNT: u32 = 256;
 
 /// Why an OTA job document cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +42,6 @@ pub enum DocumentError {
     FileId,
     /// Two files have the same `fileid`.
     DuplicateFileId,
-    /// There is no file of that index.
-    NoSuchFile,
 }
 
 impl fmt::Display for DocumentError {
@@ -62,7 +57,6 @@ impl fmt::Display for DocumentError {
             Self::ZeroFileSize => "filesize is 0: publish a file that holds something",
             Self::FileId => "fileid must be a number from 0 to 255",
             Self::DuplicateFileId => "two files have the same fileid: number them apart",
-            Self::NoSuchFile => "the job document has no file of that index",
         })
     }
 }
@@ -85,13 +79,13 @@ impl From<JsonError> for DocumentError {
 }
 
 /// The job document of a job execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Document<'a> {
     /// The answer holds no job document: it was not asked for.
     Absent,
     /// A job of another component, without `afr_ota`: the raw JSON of `jobDocument`.
     Custom(&'a [u8]),
-    /// An OTA job whose files were all checked.
+    /// An OTA job. Its files are read one by one, so each may still turn out to be malformed.
     Ota(OtaDocument<'a>),
     /// `afr_ota` is there but cannot be used.
     Malformed(DocumentError),
@@ -103,9 +97,9 @@ impl<'a> Document<'a> {
         if document.members().is_none() {
             return Self::Custom(document.raw().as_bytes());
         }
-        match document.fields([OTA]) {
-            Ok([None]) => Self::Custom(document.raw().as_bytes()),
-            Ok([Some(ota)]) => OtaDocument::parse(ota).map_or_else(Self::Malformed, Self::Ota),
+        match document.member(OTA) {
+            Ok(None) => Self::Custom(document.raw().as_bytes()),
+            Ok(Some(ota)) => OtaDocument::parse(ota).map_or_else(Self::Malformed, Self::Ota),
             Err(error) => Self::Malformed(error.into()),
         }
     }
@@ -141,72 +135,57 @@ impl Protocols {
 }
 
 /// The contents of `afr_ota`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct OtaDocument<'a> {
     /// `protocols`: data planes offered.
     pub protocols: Protocols,
     /// `streamname`: stream id; absent in jobs for HTTP only.
     pub stream: Option<&'a str>,
-    /// Number of files, 1 to [`MAX_FILES`].
-    pub file_count: u8,
-    files: Value<'a>,
+    files: Elements<'a>,
 }
 
 impl<'a> OtaDocument<'a> {
     fn parse(ota: Value<'a>) -> Result<Self, DocumentError> {
-        let [protocols, stream, files] = ota.fields(["protocols", "streamname", "files"])?;
+        let mut found = [None; 3];
+        ota.find("protocols streamname files", &mut found)?;
+        let [protocols, stream, files] = found;
         let stream = match stream {
             None => None,
             Some(name) => {
-                let name = name.as_text().ok_or(DocumentError::Type)?.as_plain();
-                Some(name.filter(|name| topic::is_id(name)).ok_or(DocumentError::StreamName)?)
+                let name = name.as_text().ok_or(DocumentError::Type)?.raw();
+                Some(Some(name).filter(|name| topic::is_id(name)).ok_or(DocumentError::StreamName)?)
             }
         };
-        let files = files.filter(|files| files.elements().is_some()).ok_or(DocumentError::NoFiles)?;
-        let file_count = files.elements().map_or(0, |files| files.take(usize::from(MAX_FILES) + 1).count());
-        let document = Self {
-            protocols: Protocols::parse(protocols)?,
-            stream,
-            // At most one above the limit was counted.
-            file_count: u8::try_from(file_count).unwrap_or(u8::MAX),
-            files,
-        };
-        document.check()?;
-        Ok(document)
+        let files = files.and_then(|files| files.elements()).ok_or(DocumentError::NoFiles)?;
+        Ok(Self { protocols: Protocols::parse(protocols)?, stream, files })
     }
 
-    /// File number `index` of the list, from 0. This is not its file id.
-    ///
-    /// # Errors
-    /// [`DocumentError::NoSuchFile`]; any other error was reported as [`Document::Malformed`] before.
-    pub fn file(&self, index: u8) -> Result<File<'a>, DocumentError> {
-        self.files().nth(index.into()).unwrap_or(Err(DocumentError::NoSuchFile))
+    /// How many files it lists.
+    pub fn file_count(&self) -> usize {
+        self.files.clone().count()
     }
 
     /// All files in their order.
     pub fn files(&self) -> impl Iterator<Item = Result<File<'a>, DocumentError>> + use<'a> {
-        self.files.elements().into_iter().flatten().map(File::parse)
+        self.files.clone().map(File::parse)
     }
 
-    /// Whether there are 1 to [`MAX_FILES`] files, each can be read, and no two share a file id. Parsing has asked this already.
+    /// Whether there are 1 to [`MAX_FILES`] files, each can be read, and no two share a file id.
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), DocumentError> {
-        if self.file_count == 0 {
-            return Err(DocumentError::NoFiles);
-        }
-        if self.file_count > MAX_FILES {
-            return Err(DocumentError::TooManyFiles);
-        }
-        let mut unused = [0; bitmap::size(FILE_ID_COUNT)];
-        bitmap::fill(&mut unused, FILE_ID_COUNT);
+        let mut ids = [0; MAX_FILES];
+        let mut count = 0usize;
         for file in self.files() {
-            if !bitmap::clear(&mut unused, file?.id.into()) {
+            let id = file?.id;
+            if ids.iter().take(count).any(|other| *other == id) {
                 return Err(DocumentError::DuplicateFileId);
             }
+            *ids.get_mut(count).ok_or(DocumentError::TooManyFiles)? = id;
+            count = count.saturating_add(1);
         }
-        Ok(())
+        if count == 0 { Err(DocumentError::NoFiles) } else { Ok(()) }
     }
 }
 
@@ -221,67 +200,55 @@ pub struct File<'a> {
     pub id: u8,
     /// `fileType`: 0 is firmware where the application says nothing else.
     pub file_type: Option<u32>,
-    /// `attr`.
-    pub attributes: Option<u32>,
-    /// `certfile`: path of the code-signing certificate; nothing is read from it.
-    pub certificate: Option<Text<'a>>,
     /// `sig-sha256-ecdsa`: base64 of the DER signature over the whole file.
     pub signature: Option<Text<'a>>,
-    /// There is a `sig-*` member of another kind. Such a signature is not checked.
-    pub other_signature: bool,
     /// `update_data_url`: pre-signed URL. A secret for as long as it is valid: never log it.
     pub url: Option<Text<'a>>,
-    /// `auth_scheme`: always `aws.s3.presigned`.
-    pub auth_scheme: Option<Text<'a>>,
+    members: Value<'a>,
 }
 
 impl<'a> File<'a> {
-    fn parse(file: Value<'a>) -> Result<Self, DocumentError> {
-        let [path, size, id, file_type, attributes, certificate, signature, url, auth_scheme] =
-            file.fields([
-                "filepath",
-                "filesize",
-                "fileid",
-                "fileType",
-                "attr",
-                "certfile",
-                SIGNATURE,
-                "update_data_url",
-                "auth_scheme",
-            ])?;
+    #[inline(never)]
+    fn parse(members: Value<'a>) -> Result<Self, DocumentError> {
+        let mut found = [None; 6];
+        let names = "filepath filesize fileid fileType sig-sha256-ecdsa update_data_url";
+        members.find(names, &mut found)?;
+        let [path, size, id, file_type, signature, url] = found;
         let size = size.and_then(bare_or_quoted).ok_or(DocumentError::FileSize)?;
         if size == 0 {
             return Err(DocumentError::ZeroFileSize);
         }
-        let id = id.and_then(|id| id.as_u32()).and_then(|id| u8::try_from(id).ok());
-        let mut names = file.members().ok_or(DocumentError::Type)?.map(|(name, _)| name);
-        Ok(Self {
-            path: text(path)?,
+        let id = id.and_then(|id| u8::try_from(id.as_u32()?).ok());
+        let mut typed = Typed::default();
+        let file = Self {
+            path: typed.text(path),
             size,
             id: id.ok_or(DocumentError::FileId)?,
-            file_type: number(file_type)?,
-            attributes: number(attributes)?,
-            certificate: text(certificate)?,
-            signature: text(signature)?,
-            other_signature: names.any(|name| name.starts_with(SIGNATURE_PREFIX) && !name.is(SIGNATURE)),
-            url: text(url)?,
-            auth_scheme: text(auth_scheme)?,
-        })
+            file_type: typed.number(file_type),
+            signature: typed.text(signature),
+            url: typed.text(url),
+            members,
+        };
+        typed.end()?;
+        Ok(file)
     }
-}
 
-fn text(value: Option<Value<'_>>) -> Result<Option<Text<'_>>, DocumentError> {
-    value.map(|value| value.as_text().ok_or(DocumentError::Type)).transpose()
-}
+    /// A member that nothing here depends on, if it is a string: `certfile`, `auth_scheme`.
+    pub fn other(&self, name: &str) -> Option<Text<'a>> {
+        self.members.member(name).ok()??.as_text()
+    }
 
-fn number(value: Option<Value<'_>>) -> Result<Option<u32>, DocumentError> {
-    value.map(|value| value.as_u32().ok_or(DocumentError::Type)).transpose()
+    /// Whether there is a `sig-*` member of another kind. Such a signature is not checked.
+    pub fn has_other_signature(&self) -> bool {
+        let mut names = self.members.members().into_iter().flatten().map(|(name, _)| name);
+        names.any(|name| name.starts_with(SIGNATURE_PREFIX) && !name.is(SIGNATURE))
+    }
 }
 
 /// AWS' C library for embedded devices (v3) takes a size in quotes too.
 fn bare_or_quoted(value: Value<'_>) -> Option<u32> {
     match value.as_text() {
-        Some(text) => u32::try_from(json::decimal(text.as_plain()?)?).ok(),
+        Some(text) => json::number_u32(text.raw(), 10),
         None => value.as_u32(),
     }
 }

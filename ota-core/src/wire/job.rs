@@ -5,8 +5,9 @@
 
 use super::{
     document::Document,
-    json::{self, JsonError, Text, Value},
+    json::{self, JsonError, Text, Typed, Value},
     topic,
+    words::{position, word},
 };
 
 /// State of a job execution.
@@ -56,23 +57,17 @@ impl JobStatus {
         }
     }
 
+    /// AWS' spellings, in the order of [`ALL`](Self::ALL).
+    const SPELLINGS: &str = "QUEUED IN_PROGRESS FAILED SUCCEEDED CANCELED TIMED_OUT REJECTED REMOVED";
+
     /// AWS' spelling.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "QUEUED",
-            Self::InProgress => "IN_PROGRESS",
-            Self::Failed => "FAILED",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Canceled => "CANCELED",
-            Self::TimedOut => "TIMED_OUT",
-            Self::Rejected => "REJECTED",
-            Self::Removed => "REMOVED",
-        }
+    pub fn as_str(self) -> &'static str {
+        word(Self::SPELLINGS, self as usize)
     }
 
     /// The state of AWS' spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
+        Self::ALL.get(position(Self::SPELLINGS, text.as_bytes())?).copied()
     }
 }
 
@@ -92,24 +87,17 @@ impl Token<'_> {
 pub struct Details<'a>(Option<Value<'a>>);
 
 impl<'a> Details<'a> {
-    fn parse(value: Option<Value<'a>>) -> Result<Self, JsonError> {
-        match value {
-            Some(value) if value.members().is_none() => Err(JsonError::Value),
-            value => Ok(Self(value)),
-        }
-    }
-
-    /// The first detail of this name, if its value is a string.
+    /// The detail of this name, if its value is a string.
+    #[inline(never)]
     pub fn get(&self, name: &str) -> Option<Text<'a>> {
-        let (_, value) = self.0?.members()?.find(|(found, _)| found.is(name))?;
-        value.as_text()
+        self.0?.member(name).ok()??.as_text()
     }
 }
 
-/// A job execution.
+/// A job execution, or what an answer tells of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Execution<'a> {
-    /// `jobId`: 1 to 128 characters of `[a-zA-Z0-9_-]`.
+    /// `jobId`: 1 to 128 characters of `[a-zA-Z0-9_-]`; empty in `executionState`, which does not tell it.
     pub job_id: &'a str,
     /// `status` as the service has stored it.
     pub status: JobStatus,
@@ -117,118 +105,67 @@ pub struct Execution<'a> {
     pub version_number: Option<u32>,
     /// `executionNumber`: counts the times this job was given to this thing.
     pub execution_number: Option<u64>,
-    /// `statusDetails.self_test`: that it is there says that the job is in self test.
-    pub self_test: Option<&'a str>,
-    /// `statusDetails.updatedBy`: word of the version that did the download.
-    pub updated_by: Option<u32>,
     /// `statusDetails`.
     pub details: Details<'a>,
-    /// `jobDocument`.
-    pub document: Document<'a>,
+    document: Option<Value<'a>>,
 }
 
 impl<'a> Execution<'a> {
-    fn parse(execution: Value<'a>) -> Result<Self, JsonError> {
-        let [job_id, status, version, number, details, document] = execution.fields([
-            "jobId",
-            "status",
-            "versionNumber",
-            "executionNumber",
-            "statusDetails",
-            "jobDocument",
-        ])?;
-        let job_id = job_id.ok_or(JsonError::Missing)?.as_plain();
-        let details = Details::parse(details)?;
-        Ok(Self {
-            job_id: job_id.filter(|id| topic::is_id(id)).ok_or(JsonError::Value)?,
-            status: parse_status(status.ok_or(JsonError::Missing)?)?,
-            version_number: parse_version_number(version)?,
-            execution_number: match number {
-                Some(number) => Some(number.as_u64().ok_or(JsonError::Value)?),
-                None => None,
-            },
-            self_test: details.get("self_test").map(|text| text.raw()),
-            updated_by: details.get("updatedBy").and_then(|text| parse_c_number(text.as_plain()?)),
-            details,
-            document: Document::parse(document),
-        })
+    /// Absent and empty both mean that there is none, or that the answer does not tell.
+    fn parse(execution: Option<Value<'a>>) -> Result<Option<Self>, JsonError> {
+        let Some(execution) = execution else { return Ok(None) };
+        if execution.members().ok_or(JsonError::Value)?.next().is_none() {
+            return Ok(None);
+        }
+        let mut found = [None; 6];
+        let names = "jobId status versionNumber executionNumber statusDetails jobDocument";
+        execution.find(names, &mut found)?;
+        let [job_id, status, version, number, details, document] = found;
+        let status =
+            status.ok_or(JsonError::Missing)?.as_text().and_then(|text| JobStatus::parse(text.raw()));
+        let mut typed = Typed::default();
+        let job_id = typed.text(job_id).map(|id| id.raw());
+        typed.check(job_id.is_none_or(topic::is_id));
+        typed.check(details.is_none_or(|details| details.members().is_some()));
+        let version_number = typed.number(version);
+        let execution_number = number.and_then(|number| number.as_u64());
+        typed.check(number.is_some() == execution_number.is_some());
+        typed.end()?;
+        Ok(Some(Self {
+            job_id: job_id.unwrap_or_default(),
+            status: status.ok_or(JsonError::Value)?,
+            version_number,
+            execution_number,
+            details: Details(details),
+            document,
+        }))
     }
-}
 
-fn parse_status(value: Value<'_>) -> Result<JobStatus, JsonError> {
-    value.as_plain().and_then(JobStatus::parse).ok_or(JsonError::Value)
-}
+    /// `statusDetails.self_test`: that it is there says that the job is in self test.
+    pub fn self_test(&self) -> Option<Text<'a>> {
+        self.details.get("self_test")
+    }
 
-fn parse_version_number(value: Option<Value<'_>>) -> Result<Option<u32>, JsonError> {
-    match value {
-        Some(value) => value.as_u32().ok_or(JsonError::Value).map(Some),
-        None => Ok(None),
+    /// `statusDetails.updatedBy`: word of the version that did the download.
+    pub fn updated_by(&self) -> Option<u32> {
+        parse_c_number(self.details.get("updatedBy")?.raw())
+    }
+
+    /// `jobDocument`, looked into when it is asked for.
+    #[inline(never)]
+    pub fn document(&self) -> Document<'a> {
+        Document::parse(self.document)
     }
 }
 
 /// A number as C's `strtoul` with base 0 reads it: `0x` hexadecimal, `0` octal, else decimal. The C agents write `updatedBy`
-/// as `0x90002` or `0x00090002` and read any of the three. Unlike `strtoul` this takes no sign and nothing behind the number.
+/// as `0x90002` or `0x00090002` and read any of the three. Unlike `strtoul` this takes neither blanks nor a sign, and nothing
+/// behind the number.
 fn parse_c_number(text: &str) -> Option<u32> {
-    let text = text.trim_ascii();
-    let (digits, radix) = if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        (digits, 16)
-    } else if text.len() > 1 && text.starts_with('0') {
-        (text, 8)
-    } else {
-        (text, 10)
-    };
-    if digits.starts_with('+') { None } else { u32::from_str_radix(digits, radix).ok() }
-}
-
-/// What a request for a job execution was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DescribeAnswer<'a> {
-    /// Nothing is pending.
-    NoJob,
-    /// This execution.
-    Job(Execution<'a>),
-}
-
-impl<'a> DescribeAnswer<'a> {
-    /// AWS leaves `execution` out when there is none; an empty object is documented for `notify-next`.
-    fn parse(execution: Option<Value<'a>>) -> Result<Self, JsonError> {
-        let Some(execution) = execution else { return Ok(Self::NoJob) };
-        if execution.members().ok_or(JsonError::Value)?.next().is_none() {
-            return Ok(Self::NoJob);
-        }
-        Execution::parse(execution).map(Self::Job)
-    }
-}
-
-/// `executionState` of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExecutionState<'a> {
-    /// `status` as the service has stored it.
-    pub status: JobStatus,
-    /// `versionNumber`.
-    pub version_number: Option<u32>,
-    /// `statusDetails.self_test`.
-    pub self_test: Option<&'a str>,
-    /// `statusDetails.reason`.
-    pub reason: Option<Text<'a>>,
-    /// `statusDetails`.
-    pub details: Details<'a>,
-}
-
-impl<'a> ExecutionState<'a> {
-    /// Absent and empty both mean that the answer tells no state.
-    fn parse(state: Option<Value<'a>>) -> Result<Option<Self>, JsonError> {
-        let Some(state) = state else { return Ok(None) };
-        let [status, version, details] = state.fields(["status", "versionNumber", "statusDetails"])?;
-        let Some(status) = status else { return Ok(None) };
-        let details = Details::parse(details)?;
-        Ok(Some(Self {
-            status: parse_status(status)?,
-            version_number: parse_version_number(version)?,
-            self_test: details.get("self_test").map(|text| text.raw()),
-            reason: details.get("reason"),
-            details,
-        }))
+    match text.as_bytes() {
+        [b'0', b'x' | b'X', ..] => json::number_u32(text.get(2..)?, 16),
+        [b'0', ..] => json::number_u32(text, 8),
+        _ => json::number_u32(text, 10),
     }
 }
 
@@ -272,82 +209,67 @@ impl RejectedCode {
         Self::TerminalStateReached,
     ];
 
+    /// AWS' spellings, in the order of [`ALL`](Self::ALL).
+    const SPELLINGS: &str = "InvalidTopic InvalidJson InvalidRequest InvalidStateTransition ResourceNotFound \
+        VersionMismatch InternalError RequestThrottled TerminalStateReached Unknown";
+
     /// AWS' spelling; `Unknown` for [`RejectedCode::Unknown`], which AWS never sends.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidTopic => "InvalidTopic",
-            Self::InvalidJson => "InvalidJson",
-            Self::InvalidRequest => "InvalidRequest",
-            Self::InvalidStateTransition => "InvalidStateTransition",
-            Self::ResourceNotFound => "ResourceNotFound",
-            Self::VersionMismatch => "VersionMismatch",
-            Self::InternalError => "InternalError",
-            Self::RequestThrottled => "RequestThrottled",
-            Self::TerminalStateReached => "TerminalStateReached",
-            Self::Unknown => "Unknown",
-        }
+    pub fn as_str(self) -> &'static str {
+        word(Self::SPELLINGS, self as usize)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.get(position(Self::SPELLINGS, text.as_bytes())?).copied()
     }
 }
 
-/// A rejected request to Jobs.
+/// What AWS IoT Jobs answered to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rejected<'a> {
+pub struct JobsAnswer<'a> {
     /// The token of the request.
     pub token: Token<'a>,
-    /// Why.
+    /// Why the request was rejected; [`RejectedCode::Unknown`] in an answer that accepts it.
     pub code: RejectedCode,
-    /// The stored state; comes with `InvalidStateTransition` and `VersionMismatch`.
-    pub state: Option<ExecutionState<'a>>,
+    /// The execution asked for, or what is stored of the one that was to be updated. To a describe request `None` says that
+    /// nothing is pending.
+    pub execution: Option<Execution<'a>>,
 }
 
-fn parse_token(value: Option<Value<'_>>) -> Result<Token<'_>, JsonError> {
-    match value {
-        Some(value) => Ok(Token(Some(value.as_text().ok_or(JsonError::Value)?.raw()))),
-        None => Ok(Token(None)),
+/// Reads an answer on `jobs/$next/get/accepted` or `jobs/J/get/accepted`, or a push on `jobs/notify-next`.
+///
+/// # Errors
+/// See [`JsonError`]. A job document that cannot be used is no error here: it is reported for its job.
+pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
+    let answer = parse(message, true)?;
+    match answer.execution {
+        Some(Execution { job_id: "", .. }) => Err(JsonError::Missing),
+        _ => Ok(answer),
     }
 }
 
-/// Reads an answer on `jobs/$next/get/accepted` or `jobs/J/get/accepted`.
-///
-/// # Errors
-/// See [`JsonError`]. A job document that cannot be used is no error but [`Document::Malformed`], so that it can be reported
-/// for its job.
-pub fn parse_describe(message: &[u8]) -> Result<(Token<'_>, DescribeAnswer<'_>), JsonError> {
-    let [token, execution] = json::parse(message)?.fields(["clientToken", "execution"])?;
-    Ok((parse_token(token)?, DescribeAnswer::parse(execution)?))
-}
-
-/// Reads a push on `jobs/notify-next`.
-///
-/// # Errors
-/// As [`parse_describe`].
-pub fn parse_notify_next(message: &[u8]) -> Result<DescribeAnswer<'_>, JsonError> {
-    let [execution] = json::parse(message)?.fields(["execution"])?;
-    DescribeAnswer::parse(execution)
-}
-
-/// Reads an answer on `jobs/J/update/accepted`; the state is there when it was asked for.
+/// Reads an answer on `jobs/J/update/accepted`, whose state is there when it was asked for, or on any `…/rejected` topic of
+/// Jobs, whose state comes with `InvalidStateTransition` and `VersionMismatch`.
 ///
 /// # Errors
 /// See [`JsonError`].
-pub fn parse_update_accepted(message: &[u8]) -> Result<(Token<'_>, Option<ExecutionState<'_>>), JsonError> {
-    let [token, state] = json::parse(message)?.fields(["clientToken", "executionState"])?;
-    Ok((parse_token(token)?, ExecutionState::parse(state)?))
+pub fn parse_update(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
+    parse(message, false)
 }
 
-/// Reads an answer on any `…/rejected` topic of Jobs.
-///
-/// # Errors
-/// See [`JsonError`].
-pub fn parse_rejected(message: &[u8]) -> Result<Rejected<'_>, JsonError> {
-    let [token, code, state] = json::parse(message)?.fields(["clientToken", "code", "executionState"])?;
-    let code = code.and_then(|code| code.as_plain());
-    Ok(Rejected {
-        token: parse_token(token)?,
-        code: RejectedCode::ALL
-            .into_iter()
-            .find(|known| Some(known.as_str()) == code)
+/// Reads an answer: of what it says about an execution, either `execution` or `executionState`.
+#[inline(never)]
+fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
+    let mut found = [None; 4];
+    json::parse(message)?.find("clientToken code executionState execution", &mut found)?;
+    let [token, code, state, execution] = found;
+    let mut typed = Typed::default();
+    let token = Token(typed.text(token).map(|token| token.raw()));
+    typed.end()?;
+    Ok(JobsAnswer {
+        token,
+        code: code
+            .and_then(|code| RejectedCode::parse(code.as_text()?.raw()))
             .unwrap_or(RejectedCode::Unknown),
-        state: ExecutionState::parse(state)?,
+        execution: Execution::parse(if described { execution } else { state })?,
     })
 }

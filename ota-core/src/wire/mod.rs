@@ -22,32 +22,29 @@ pub mod base64;
 mod cbor;
 pub mod describe;
 pub mod document;
+mod field;
 pub mod job;
 pub mod json;
 pub mod rejection;
 pub mod request;
+mod scan;
 pub mod stream;
 #[cfg(feature = "bundle")]
 pub mod tar;
 mod text;
 pub mod topic;
 pub mod update;
+pub(crate) mod words;
 pub(crate) mod writer;
 
 pub use base64::Base64Error;
 pub use describe::{StreamDescription, StreamFile, encode_describe_stream, parse_description};
 pub use document::{Document, DocumentError, File, OtaDocument, Protocols};
-pub use job::{
-    DescribeAnswer, Details, Execution, ExecutionState, JobStatus, Rejected, RejectedCode, Token,
-    parse_describe, parse_notify_next, parse_rejected, parse_update_accepted,
-};
+pub use job::{Details, Execution, JobStatus, JobsAnswer, RejectedCode, Token, parse_describe, parse_update};
 pub use json::{JsonError, Text};
 pub use rejection::{StreamError, StreamErrorCode, parse_stream_error};
-pub use request::{GetStream, parse_get_stream_cbor, parse_get_stream_json};
-pub use stream::{
-    Block, StreamDecodeError, decode_block_cbor, decode_block_json, decode_block_json_in_place,
-    encode_block_cbor, encode_block_json,
-};
+pub use request::{GetStream, parse_get_stream};
+pub use stream::{Block, StreamDecodeError, decode_block, encode_block};
 pub use topic::{Format, Incoming, ThingName, Topic, TopicError};
 pub use update::{Update, encode_describe, encode_update};
 pub use writer::{EncodeError, MAX_TOKEN_SIZE};

@@ -4,11 +4,11 @@
 //! (aws-samples/aws-iot-mqtt-download-agent, issue 4), so both are read.
 
 use super::{
-    cbor::Decoder,
+    field::{find, text},
     job::Token,
-    json,
-    stream::{StreamDecodeError, json_text, once},
+    stream::StreamDecodeError,
     topic::Format,
+    words,
 };
 
 /// Why the service rejected a stream request (AWS IoT developer guide, "Error messages" of MQTT-based file delivery).
@@ -63,24 +63,14 @@ impl StreamErrorCode {
         Self::InternalError,
     ];
 
+    /// AWS' spellings, in the order of [`ALL`](Self::ALL).
+    const SPELLINGS: &str = "InvalidTopic InvalidJson InvalidCbor InvalidRequest Unauthorized BlockSizeOutOfBounds \
+        OffsetOutOfBounds BlockCountLimitExceeded BlockBitmapLimitExceeded ResourceNotFound VersionMismatch \
+        ETagMismatch InternalError Unknown";
+
     /// AWS' spelling; `Unknown` for [`StreamErrorCode::Unknown`], which AWS never sends.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidTopic => "InvalidTopic",
-            Self::InvalidJson => "InvalidJson",
-            Self::InvalidCbor => "InvalidCbor",
-            Self::InvalidRequest => "InvalidRequest",
-            Self::Unauthorized => "Unauthorized",
-            Self::BlockSizeOutOfBounds => "BlockSizeOutOfBounds",
-            Self::OffsetOutOfBounds => "OffsetOutOfBounds",
-            Self::BlockCountLimitExceeded => "BlockCountLimitExceeded",
-            Self::BlockBitmapLimitExceeded => "BlockBitmapLimitExceeded",
-            Self::ResourceNotFound => "ResourceNotFound",
-            Self::VersionMismatch => "VersionMismatch",
-            Self::ETagMismatch => "ETagMismatch",
-            Self::InternalError => "InternalError",
-            Self::Unknown => "Unknown",
-        }
+    pub fn as_str(self) -> &'static str {
+        words::word(Self::SPELLINGS, self as usize)
     }
 
     /// Whether the same request may succeed later. Everything but [`StreamErrorCode::InternalError`] stays wrong.
@@ -89,7 +79,8 @@ impl StreamErrorCode {
     }
 
     fn parse(text: &str) -> Self {
-        Self::ALL.into_iter().find(|code| code.as_str() == text).unwrap_or(Self::Unknown)
+        let place = words::position(Self::SPELLINGS, text.as_bytes());
+        place.and_then(|at| Self::ALL.get(at)).copied().unwrap_or(Self::Unknown)
     }
 }
 
@@ -109,38 +100,13 @@ pub struct StreamError<'a> {
 /// # Errors
 /// See [`StreamDecodeError`]; a rejection without a code is [`StreamDecodeError::Missing`].
 pub fn parse_stream_error(format: Format, message: &[u8]) -> Result<StreamError<'_>, StreamDecodeError> {
-    let [short_token, long_token, short_code, long_code, short_words, long_words] = match format {
-        Format::Cbor => fields_cbor(message)?,
-        Format::Json => fields_json(message)?,
-    };
+    let mut found = [None; 6];
+    find(format, message, "c clientToken o code m message", &mut found)?;
+    let [c, token, o, code, m, message] = &found;
+    let either = |short, long| text(if Option::is_some(short) { short } else { long });
     Ok(StreamError {
-        token: Token(short_token.or(long_token)),
-        code: StreamErrorCode::parse(short_code.or(long_code).ok_or(StreamDecodeError::Missing)?),
-        message: short_words.or(long_words),
+        token: Token(either(c, token)?),
+        code: StreamErrorCode::parse(either(o, code)?.ok_or(StreamDecodeError::Missing)?),
+        message: either(m, message)?,
     })
-}
-
-const NAMES: [&str; 6] = ["c", "clientToken", "o", "code", "m", "message"];
-
-fn fields_cbor(message: &[u8]) -> Result<[Option<&str>; NAMES.len()], StreamDecodeError> {
-    let mut decoder = Decoder::new(message);
-    let mut entries = decoder.map()?;
-    let mut found = [None; NAMES.len()];
-    while entries.more(&mut decoder)? {
-        let name = decoder.key()?;
-        match found.iter_mut().zip(NAMES).find(|(_, known)| known.as_bytes() == name) {
-            Some((field, _)) => once(field, decoder.text()?)?,
-            None => decoder.skip()?,
-        }
-    }
-    decoder.end()?;
-    Ok(found)
-}
-
-fn fields_json(message: &[u8]) -> Result<[Option<&str>; NAMES.len()], StreamDecodeError> {
-    let mut found = [None; NAMES.len()];
-    for (field, value) in found.iter_mut().zip(json::parse(message)?.fields(NAMES)?) {
-        *field = json_text(value)?.map(|text| text.raw());
-    }
-    Ok(found)
 }

@@ -3,11 +3,11 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", GetStream and its limits.
 
 use super::{
-    cbor::{self, Decoder, major},
-    json,
-    stream::{StreamDecodeError, json_number, json_text, once},
+    cbor::{self, Decoder},
+    field::{Field, FieldWriter, find, number, text},
+    stream::StreamDecodeError,
     topic::Format,
-    writer::{EncodeError, Writer, checked_token},
+    writer::{EncodeError, Writer},
 };
 
 /// Smallest block size a request may name, bytes.
@@ -41,79 +41,45 @@ pub struct GetStream<'a> {
 }
 
 impl GetStream<'_> {
-    /// Writes the request in `format`; returns the bytes written.
+    /// Writes the request as AWS' C agents do: in CBOR a map of definite length, names in the order `c f l o b n`, shortest
+    /// numbers. Returns the bytes written.
     ///
     /// # Errors
     /// [`EncodeError::OutOfRange`] for what AWS would refuse, [`EncodeError::Token`], [`EncodeError::BufferTooSmall`].
     pub fn encode(&self, format: Format, buf: &mut [u8]) -> Result<usize, EncodeError> {
-        match format {
-            Format::Cbor => self.encode_cbor(buf),
-            Format::Json => self.encode_json(buf),
-        }
-    }
-
-    fn check(&self) -> Result<(), EncodeError> {
         let legal = (MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(&self.block_size)
             && self.offset <= MAX_BLOCK_COUNT
             && self.count <= MAX_BLOCK_COUNT
             && self.bitmap.len() <= MAX_BITMAP_SIZE;
-        if legal { Ok(()) } else { Err(EncodeError::OutOfRange) }
-    }
-
-    /// Writes the request as AWS' C agents do: a map of definite length, names in the order `c f l o b n`, shortest numbers.
-    ///
-    /// # Errors
-    /// As [`GetStream::encode`].
-    pub fn encode_cbor(&self, buf: &mut [u8]) -> Result<usize, EncodeError> {
-        self.check()?;
-        let token = checked_token(self.token)?;
+        if !legal {
+            return Err(EncodeError::OutOfRange);
+        }
         // `f l o n` are always there.
-        let entry_count = 4 + u32::from(token.is_some()) + u32::from(!self.bitmap.is_empty());
-        let mut writer = Writer::new(buf);
-        cbor::head(&mut writer, major::MAP, entry_count);
-        if let Some(token) = token {
-            cbor::text(&mut writer, "c");
-            cbor::text(&mut writer, token);
-        }
-        cbor::number_entry(&mut writer, "f", self.file_id.into());
-        cbor::number_entry(&mut writer, "l", self.block_size);
-        cbor::number_entry(&mut writer, "o", self.offset);
+        let entry_count = 4 + u32::from(self.token.is_some()) + u32::from(!self.bitmap.is_empty());
+        let mut fields = FieldWriter::new(format, buf, Some(entry_count));
+        fields.token(self.token)?;
+        fields.number("f", self.file_id.into());
+        fields.number("l", self.block_size);
+        fields.number("o", self.offset);
         if !self.bitmap.is_empty() {
-            cbor::text(&mut writer, "b");
-            cbor::bytes(&mut writer, self.bitmap);
-        }
-        cbor::number_entry(&mut writer, "n", self.count);
-        writer.finish()
-    }
-
-    /// Writes the request as JSON; the bitmap is a string of hexadecimal digits after `0x`, byte 0 first.
-    ///
-    /// # Errors
-    /// As [`GetStream::encode`].
-    pub fn encode_json(&self, buf: &mut [u8]) -> Result<usize, EncodeError> {
-        self.check()?;
-        let mut writer = Writer::new(buf);
-        let mut before = b'{';
-        if let Some(token) = checked_token(self.token)? {
-            writer.json_name(before, "c");
-            writer.json_string(token);
-            before = b',';
-        }
-        writer.json_number(before, "f", self.file_id.into());
-        writer.json_number(b',', "l", self.block_size.into());
-        writer.json_number(b',', "o", self.offset.into());
-        writer.json_number(b',', "n", self.count.into());
-        if !self.bitmap.is_empty() {
-            writer.json_name(b',', "b");
-            writer.str("\"0x");
-            for byte in self.bitmap {
-                writer.hex(*byte);
+            fields.name("b");
+            match format {
+                Format::Cbor => cbor::bytes(&mut fields.writer, self.bitmap),
+                Format::Json => write_hex(&mut fields.writer, self.bitmap),
             }
-            writer.byte(b'"');
         }
-        writer.byte(b'}');
-        writer.finish()
+        fields.number("n", self.count);
+        fields.finish()
     }
+}
+
+/// A string of hexadecimal digits after `0x`, byte 0 first.
+fn write_hex(writer: &mut Writer<'_>, bytes: &[u8]) {
+    writer.str("\"0x");
+    for byte in bytes {
+        writer.hexadecimal((*byte).into(), 2);
+    }
+    writer.byte(b'"');
 }
 
 /// What AWS assumes for `n` when a request leaves it out.
@@ -125,60 +91,32 @@ fn file_id(number: u32) -> Result<u8, StreamDecodeError> {
     u8::try_from(number).map_err(|_| StreamDecodeError::Number)
 }
 
-/// Reads a CBOR request, as a stand-in for the service does. Limits are left to the caller; other fields are passed over.
+/// Reads a request, as a stand-in for the service does; the bitmap of one in JSON is decoded into `bitmap`. Limits are left to
+/// the caller; other fields are passed over.
 ///
 /// # Errors
 /// See [`StreamDecodeError`].
-pub fn parse_get_stream_cbor(message: &[u8]) -> Result<GetStream<'_>, StreamDecodeError> {
-    let mut decoder = Decoder::new(message);
-    let mut entries = decoder.map()?;
-    let (mut token, mut file, mut size, mut offset, mut bitmap, mut count) =
-        (None, None, None, None, None, None);
-    while entries.more(&mut decoder)? {
-        match decoder.key()? {
-            b"c" => once(&mut token, decoder.text()?)?,
-            b"f" => once(&mut file, decoder.number()?)?,
-            b"l" => once(&mut size, decoder.number()?)?,
-            b"o" => once(&mut offset, decoder.number()?)?,
-            b"b" => once(&mut bitmap, decoder.bytes()?)?,
-            b"n" => once(&mut count, decoder.number()?)?,
-            _ => decoder.skip()?,
-        }
-    }
-    decoder.end()?;
-    let block_size = size.ok_or(StreamDecodeError::Missing)?;
-    Ok(GetStream {
-        token,
-        file_id: file_id(file.ok_or(StreamDecodeError::Missing)?)?,
-        block_size,
-        offset: offset.unwrap_or(0),
-        bitmap: bitmap.unwrap_or(&[]),
-        count: count.unwrap_or_else(|| default_count(block_size)),
-    })
-}
-
-/// Reads a JSON request; its bitmap is decoded into `bitmap`.
-///
-/// # Errors
-/// See [`StreamDecodeError`].
-pub fn parse_get_stream_json<'a>(
+pub fn parse_get_stream<'a>(
+    format: Format,
     message: &'a [u8],
     bitmap: &'a mut [u8],
 ) -> Result<GetStream<'a>, StreamDecodeError> {
-    let [token, file, size, offset, bits, count] =
-        json::parse(message)?.fields(["c", "f", "l", "o", "b", "n"])?;
-    let block_size = json_number(size)?;
-    let optional = |value: Option<json::Value<'_>>| value.map(|value| json_number(Some(value))).transpose();
+    let mut found = [None; 6];
+    find(format, message, "c f l o b n", &mut found)?;
+    let [token, file, size, offset, bits, count] = &found;
+    let block_size = number(size)?;
+    let or = |field: &Option<Field<'_>>, absent| if field.is_some() { number(field) } else { Ok(absent) };
     Ok(GetStream {
-        token: json_text(token)?.map(|text| text.raw()),
-        file_id: file_id(json_number(file)?)?,
+        token: text(token)?,
+        file_id: file_id(number(file)?)?,
         block_size,
-        offset: optional(offset)?.unwrap_or(0),
-        bitmap: match json_text(bits)? {
-            Some(text) => decode_hex(text.raw(), bitmap)?,
+        offset: or(offset, 0)?,
+        bitmap: match bits {
+            Some(Field::Cbor(bits)) => Decoder::new(bits).bytes()?,
+            Some(Field::Json(_)) => decode_hex(text(bits)?.unwrap_or_default(), bitmap)?,
             None => &[],
         },
-        count: optional(count)?.unwrap_or_else(|| default_count(block_size)),
+        count: or(count, default_count(block_size))?,
     })
 }
 

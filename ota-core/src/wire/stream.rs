@@ -3,13 +3,15 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", GetStream. The service writes a CBOR
 //! map of indefinite length with the names in the order `f i l p`; none of that is promised, so any map is read.
 
-use core::{fmt, ops::Range};
+use core::fmt;
 
 use super::{
     base64::{self, Base64Error},
     cbor::{self, Decoder, info, major},
-    json::{self, JsonError, Text, Value},
-    writer::{EncodeError, Writer, checked_token},
+    field::{Field, FieldWriter, find, number},
+    json::JsonError,
+    topic::Format,
+    writer::EncodeError,
 };
 
 #[cfg(test)]
@@ -19,16 +21,14 @@ mod tests;
 pub const CBOR_OVERHEAD: usize = 33;
 
 /// A block of a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block<'a> {
     /// `f`: which file of the stream.
     pub file_id: u32,
     /// `i`: which block of the file, from 0.
     pub block_id: u32,
-    /// `l`: bytes of the payload, always equal to the length of [`Block::payload`].
-    pub size: u32,
-    /// Where the payload lies in the message, or in the buffer it was decoded into.
-    pub payload: Range<usize>,
+    /// `p`: as many bytes as `l` says. In CBOR a part of the message.
+    pub payload: &'a [u8],
 }
 
 /// Why a stream message could not be read. Such a message is dropped; the block is asked for again.
@@ -110,45 +110,28 @@ impl From<Base64Error> for StreamDecodeError {
     }
 }
 
-/// Fills a field that may occur once.
-#[inline]
-pub(crate) fn once<T>(field: &mut Option<T>, value: T) -> Result<(), StreamDecodeError> {
-    match field.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(StreamDecodeError::Duplicate),
-    }
-}
-
-/// A JSON number that must be there.
-pub(crate) fn json_number(value: Option<Value<'_>>) -> Result<u32, StreamDecodeError> {
-    let value = value.ok_or(StreamDecodeError::Missing)?;
-    value.as_u32().ok_or(if value.is_number() { StreamDecodeError::Number } else { StreamDecodeError::Type })
-}
-
-/// A JSON string that may be there.
-pub(crate) fn json_text(value: Option<Value<'_>>) -> Result<Option<Text<'_>>, StreamDecodeError> {
-    value.map(|value| value.as_text().ok_or(StreamDecodeError::Type)).transpose()
-}
-
-/// Reads a CBOR block. Nothing is copied: [`Block::payload`] is a range of `message`.
+/// Reads a block. The payload of one in CBOR is not copied, that of one in JSON is decoded into `out`.
 ///
 /// Maps of definite and indefinite length are read, fields in any order, numbers of any width; unknown fields are passed over.
-/// A payload in several chunks is refused as [`StreamDecodeError::Chunked`], since it does not lie in one piece.
+/// A CBOR payload in several chunks is refused as [`StreamDecodeError::Chunked`], since it does not lie in one piece.
 ///
 /// # Errors
-/// See [`StreamDecodeError`].
-pub fn decode_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
+/// See [`StreamDecodeError`]; `out` may then hold part of a payload.
+pub fn decode_block<'a>(
+    format: Format,
+    message: &'a [u8],
+    out: &'a mut [u8],
+) -> Result<Block<'a>, StreamDecodeError> {
     match block_as_sent(message) {
-        Some((file_id, block_id, payload)) => {
-            let size = payload.len() as u32;
-            Ok(Block { file_id, block_id, size, payload: place_of(payload, message) })
+        Some((file_id, block_id, payload)) if format == Format::Cbor => {
+            Ok(Block { file_id, block_id, payload })
         }
-        None => any_block_cbor(message),
+        _ => any_block(format, message, out),
     }
 }
 
 /// File, block and payload of a block as the service writes it, with the shortest heads. `None` leaves it to
-/// [`any_block_cbor`], also where it is wrong, the file's id is above 23, or the payload shorter than 256 bytes.
+/// [`any_block`], also where it is wrong, the file's id is above 23, or the payload shorter than 256 bytes.
 #[inline(always)]
 pub(crate) fn block_as_sent(message: &[u8]) -> Option<(u32, u32, &[u8])> {
     use cbor::{BREAK, MAP_INDEFINITE};
@@ -170,92 +153,37 @@ pub(crate) fn block_as_sent(message: &[u8]) -> Option<(u32, u32, &[u8])> {
     fits.then(|| (u32::from(*file_id), block_id, payload))
 }
 
-/// Where `payload`, a part of `message`, lies in it.
-#[inline]
-fn place_of(payload: &[u8], message: &[u8]) -> Range<usize> {
-    let start = payload.as_ptr().addr().saturating_sub(message.as_ptr().addr());
-    start..start.saturating_add(payload.len())
-}
-
 #[inline(never)]
-fn any_block_cbor(message: &[u8]) -> Result<Block, StreamDecodeError> {
-    let mut decoder = Decoder::new(message);
-    let mut entries = decoder.map()?;
-    let (mut file_id, mut block_id, mut size, mut payload) = (None, None, None, None);
-    while entries.more(&mut decoder)? {
-        match decoder.key()? {
-            b"f" => once(&mut file_id, decoder.number()?)?,
-            b"i" => once(&mut block_id, decoder.number()?)?,
-            b"l" => once(&mut size, decoder.number()?)?,
-            b"p" => once(&mut payload, decoder.bytes()?)?,
-            _ => decoder.skip()?,
+fn any_block<'a>(
+    format: Format,
+    message: &'a [u8],
+    out: &'a mut [u8],
+) -> Result<Block<'a>, StreamDecodeError> {
+    let mut found = [None; 4];
+    find(format, message, "f i l p", &mut found)?;
+    let [file_id, block_id, size, payload] = &found;
+    let (file_id, block_id, size) = (number(file_id)?, number(block_id)?, number(size)?);
+    let payload = match payload.as_ref().ok_or(StreamDecodeError::Missing)? {
+        Field::Cbor(payload) => Decoder::new(payload).bytes()?,
+        Field::Json(payload) => {
+            let end = base64::decode_text(payload.as_text().ok_or(StreamDecodeError::Type)?, out)?;
+            out.get(..end).unwrap_or_default()
         }
-    }
-    decoder.end()?;
-    let (Some(file_id), Some(block_id), Some(size), Some(payload)) = (file_id, block_id, size, payload)
-    else {
-        return Err(StreamDecodeError::Missing);
     };
-    checked(Block { file_id, block_id, size, payload: place_of(payload, message) })
-}
-
-/// The C agents take `l` at its word and write what lies behind a short payload; here it must be true.
-#[inline]
-fn checked(block: Block) -> Result<Block, StreamDecodeError> {
-    if u32::try_from(block.payload.len()) == Ok(block.size) {
-        Ok(block)
-    } else {
-        Err(StreamDecodeError::Length)
+    // The C agents take `l` at its word and write what lies behind a short payload; here it must be true.
+    if payload.len() != size as usize {
+        return Err(StreamDecodeError::Length);
     }
+    Ok(Block { file_id, block_id, payload })
 }
 
-/// A JSON block before its payload is decoded.
-struct Parsed<'a> {
-    file_id: u32,
-    block_id: u32,
-    size: u32,
-    payload: Text<'a>,
-}
-
-fn parse_json(message: &[u8]) -> Result<Parsed<'_>, StreamDecodeError> {
-    let [file_id, block_id, size, payload] = json::parse(message)?.fields(["f", "i", "l", "p"])?;
-    Ok(Parsed {
-        file_id: json_number(file_id)?,
-        block_id: json_number(block_id)?,
-        size: json_number(size)?,
-        payload: json_text(payload)?.ok_or(StreamDecodeError::Missing)?,
-    })
-}
-
-/// Reads a JSON block and decodes its payload into `out`; [`Block::payload`] is a range of `out`.
-///
-/// # Errors
-/// See [`StreamDecodeError`]; `out` may then hold part of a payload.
-pub fn decode_block_json(message: &[u8], out: &mut [u8]) -> Result<Block, StreamDecodeError> {
-    let Parsed { file_id, block_id, size, payload } = parse_json(message)?;
-    let end = base64::decode_text(payload, out)?;
-    checked(Block { file_id, block_id, size, payload: 0..end })
-}
-
-/// Reads a JSON block and decodes its payload where its text lies; [`Block::payload`] is a range of `message`.
-///
-/// # Errors
-/// See [`StreamDecodeError`]. The text of the payload may be overwritten then too, so the message cannot be read again.
-pub fn decode_block_json_in_place(message: &mut [u8]) -> Result<Block, StreamDecodeError> {
-    let Parsed { file_id, block_id, size, payload } = parse_json(message)?;
-    let place = place_of(payload.raw().as_bytes(), message);
-    let start = place.start;
-    let text = message.get_mut(place).ok_or(StreamDecodeError::Truncated)?;
-    let end = start.saturating_add(base64::decode_in_place(text)?);
-    checked(Block { file_id, block_id, size, payload: start..end })
-}
-
-/// Writes a block as the service does: a map of indefinite length, `c` first if there is a token, then `f i l p`. Returns the
-/// bytes written. A device never sends one; tests, benches and stand-ins do.
+/// Writes a block as the service does: in CBOR a map of indefinite length, in JSON the payload in base64; `c` first if there
+/// is a token, then `f i l p`. Returns the bytes written. A device never sends one; tests, benches and stand-ins do.
 ///
 /// # Errors
 /// [`EncodeError::BufferTooSmall`], [`EncodeError::OutOfRange`] for a payload above `u32::MAX` bytes, [`EncodeError::Token`].
-pub fn encode_block_cbor(
+pub fn encode_block(
+    format: Format,
     buf: &mut [u8],
     token: Option<&str>,
     file_id: u32,
@@ -263,46 +191,19 @@ pub fn encode_block_cbor(
     payload: &[u8],
 ) -> Result<usize, EncodeError> {
     let size = u32::try_from(payload.len()).map_err(|_| EncodeError::OutOfRange)?;
-    let mut writer = Writer::new(buf);
-    writer.byte(cbor::MAP_INDEFINITE);
-    if let Some(token) = checked_token(token)? {
-        cbor::text(&mut writer, "c");
-        cbor::text(&mut writer, token);
+    let mut fields = FieldWriter::new(format, buf, None);
+    fields.token(token)?;
+    fields.number("f", file_id);
+    fields.number("i", block_id);
+    fields.number("l", size);
+    fields.name("p");
+    match format {
+        Format::Cbor => cbor::bytes(&mut fields.writer, payload),
+        Format::Json => {
+            fields.writer.byte(b'"');
+            base64::encode(&mut fields.writer, payload);
+            fields.writer.byte(b'"');
+        }
     }
-    cbor::number_entry(&mut writer, "f", file_id);
-    cbor::number_entry(&mut writer, "i", block_id);
-    cbor::number_entry(&mut writer, "l", size);
-    cbor::text(&mut writer, "p");
-    cbor::bytes(&mut writer, payload);
-    writer.byte(cbor::BREAK);
-    writer.finish()
-}
-
-/// Writes a block as JSON with its payload in base64; returns the bytes written.
-///
-/// # Errors
-/// As [`encode_block_cbor`].
-pub fn encode_block_json(
-    buf: &mut [u8],
-    token: Option<&str>,
-    file_id: u32,
-    block_id: u32,
-    payload: &[u8],
-) -> Result<usize, EncodeError> {
-    let size = u32::try_from(payload.len()).map_err(|_| EncodeError::OutOfRange)?;
-    let mut writer = Writer::new(buf);
-    let mut before = b'{';
-    if let Some(token) = checked_token(token)? {
-        writer.json_name(before, "c");
-        writer.json_string(token);
-        before = b',';
-    }
-    writer.json_number(before, "f", file_id.into());
-    writer.json_number(b',', "i", block_id.into());
-    writer.json_number(b',', "l", size.into());
-    writer.json_name(b',', "p");
-    writer.byte(b'"');
-    base64::encode(&mut writer, payload);
-    writer.str("\"}");
-    writer.finish()
+    fields.finish()
 }

@@ -237,9 +237,11 @@ impl<'a> Components<'a> {
 
     fn read(text: &'a [u8]) -> Option<Self> {
         let list = json::parse(text).ok()?;
-        let [count, version, files] = list.fields(["numberOfComponents", "version", "files"]).ok()?;
+        let mut found = [None; 3];
+        list.find("numberOfComponents version files", &mut found).ok()?;
+        let [count, version, files] = found;
         let (version, files) = (version?.as_text()?, files?);
-        if version.chars().count() > MAX_TEXT_SIZE {
+        if version.bytes().count() > MAX_TEXT_SIZE {
             return None;
         }
         let mut lists = 0;
@@ -247,7 +249,7 @@ impl<'a> Components<'a> {
         for entry in files.elements()? {
             let component = component(entry)?;
             let same = files.elements()?.take(length as usize).filter_map(component_name);
-            if same.into_iter().any(|name| name.chars().eq(component.name.chars())) {
+            if same.into_iter().any(|name| name.bytes().eq(component.name.bytes())) {
                 return None;
             }
             lists += u32::from(component.is_list());
@@ -281,10 +283,11 @@ fn component_name(entry: Value<'_>) -> Option<Text<'_>> {
 }
 
 fn component(entry: Value<'_>) -> Option<Component<'_>> {
-    let [name, kind, size] = entry.fields(["fileName", "fileType", "fileSize"]).ok()?;
+    let mut found = [None; 3];
+    entry.find("fileName fileType fileSize", &mut found).ok()?;
+    let [name, kind, size] = found;
     let (name, kind) = (name?.as_text()?, kind?.as_text()?);
-    let bounded =
-        |text: Text<'_>, most| (1..=most).contains(&text.chars().map(char::len_utf8).sum::<usize>());
+    let bounded = |text: Text<'_>, most| (1..=most).contains(&text.bytes().count());
     if !bounded(name, MAX_NAME_SIZE) || !bounded(kind, MAX_TEXT_SIZE) {
         return None;
     }

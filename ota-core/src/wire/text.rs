@@ -1,8 +1,9 @@
 //! Strings of JSON messages (RFC 8259, 7), left in the message with their escapes until they are asked for.
 
-use core::str::Chars;
-
-use super::writer::{EncodeError, Writer};
+use super::{
+    scan::Scanner,
+    writer::{EncodeError, Writer},
+};
 
 /// A JSON string as it stands in the message, escapes included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,23 +25,32 @@ impl<'a> Text<'a> {
         self.0
     }
 
-    /// The characters, escapes undone.
-    pub fn chars(&self) -> Unescaped<'a> {
-        Unescaped(self.0.chars())
+    /// The bytes of its UTF-8, escapes undone.
+    pub const fn bytes(&self) -> Unescaped<'a> {
+        Unescaped { raw: Scanner::new(self.0), character: 0 }
+    }
+
+    /// [`bytes`](Self::bytes), of what stands from `at` on.
+    pub(super) fn bytes_from(&self, at: usize) -> Unescaped<'a> {
+        Self(self.0.get(at..).unwrap_or_default()).bytes()
     }
 
     /// Whether the string, escapes undone, is `other`.
+    #[inline(never)]
     pub fn is(&self, other: &str) -> bool {
-        match self.as_plain() {
-            Some(plain) => plain == other,
-            None => self.chars().eq(other.chars()),
-        }
+        self.bytes().eq(other.bytes())
+    }
+
+    /// Which of `words` the string is, escapes undone.
+    #[inline(never)]
+    pub(super) fn position_in(&self, words: &str) -> Option<usize> {
+        words.split_ascii_whitespace().position(|word| self.is(word))
     }
 
     /// Whether the string, escapes undone, starts with `prefix`.
     pub fn starts_with(&self, prefix: &str) -> bool {
-        let mut chars = self.chars();
-        prefix.chars().all(|wanted| chars.next() == Some(wanted))
+        let mut bytes = self.bytes();
+        prefix.bytes().all(|wanted| bytes.next() == Some(wanted))
     }
 
     /// Writes the string, escapes undone, into `buf`, which needs at most `raw().len()` bytes.
@@ -49,51 +59,39 @@ impl<'a> Text<'a> {
     /// [`EncodeError::BufferTooSmall`].
     pub fn unescape<'b>(&self, buf: &'b mut [u8]) -> Result<&'b str, EncodeError> {
         let mut writer = Writer::new(buf);
-        for character in self.chars() {
-            writer.str(character.encode_utf8(&mut [0; 4]));
-        }
+        self.bytes().for_each(|byte| writer.byte(byte));
         writer.into_str()
     }
 }
 
-/// The characters of a [`Text`], escapes undone.
+/// The bytes of a [`Text`], escapes undone.
 #[derive(Debug, Clone)]
-pub struct Unescaped<'a>(Chars<'a>);
-
-impl Unescaped<'_> {
-    fn hex4(&mut self) -> u32 {
-        (0..4).fold(0, |number, _| {
-            number << 4 | self.0.next().and_then(|digit| digit.to_digit(16)).unwrap_or(0)
-        })
-    }
-
-    fn code_point(&mut self) -> u32 {
-        let high = self.hex4();
-        if !matches!(high, 0xD800..=0xDBFF) {
-            return high;
-        }
-        // The check has seen `\u` and the other half of the pair.
-        self.0.next();
-        self.0.next();
-        0x1_0000 + ((high & 0x3FF) << 10 | self.hex4() & 0x3FF)
-    }
+pub struct Unescaped<'a> {
+    raw: Scanner<'a>,
+    /// What is left of a character that stood as an escape: its bytes, the next one lowest.
+    character: u32,
 }
 
 impl Iterator for Unescaped<'_> {
-    type Item = char;
+    type Item = u8;
 
-    fn next(&mut self) -> Option<char> {
-        match self.0.next()? {
-            '\\' => Some(match self.0.next()? {
-                'b' => '\u{8}',
-                'f' => '\u{c}',
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                'u' => char::from_u32(self.code_point()).unwrap_or(char::REPLACEMENT_CHARACTER),
-                other => other,
-            }),
-            plain => Some(plain),
+    #[inline(never)]
+    fn next(&mut self) -> Option<u8> {
+        if self.character == 0 {
+            match self.raw.next() {
+                // Inside a string no byte is below the blank, so this is its end.
+                0 => return None,
+                b'\\' => {
+                    let character = char::from_u32(self.raw.escape().ok()?)?;
+                    let mut bytes = [0; 4];
+                    character.encode_utf8(&mut bytes);
+                    self.character = u32::from_le_bytes(bytes);
+                }
+                plain => return Some(plain),
+            }
         }
+        let byte = self.character as u8;
+        self.character >>= 8;
+        Some(byte)
     }
 }

@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use super::writer::{EncodeError, Writer};
+use super::writer::Writer;
 
 /// Longest topic the AWS broker takes, bytes of UTF-8.
 pub const MAX_TOPIC_SIZE: usize = 256;
@@ -17,13 +17,9 @@ pub const MAX_SLASHES: usize = 7;
 pub const MAX_ID_SIZE: usize = 128;
 
 const THINGS: &str = "$aws/things/";
-const JOBS: &str = "/jobs/";
 const STREAMS: &str = "/streams/";
 /// Behind the stream in the topic of a block.
 const BLOCK_TAIL: &str = "/data/cbor";
-/// Stands for every job in a filter (MQTT 5.0, 4.7.1.3).
-const ANY: &str = "+";
-const NEXT: &str = "$next";
 
 /// Why a name or a topic was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,36 +158,61 @@ impl Topic<'_> {
         topic.ok_or(TopicError::BufferTooSmall)
     }
 
+    /// What stands behind the thing's name: `*` is the id, and behind the last slash of a stream's topic follows the format.
+    fn form(&self) -> &'static str {
+        match self {
+            Self::DescribeNext => "/jobs/$next/get",
+            Self::Describe(_) => "/jobs/*/get",
+            Self::Update(_) => "/jobs/*/update",
+            Self::NotifyNext => "/jobs/notify-next",
+            Self::Notify => "/jobs/notify",
+            Self::DescribeNextAnswers => "/jobs/$next/get/+",
+            Self::DescribeAnswers(_) => "/jobs/*/get/+",
+            Self::UpdateAnswers(_) => "/jobs/*/update/+",
+            Self::AnyDescribeAnswers => "/jobs/+/get/+",
+            Self::AnyUpdateAnswers => "/jobs/+/update/+",
+            Self::GetStream(..) => "/streams/*/get/",
+            Self::DescribeStream(..) => "/streams/*/describe/",
+            Self::StreamData(..) => "/streams/*/data/",
+            Self::StreamRejected(..) => "/streams/*/rejected/",
+            Self::StreamDescription(..) => "/streams/*/description/",
+        }
+    }
+
     /// [`encode`](Self::encode), for a caller who looks at the text later; returns the bytes written.
     pub(crate) fn write(&self, thing: &str, buf: &mut [u8]) -> Result<usize, TopicError> {
         ThingName::new(thing)?;
-        let (area, id, tail, format) = match *self {
-            Self::DescribeNext => (JOBS, NEXT, "/get", None),
-            Self::Describe(job) => (JOBS, job_id(job)?, "/get", None),
-            Self::Update(job) => (JOBS, job_id(job)?, "/update", None),
-            Self::NotifyNext => (JOBS, "", "notify-next", None),
-            Self::Notify => (JOBS, "", "notify", None),
-            Self::DescribeNextAnswers => (JOBS, NEXT, "/get/+", None),
-            Self::DescribeAnswers(job) => (JOBS, job_id(job)?, "/get/+", None),
-            Self::AnyDescribeAnswers => (JOBS, ANY, "/get/+", None),
-            Self::AnyUpdateAnswers => (JOBS, ANY, "/update/+", None),
-            Self::UpdateAnswers(job) => (JOBS, job_id(job)?, "/update/+", None),
-            Self::GetStream(stream, format) => (STREAMS, stream_id(stream)?, "/get/", Some(format)),
-            Self::DescribeStream(stream, format) => (STREAMS, stream_id(stream)?, "/describe/", Some(format)),
-            Self::StreamData(stream, format) => (STREAMS, stream_id(stream)?, "/data/", Some(format)),
-            Self::StreamRejected(stream, format) => (STREAMS, stream_id(stream)?, "/rejected/", Some(format)),
-            Self::StreamDescription(stream, format) => {
-                (STREAMS, stream_id(stream)?, "/description/", Some(format))
-            }
+        let (id, format) = match *self {
+            Self::Describe(job)
+            | Self::Update(job)
+            | Self::DescribeAnswers(job)
+            | Self::UpdateAnswers(job) => (Some(job), None),
+            Self::GetStream(stream, format)
+            | Self::DescribeStream(stream, format)
+            | Self::StreamData(stream, format)
+            | Self::StreamRejected(stream, format)
+            | Self::StreamDescription(stream, format) => (Some(stream), Some(format)),
+            Self::DescribeNext
+            | Self::NotifyNext
+            | Self::Notify
+            | Self::DescribeNextAnswers
+            | Self::AnyDescribeAnswers
+            | Self::AnyUpdateAnswers => (None, None),
         };
-        let mut writer = Writer::new(buf);
-        for part in [THINGS, thing, area, id, tail, format.map_or("", Format::as_str)] {
-            writer.str(part);
+        if id.is_some_and(|id| !is_id(id)) {
+            return Err(if format.is_some() { TopicError::StreamId } else { TopicError::JobId });
         }
-        let len = writer.finish().map_err(|error| match error {
-            EncodeError::BufferTooSmall => TopicError::BufferTooSmall,
-            _ => TopicError::TooLong,
-        })?;
+        let mut writer = Writer::new(buf);
+        writer.str(THINGS);
+        writer.str(thing);
+        for byte in self.form().bytes() {
+            match byte {
+                b'*' => writer.str(id.unwrap_or_default()),
+                byte => writer.byte(byte),
+            }
+        }
+        writer.str(format.map_or("", Format::as_str));
+        let len = writer.finish().map_err(|_| TopicError::BufferTooSmall)?;
         // Names hold no slash, so that no topic of this table has more than `MAX_SLASHES`.
         if len > MAX_TOPIC_SIZE {
             return Err(TopicError::TooLong);
@@ -200,35 +221,28 @@ impl Topic<'_> {
     }
 }
 
-fn job_id(id: &str) -> Result<&str, TopicError> {
-    if is_id(id) { Ok(id) } else { Err(TopicError::JobId) }
-}
-
-fn stream_id(id: &str) -> Result<&str, TopicError> {
-    if is_id(id) { Ok(id) } else { Err(TopicError::StreamId) }
-}
-
 /// What an inbound message is, by its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incoming<'a> {
-    /// The next job execution, or none.
-    DescribeNextAccepted,
-    /// The request for the next job execution was rejected.
-    DescribeNextRejected,
-    /// The execution of this job.
-    DescribeAccepted(&'a str),
-    /// The request for the execution of this job was rejected.
-    DescribeRejected(&'a str),
-    /// An update of this job was accepted.
-    UpdateAccepted(&'a str),
-    /// An update of this job was rejected.
-    UpdateRejected(&'a str),
+    /// Answer to a request for the execution of a job.
+    Described {
+        /// The job; `None`: `$next`.
+        job: Option<&'a str>,
+        /// The request was accepted, not rejected.
+        accepted: bool,
+    },
+    /// Answer to an update of a job.
+    Updated {
+        /// The job.
+        job: &'a str,
+        /// The request was accepted, not rejected.
+        accepted: bool,
+    },
     /// The next job execution changed.
     NotifyNext,
     /// The list of pending job executions changed.
     Notify,
-    /// A block of the stream with this id, as it stands in the topic: one that is compared with the expected id needs no
-    /// look at its characters.
+    /// A block of this stream.
     Data(&'a str, Format),
     /// A request to this stream was rejected.
     StreamRejected(&'a str, Format),
@@ -241,59 +255,60 @@ impl<'a> Incoming<'a> {
     ///
     /// Answers of Jobs arrive without a subscription, so whatever arrives is routed here and the thing name is compared.
     pub fn parse(topic: &'a str, thing: &str) -> Option<Self> {
-        let rest = topic.strip_prefix(THINGS)?.strip_prefix(thing)?;
-        // Most messages are blocks.
-        if let Some(rest) = rest.strip_prefix(STREAMS) {
-            Self::parse_stream(rest)
-        } else {
-            Self::parse_job(rest.strip_prefix(JOBS)?)
+        let rest = topic.strip_prefix(THINGS)?.strip_prefix(thing)?.strip_prefix('/')?;
+        let mut levels = Levels(Some(rest));
+        let (area, id, verb, end) = (levels.next()?, levels.next()?, levels.next(), levels.next());
+        if levels.0.is_some() {
+            return None;
         }
-    }
-
-    fn parse_job(rest: &'a str) -> Option<Self> {
-        let Some((job, answer)) = rest.split_once('/') else {
-            return match rest {
+        match (area, verb, end) {
+            ("jobs", Some(verb), Some(end)) => {
+                let accepted = end == "accepted";
+                if !accepted && end != "rejected" {
+                    return None;
+                }
+                match verb {
+                    "get" if id == "$next" => Some(Self::Described { job: None, accepted }),
+                    _ if !is_id(id) => None,
+                    "get" => Some(Self::Described { job: Some(id), accepted }),
+                    "update" => Some(Self::Updated { job: id, accepted }),
+                    _ => None,
+                }
+            }
+            ("jobs", None, None) => match id {
                 "notify-next" => Some(Self::NotifyNext),
                 "notify" => Some(Self::Notify),
                 _ => None,
-            };
-        };
-        if job == NEXT {
-            return match answer {
-                "get/accepted" => Some(Self::DescribeNextAccepted),
-                "get/rejected" => Some(Self::DescribeNextRejected),
-                _ => None,
-            };
-        }
-        if !is_id(job) {
-            return None;
-        }
-        match answer {
-            "get/accepted" => Some(Self::DescribeAccepted(job)),
-            "get/rejected" => Some(Self::DescribeRejected(job)),
-            "update/accepted" => Some(Self::UpdateAccepted(job)),
-            "update/rejected" => Some(Self::UpdateRejected(job)),
+            },
+            ("streams", Some(verb), Some(end)) if is_id(id) => {
+                let format = match end {
+                    "cbor" => Format::Cbor,
+                    "json" => Format::Json,
+                    _ => return None,
+                };
+                match verb {
+                    "data" => Some(Self::Data(id, format)),
+                    "rejected" => Some(Self::StreamRejected(id, format)),
+                    "description" => Some(Self::StreamDescription(id, format)),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
+}
 
-    /// From the end, which is what tells the messages apart: a block is recognised without a search for slashes.
-    fn parse_stream(rest: &'a str) -> Option<Self> {
-        if let Some(stream) = rest.strip_suffix(BLOCK_TAIL).filter(|stream| !stream.is_empty()) {
-            return Some(Self::Data(stream, Format::Cbor));
-        }
-        let formats = [Format::Cbor, Format::Json];
-        let (rest, format) =
-            formats.into_iter().find_map(|format| Some((rest.strip_suffix(format.as_str())?, format)))?;
-        if let Some(stream) = rest.strip_suffix("/data/") {
-            return (!stream.is_empty()).then_some(Self::Data(stream, format));
-        }
-        let (stream, incoming) = if let Some(stream) = rest.strip_suffix("/rejected/") {
-            (stream, Self::StreamRejected(stream, format))
-        } else {
-            let stream = rest.strip_suffix("/description/")?;
-            (stream, Self::StreamDescription(stream, format))
-        };
-        is_id(stream).then_some(incoming)
+/// The levels of a topic, one by one.
+struct Levels<'a>(Option<&'a str>);
+
+impl<'a> Iterator for Levels<'a> {
+    type Item = &'a str;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0?;
+        let size = rest.bytes().take_while(|byte| *byte != b'/').count();
+        self.0 = rest.get(size.saturating_add(1)..);
+        rest.get(..size)
     }
 }

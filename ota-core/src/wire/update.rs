@@ -49,17 +49,16 @@ pub fn encode_describe(
     include_document: bool,
     execution_number: Option<u64>,
 ) -> Result<usize, EncodeError> {
-    checked_token(Some(token))?;
     let mut writer = Writer::new(buf);
-    writer.json_name(b'{', "clientToken");
-    writer.json_string(token);
+    writer.byte(b'{');
+    writer.json_text("clientToken", checked_token(token)?);
     if !include_document {
         // The service includes it unless told otherwise.
-        writer.json_name(b',', "includeJobDocument");
+        writer.json_name("includeJobDocument");
         writer.str("false");
     }
     if let Some(number) = execution_number {
-        writer.json_number(b',', "executionNumber", number);
+        writer.json_number("executionNumber", number);
     }
     writer.byte(b'}');
     writer.finish()
@@ -91,40 +90,33 @@ pub(crate) fn encode_update_with(
     if update.details.len().saturating_add(more.len()) > MAX_DETAILS {
         return Err(EncodeError::TooManyDetails);
     }
-    let token = checked_token(update.token)?;
     let mut writer = Writer::new(buf);
-    writer.json_name(b'{', "status");
-    writer.json_string(update.status.as_str());
-    let mut before = b'{';
-    for details in [update.details, more] {
-        for (name, value) in details {
+    writer.byte(b'{');
+    writer.json_text("status", update.status.as_str());
+    if !update.details.is_empty() || !more.is_empty() {
+        writer.json_name("statusDetails");
+        writer.byte(b'{');
+        for (name, value) in update.details.iter().chain(more) {
             if !is_name(name, true) {
                 return Err(EncodeError::DetailName);
             }
-            if before == b'{' {
-                writer.json_name(b',', "statusDetails");
-            }
-            writer.json_name(before, name);
+            writer.json_name(name);
             write_detail(&mut writer, value);
-            before = b',';
         }
-    }
-    if before == b',' {
         writer.byte(b'}');
     }
     if let Some(version) = update.expected_version {
-        writer.json_number(b',', "expectedVersion", version.into());
+        writer.json_number("expectedVersion", version.into());
     }
     if let Some(number) = update.execution_number {
-        writer.json_number(b',', "executionNumber", number);
+        writer.json_number("executionNumber", number);
     }
     if update.include_state {
-        writer.json_name(b',', "includeJobExecutionState");
+        writer.json_name("includeJobExecutionState");
         writer.str("true");
     }
-    if let Some(token) = token {
-        writer.json_name(b',', "clientToken");
-        writer.json_string(token);
+    if let Some(token) = update.token {
+        writer.json_text("clientToken", checked_token(token)?);
     }
     writer.byte(b'}');
     writer.finish()

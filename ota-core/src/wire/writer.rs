@@ -12,7 +12,7 @@ pub enum EncodeError {
     BufferTooSmall,
     /// A number or a length lies outside what AWS accepts.
     OutOfRange,
-    /// The client token is empty or longer than 64 bytes.
+    /// The client token is empty, longer than 64 bytes, or not of printable ASCII without `"` and `\`.
     Token,
     /// A device may not set this job status.
     Status,
@@ -29,7 +29,9 @@ impl fmt::Display for EncodeError {
             Self::OutOfRange => {
                 "a field is outside the limits of AWS IoT: check block size, offset, count and bitmap"
             }
-            Self::Token => "a client token has 1 to 64 bytes",
+            Self::Token => {
+                "a client token has 1 to 64 printable ASCII characters, but no quote and no backslash"
+            }
             Self::Status => "a device may only set IN_PROGRESS, SUCCEEDED, FAILED or REJECTED",
             Self::TooManyDetails => "status details hold at most 10 pairs",
             Self::DetailName => {
@@ -44,11 +46,14 @@ impl core::error::Error for EncodeError {}
 /// Longest client token, bytes (AWS IoT API reference: Jobs and streams alike).
 pub const MAX_TOKEN_SIZE: usize = 64;
 
-/// A token of 1 to 64 bytes, or none.
-pub(crate) fn checked_token(token: Option<&str>) -> Result<Option<&str>, EncodeError> {
-    match token {
-        Some(text) if !(1..=MAX_TOKEN_SIZE).contains(&text.len()) => Err(EncodeError::Token),
-        token => Ok(token),
+/// A token that can be sent as it is, in CBOR and in JSON.
+#[inline(never)]
+pub(crate) fn checked_token(token: &str) -> Result<&str, EncodeError> {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if (1..=MAX_TOKEN_SIZE).contains(&token.len()) && token.bytes().all(plain) {
+        Ok(token)
+    } else {
+        Err(EncodeError::Token)
     }
 }
 
@@ -75,6 +80,7 @@ impl<'b> Writer<'b> {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let end = self.at.saturating_add(bytes.len());
         match self.buf.get_mut(self.at..end) {
@@ -90,72 +96,62 @@ impl<'b> Writer<'b> {
         self.bytes(text.as_bytes());
     }
 
-    /// A JSON string with its quotes; what must be escaped is.
-    pub(crate) fn json_string(&mut self, text: &str) {
+    /// The name of a JSON member; a comma before it unless it is the first of its object.
+    #[inline(never)]
+    pub(crate) fn json_name(&mut self, name: &str) {
+        let last = self.at.checked_sub(1).and_then(|at| self.buf.get(at));
+        self.str(if last == Some(&b'{') { "\"" } else { ",\"" });
+        self.str(name);
+        self.str("\":");
+    }
+
+    /// A JSON member with a string of which nothing has to be escaped.
+    #[inline(never)]
+    pub(crate) fn json_text(&mut self, name: &str, text: &str) {
+        self.json_name(name);
         self.byte(b'"');
-        for byte in text.bytes() {
-            match byte {
-                b'"' | b'\\' => self.bytes(&[b'\\', byte]),
-                0..=0x1F => {
-                    self.str("\\u00");
-                    self.hex(byte);
-                }
-                _ => self.byte(byte),
-            }
-        }
+        self.str(text);
         self.byte(b'"');
     }
 
-    /// Two hexadecimal digits.
-    pub(crate) fn hex(&mut self, byte: u8) {
-        self.hexadecimal(byte.into(), 2);
-    }
-
-    /// A JSON member with a whole number. `before` is what stands before the name: an opening bracket or a comma.
-    pub(crate) fn json_number(&mut self, before: u8, name: &str, number: u64) {
-        self.json_name(before, name);
+    /// A JSON member with a whole number.
+    pub(crate) fn json_number(&mut self, name: &str, number: u64) {
+        self.json_name(name);
         self.decimal(number);
-    }
-
-    /// The name of a JSON member, with what stands before it.
-    pub(crate) fn json_name(&mut self, before: u8, name: &str) {
-        self.byte(before);
-        self.json_string(name);
-        self.byte(b':');
     }
 
     /// A number in decimal digits.
     pub(crate) fn decimal(&mut self, number: u64) {
-        // Divided by ten byte by byte: a division of 64 bits is a kilobyte of code where the processor has none.
+        self.digits(number, 10, 1);
+    }
+
+    /// A number in hexadecimal digits, at least `min` of them.
+    pub(crate) fn hexadecimal(&mut self, number: u32, min: usize) {
+        self.digits(number.into(), 16, min);
+    }
+
+    #[inline(never)]
+    fn digits(&mut self, number: u64, radix: u32, min: usize) {
+        // Divided byte by byte: a division of 64 bits is a kilobyte of code where the processor has none.
         let mut rest = number.to_be_bytes();
         // u64::MAX has 20 digits.
         let mut digits = [0u8; 20];
         let mut first = digits.len();
-        for (at, place) in digits.iter_mut().enumerate().rev() {
-            let mut left = 0;
+        for place in digits.iter_mut().rev() {
+            let (mut left, mut more) = (0, 0);
             for byte in &mut rest {
                 let part = left << 8 | u32::from(*byte);
-                (*byte, left) = ((part / 10) as u8, part % 10);
+                (*byte, left) = ((part / radix) as u8, part % radix);
+                more |= *byte;
             }
-            *place = b'0' + left as u8;
-            first = at;
-            if rest == [0; 8] {
+            let digit = left as u8;
+            *place = if digit < 10 { b'0' + digit } else { b'a' - 10 + digit };
+            first = first.saturating_sub(1);
+            if more == 0 && first.saturating_add(min) <= 20 {
                 break;
             }
         }
         self.bytes(digits.get(first..).unwrap_or_default());
-    }
-
-    /// A number in hexadecimal digits, at least `min` of them.
-    pub(crate) fn hexadecimal(&mut self, number: u32, min: u32) {
-        let count = (u32::BITS - number.leading_zeros()).div_ceil(4).max(min);
-        for at in (0..count).rev() {
-            self.digit((number >> (4 * at)) as u8 & 0xF);
-        }
-    }
-
-    fn digit(&mut self, nibble: u8) {
-        self.byte(if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble });
     }
 
     /// What was written, as text.

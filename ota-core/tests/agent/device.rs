@@ -69,7 +69,7 @@ pub(crate) const REVERTED: ImageState = ImageState { reverted: true, ..OLD };
 /// The image of `file` runs unconfirmed.
 pub(crate) fn tests(file: &[u8], revert: Revert) -> ImageState {
     let token = token(0, file);
-    let info = *token.info();
+    let info = token.info();
     ImageState { running: Some(info), revert, confirmed: false, ..OLD }
 }
 

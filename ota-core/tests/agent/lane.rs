@@ -4,7 +4,7 @@ use ota_core::agent::{Action, Input, Message, Plane};
 use ota_core::driver::{Held, decode};
 use ota_core::slot::{Compared, FlashError};
 use ota_core::transport::Received;
-use ota_core::wire::encode_block_cbor;
+use ota_core::wire::{Format, encode_block};
 use ota_sim::image::ImageBuilder;
 
 use crate::device::BLOCK_SIZE;
@@ -62,7 +62,7 @@ fn message(file: &[u8], front: usize, random: &mut Random) -> (String, Vec<u8>) 
     let id = u32::from(random.next(20) == 0);
     let token = (random.next(8) == 0).then_some("t");
     let mut payload = vec![0; 1024];
-    let len = encode_block_cbor(&mut payload, token, id, number as u32, &file[from..to]).unwrap();
+    let len = encode_block(Format::Cbor, &mut payload, token, id, number as u32, &file[from..to]).unwrap();
     payload.truncate(len);
     match random.next(16) {
         0 => payload[random.next(len.min(24))] ^= 1 << random.next(8),
@@ -101,7 +101,7 @@ fn the_lane_comes_to_what_the_general_way_comes_to() {
         let (mut short, mut long) = (waiting(setup, &file), waiting(setup, &file));
         let first = format!("$aws/things/{THING}/streams/{STREAM}/data/cbor");
         let mut block = vec![0; 1024];
-        let len = encode_block_cbor(&mut block, None, 0, 0, &file[..BLOCK_SIZE as usize]).unwrap();
+        let len = encode_block(Format::Cbor, &mut block, None, 0, 0, &file[..BLOCK_SIZE as usize]).unwrap();
         block.truncate(len);
         let mut next = Some((first, block));
         for _ in 0..200 {

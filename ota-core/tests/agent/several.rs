@@ -87,7 +87,7 @@ fn two_images_go_together() {
     let states = [
         device::tests(&t.files[0], Revert::Yes),
         ota_core::boot::ImageState {
-            running: Some(*device::token(1, &t.files[1]).info()),
+            running: Some(device::token(1, &t.files[1]).info()),
             ..device::tests(&t.files[0], Revert::Yes)
         },
     ];

@@ -159,7 +159,7 @@ fn a_good_image_is_verified() {
             hash: sha256(&file[..end as usize]),
             security_counter: Some(7),
         };
-        assert_eq!(*token.info(), info);
+        assert_eq!(token.info(), info);
         let dependencies: Vec<_> = (0..=255).filter_map(|image| token.dependency(image)).collect();
         assert_eq!(dependencies, [Version::new(2, 3, 4, 5)]);
         assert_eq!(token.dependency(1), Some(Version::new(2, 3, 4, 5)));

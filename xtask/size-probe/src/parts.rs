@@ -27,15 +27,14 @@ pub(crate) fn wire() {
 
     let _ = black_box(topic::Incoming::parse(unknown_str(), unknown_str()));
     let _ = black_box(topic::Topic::DescribeNext.encode(unknown_str(), unknown()));
-    let _ = black_box(job::parse_update_accepted(unknown()));
-    let _ = black_box(job::parse_rejected(unknown()));
-    if let Ok((token, answer)) = job::parse_describe(unknown()) {
-        black_box(token);
-        if let job::DescribeAnswer::Job(execution) = &answer
-            && let ota_core::wire::document::Document::Ota(document) = &execution.document
+    let _ = black_box(job::parse_update(unknown()));
+    if let Ok(answer) = job::parse_describe(unknown()) {
+        if let Some(execution) = &answer.execution
+            && let ota_core::wire::document::Document::Ota(document) = execution.document()
         {
-            let _ = black_box(document.check());
-            let _ = black_box(document.file(black_box(0)));
+            for file in document.files() {
+                let _ = black_box(file);
+            }
         }
         black_box(answer);
     }
@@ -57,25 +56,23 @@ pub(crate) fn wire() {
         bitmap: unknown(),
         count: black_box(1),
     };
-    let _ = black_box(request.encode_cbor(unknown()));
-    let _ = black_box(stream::decode_block_cbor(unknown()));
+    let _ = black_box(request.encode(Format::Cbor, unknown()));
+    let _ = black_box(stream::decode_block(topic::Format::Cbor, unknown(), unknown()));
     let _ = black_box(ota_core::wire::rejection::parse_stream_error(topic::Format::Cbor, unknown()));
 }
 
 /// The way of one block: decode, bitmap, write with read-back.
 #[cfg(feature = "block")]
 pub(crate) async fn block() {
-    use ota_core::{bitmap::Bitmap, slot::Slot, wire::stream};
+    use ota_core::{bitmap::Bitmap, slot::Slot, wire::{Format, stream}};
 
     let Some(mut bitmap) = Bitmap::new(unknown(), black_box(256)) else { return };
     let Ok(mut slot) = Slot::new(Flash, layout::SECONDARY) else { return };
-    let message = unknown();
-    if let Ok(block) = stream::decode_block_cbor(message)
+    if let Ok(block) = stream::decode_block(Format::Cbor, unknown(), unknown())
         && bitmap.is_missing(block.block_id)
-        && let Some(payload) = message.get(block.payload)
     {
         let _ = black_box(slot.erase(black_box(0)).await);
-        let _ = black_box(slot.write(black_box(0), payload).await);
+        let _ = black_box(slot.write(black_box(0), block.payload).await);
         bitmap.clear(block.block_id);
     }
     black_box(bitmap.window(black_box(0), unknown()));

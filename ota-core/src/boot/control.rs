@@ -1,0 +1,374 @@
+//! Work on the fields of a slot's trailer: ask for the image in the secondary, take that back, confirm the running one.
+//!
+//! | mode | request | confirm |
+//! |---|---|---|
+//! | overwrite | magic, `swap_info`, `image_ok` if permanent | nothing to confirm |
+//! | swap-scratch, -move, -offset | the same | `image_ok` of the primary |
+//! | swap-status | magic, `image_ok` if permanent | `image_ok` of the primary, whatever its magic says |
+//!
+//! All of it is one script: read the write units that hold the fields, decide one thing, do it, look again. The magic is
+//! written last: it is the one commit point, and a power cut before it leaves no request. Fields that share a write unit are
+//! composed in RAM and programmed once, since a unit of write-once flash has no second chance.
+
+use core::ops::Range;
+
+use super::{
+    ImageState, Withdrawn,
+    info::Survey,
+    states::{is_confirmed, is_pending, is_reverted, request_of, revert_of},
+};
+use crate::{
+    bytes::{front, unit_start},
+    geometry::{BootMode, Geometry, ImageLayout},
+    image::HEADER_MAGIC,
+    script::{Script, Step},
+    slot::FlashError,
+    trailer::{FLAG_SET, Flag, Magic, Pending, Trailer, TrailerLayout},
+};
+
+/// One of the two slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Primary,
+    Secondary,
+}
+
+/// What is to be done in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Read what the image says of itself.
+    Survey,
+    /// Read the fields.
+    Look,
+    /// The secondary asks for its image.
+    Request,
+    /// The secondary asks for nothing.
+    Withdraw,
+    /// `image_ok` of the primary is set, where the mode has one.
+    Confirm,
+    /// Swap-status bootloaders before 1.8.1 never clear the primary's `image_ok`: what confirmed the running image would
+    /// confirm the next one before it has run. It goes once the request is safe (which outranks the revert this could
+    /// look like); 1.8.1 and later write that trailer anew themselves.
+    Forget,
+}
+
+/// What the fields are to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edit {
+    /// What is asked for.
+    Request,
+    /// The same, but for `image_ok`.
+    ImageOk(u8),
+    /// Erased, all at once.
+    Erase,
+}
+
+/// Goals in their order.
+type Plan = &'static [(Side, Goal)];
+
+pub(super) const INSPECT: Plan =
+    &[(Side::Primary, Goal::Survey), (Side::Primary, Goal::Look), (Side::Secondary, Goal::Look)];
+pub(super) const REQUEST: Plan = &[(Side::Secondary, Goal::Request)];
+pub(super) const REQUEST_AND_FORGET: Plan =
+    &[(Side::Secondary, Goal::Request), (Side::Primary, Goal::Forget)];
+pub(super) const WITHDRAW: Plan = &[(Side::Secondary, Goal::Survey), (Side::Secondary, Goal::Withdraw)];
+pub(super) const CONFIRM_AND_WITHDRAW: Plan =
+    &[(Side::Primary, Goal::Confirm), (Side::Secondary, Goal::Survey), (Side::Secondary, Goal::Withdraw)];
+pub(super) const CONFIRM: Plan = &[(Side::Primary, Goal::Confirm)];
+
+/// The script of a plan. Places are offsets in the slot that is worked on.
+pub(super) struct Control<'i> {
+    layout: &'i ImageLayout,
+    plan: Plan,
+    goal: Goal,
+    slot: &'i Geometry,
+    trailer: TrailerLayout,
+    /// Where the write units with fields start.
+    start: u32,
+    survey: Survey,
+    /// What is asked for, and MCUboot's number of the image.
+    pub(super) asked: (Pending, u8),
+    /// Where the image in the secondary ends.
+    pub(super) image_end: u32,
+    /// What the fields say, as read last, and before that in the other slot.
+    states: [Trailer; 2],
+    /// A withdrawal took image bytes of this sector along.
+    lost: Option<u32>,
+    /// A write torn in an earlier life may have left units that only look blank.
+    pub(super) torn: bool,
+    /// Sector 0 is to be looked at for an old header first.
+    lead: bool,
+    /// Something was programmed or wiped for this goal.
+    changed: bool,
+    /// The fields have just been read.
+    looked: bool,
+    /// Old fields were cleared: at most once.
+    cleared: bool,
+    /// The driver refused to program, or what it programmed is not there.
+    refused: bool,
+    /// A request becomes permanent by `image_ok` alone.
+    upgraded: bool,
+    /// What was read is written up to here.
+    written: usize,
+    /// Sectors still to wipe, from the last one down: the magic goes first.
+    wipe: Range<u32>,
+}
+
+impl<'i> Control<'i> {
+    // One copy: the struct is large.
+    #[inline(never)]
+    pub(super) fn new(layout: &'i ImageLayout, plan: Plan) -> Self {
+        Self {
+            layout,
+            plan,
+            goal: Goal::Look,
+            slot: layout.primary(),
+            trailer: layout.primary_trailer(),
+            start: 0,
+            survey: Survey::new(layout.primary(), 0),
+            asked: (Pending::Test, 0),
+            image_end: 0,
+            states: [Trailer::UNSET; 2],
+            lost: None,
+            torn: false,
+            lead: false,
+            changed: false,
+            looked: false,
+            cleared: false,
+            refused: false,
+            upgraded: false,
+            written: 0,
+            wipe: 0..0,
+        }
+    }
+
+    /// Goes on to the next goal of the plan and says in which slot; `None` at the end.
+    pub(super) fn turn(&mut self) -> Option<Side> {
+        let (&(side, goal), plan) = self.plan.split_first()?;
+        let mut offset = 0;
+        (self.plan, self.goal) = (plan, goal);
+        (self.slot, self.trailer) = (self.layout.primary(), self.layout.primary_trailer());
+        if side == Side::Secondary {
+            (self.slot, self.trailer) = (self.layout.secondary(), self.layout.secondary_trailer());
+            offset = self.layout.image_offset();
+        }
+        self.start = unit_start(self.trailer.swap_info(), self.slot.write_size());
+        (self.changed, self.looked, self.written) = (false, false, 0);
+        match goal {
+            Goal::Survey => self.survey = Survey::new(self.slot, offset),
+            Goal::Request => self.lead = !self.layout.lead_sectors().is_empty(),
+            Goal::Withdraw => {
+                let size = self.survey.outcome().map_or(self.layout.max_image_size(), |image| image.size);
+                self.image_end = offset.saturating_add(size);
+            }
+            Goal::Look | Goal::Confirm | Goal::Forget => {}
+        }
+        Some(side)
+    }
+
+    /// What was found, after [`INSPECT`].
+    pub(super) fn image_state(&self) -> ImageState {
+        let (mode, [secondary, primary]) = (self.layout.mode(), &self.states);
+        ImageState {
+            running: self.survey.outcome(),
+            request: request_of(mode, secondary),
+            revert: revert_of(mode, primary, secondary),
+            confirmed: is_confirmed(mode, primary),
+            reverted: is_reverted(mode, primary),
+        }
+    }
+
+    /// What is left, after [`WITHDRAW`].
+    pub(super) fn withdrawn(&self) -> Withdrawn {
+        self.lost.map_or(Withdrawn::ImageKept, Withdrawn::SectorLost)
+    }
+
+    /// Whether the last goal changed something.
+    pub(super) const fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Reads a part of the slot.
+    fn read(&self, part: Range<u32>) -> Step {
+        Step::Read(self.slot.start() + part.start..self.slot.start() + part.end)
+    }
+
+    /// Changes the first piece of the fields that is not yet as the edit wants it; `None` when all are.
+    /// [`FlashError::NotErased`], with nothing written, when any of them is written once only and not blank.
+    fn edit(&mut self, fields: &mut [u8], edit: Edit) -> Result<Option<Step>, FlashError> {
+        let (slot, trailer, erased) = (self.slot, self.trailer, self.slot.erased());
+        let mut wrong = None;
+        let mut begin = unit_start(trailer.info_start(), slot.write_size());
+        while begin < slot.size() {
+            // The magic is one piece and the last.
+            let unit_end = begin + slot.write_size();
+            let single = unit_end > trailer.magic() || edit == Edit::Erase;
+            let end = if single { slot.size() } else { unit_end };
+            let part = (begin - self.start) as usize..(end - self.start) as usize;
+            let (mut right, mut blank) = (true, true);
+            for (byte, at) in fields.get_mut(part.clone()).unwrap_or_default().iter_mut().zip(begin..) {
+                let wanted = match edit {
+                    Edit::Request => trailer.request_byte(self.asked.0, self.asked.1, erased, at),
+                    Edit::ImageOk(value) if at == trailer.image_ok() => value,
+                    Edit::ImageOk(_) => *byte,
+                    Edit::Erase => erased,
+                };
+                right &= *byte == wanted;
+                blank &= *byte == erased;
+                *byte = wanted;
+            }
+            if !right && !blank && !slot.rewrite() {
+                return Err(FlashError::NotErased);
+            }
+            if !right && wrong.is_none() {
+                wrong = Some(part);
+            }
+            begin = end;
+        }
+        let Some(part) = wrong else { return Ok(None) };
+        // A piece is written once: it was read back, and flash that changes afterwards is broken.
+        if part.start < self.written {
+            return Err(FlashError::ReadBack);
+        }
+        (self.changed, self.written) = (true, part.end);
+        Ok(Some(Step::Program(slot.start() + self.start + part.start as u32, part)))
+    }
+
+    /// The next step towards a request.
+    fn request(&mut self, fields: &mut [u8], state: &Trailer) -> Result<Step, FlashError> {
+        let is_asked = |pending| is_pending(self.trailer.mode(), state, pending);
+        let asked = is_asked(self.asked.0);
+        if asked && (!self.changed || self.upgraded) {
+            return Ok(Step::Done);
+        }
+        let once = !self.slot.rewrite();
+        if !self.cleared && (self.refused || once && self.torn) {
+            return self.clear(fields);
+        }
+        // By `image_ok` alone: the table does not read `swap_info`, and no moment without a request is needed.
+        self.upgraded =
+            once && !self.cleared && self.asked.0 == Pending::Permanent && is_asked(Pending::Test);
+        let edit = if self.upgraded { Edit::ImageOk(FLAG_SET) } else { Edit::Request };
+        match self.edit(fields, edit) {
+            Err(FlashError::NotErased) if !self.cleared => self.clear(fields),
+            Ok(None) if asked => Ok(Step::Done),
+            // Good magic with a wrong field would be another request than the one wanted.
+            step => step?.ok_or(FlashError::ReadBack),
+        }
+    }
+
+    /// Makes all fields read as erased, once. Rows are rewritten; else the sectors are wiped, when no byte of the image lies
+    /// in them: [`FlashError::Trailer`], with nothing erased, when one does.
+    fn clear(&mut self, fields: &mut [u8]) -> Result<Step, FlashError> {
+        (self.cleared, self.written) = (true, 0);
+        if self.slot.rewrite() {
+            let step = self.edit(fields, Edit::Erase)?;
+            self.written = 0;
+            return match step {
+                Some(step) => Ok(step),
+                None => self.edit(fields, Edit::Request)?.ok_or(FlashError::ReadBack),
+            };
+        }
+        let first = self.layout.field_sectors().start;
+        if self.slot.sector_range(first).start < self.image_end {
+            return Err(FlashError::Trailer);
+        }
+        self.wipe = self.layout.field_sectors();
+        self.wipe_next()
+    }
+
+    fn wipe_next(&mut self) -> Result<Step, FlashError> {
+        self.changed = true;
+        self.wipe.end = self.wipe.end.saturating_sub(1);
+        self.slot.sector(self.wipe.end).map(Step::Wipe).ok_or(FlashError::OutOfBounds)
+    }
+
+    /// The next step towards no request. The bootloader acts on a good magic only.
+    fn withdraw(&mut self, fields: &mut [u8], state: &Trailer) -> Result<Step, FlashError> {
+        if state.magic != Magic::Good {
+            return Ok(Step::Done);
+        }
+        if self.changed {
+            return Err(FlashError::ReadBack);
+        }
+        if self.slot.rewrite() {
+            return self.edit(fields, Edit::Erase)?.ok_or(FlashError::ReadBack);
+        }
+        let sector = self.slot.sector_of(self.trailer.magic());
+        self.lost = (self.slot.sector_range(sector).start < self.image_end).then_some(sector);
+        self.wipe = sector..sector + 1;
+        self.wipe_next()
+    }
+
+    /// The next step towards a confirmed image.
+    fn confirm(&mut self, fields: &mut [u8], state: &Trailer) -> Result<Step, FlashError> {
+        match (self.trailer.mode(), state.magic) {
+            (BootMode::SwapStatus, _) => {}
+            (BootMode::Overwrite, _) | (_, Magic::Unset) => return Ok(Step::Done),
+            (_, Magic::Bad) => return Err(FlashError::Trailer),
+            (_, Magic::Good) => {}
+        }
+        match self.edit(fields, Edit::ImageOk(FLAG_SET)) {
+            // A torn flag on write-once flash: its sector holds the running image's trailer and cannot be erased here.
+            Err(FlashError::NotErased) => Err(FlashError::Trailer),
+            step => Ok(step?.unwrap_or(Step::Done)),
+        }
+    }
+
+    /// The next step towards an `image_ok` that does not outlive the image it was set for.
+    fn forget(&mut self, fields: &mut [u8], state: &Trailer) -> Result<Step, FlashError> {
+        let theirs = state.magic == Magic::Good && state.copy_done == Flag::Set;
+        // Write-once flash could not forget it without an erase next to the running image.
+        if state.image_ok != Flag::Set || theirs || !self.slot.rewrite() {
+            return Ok(Step::Done);
+        }
+        Ok(self.edit(fields, Edit::ImageOk(self.slot.erased()))?.unwrap_or(Step::Done))
+    }
+}
+
+impl Script for Control<'_> {
+    fn next(&mut self, buffer: &mut [u8]) -> Result<Step, FlashError> {
+        if self.goal == Goal::Survey {
+            return Ok(self.survey.next(buffer));
+        }
+        if !self.wipe.is_empty() {
+            return self.wipe_next();
+        }
+        if !core::mem::replace(&mut self.looked, true) {
+            let header = 0..HEADER_MAGIC.to_le_bytes().len() as u32;
+            return Ok(self.read(if self.lead { header } else { self.start..self.slot.size() }));
+        }
+        self.looked = false;
+        if core::mem::take(&mut self.lead) {
+            // It makes a swap-offset bootloader take the upload for misplaced and erase the slot. No byte of the image
+            // lies in that sector.
+            if buffer.starts_with(&HEADER_MAGIC.to_le_bytes()) {
+                return self.slot.sector(0).map(Step::Wipe).ok_or(FlashError::OutOfBounds);
+            }
+            self.looked = true;
+            return Ok(self.read(self.start..self.slot.size()));
+        }
+        let fields = front(buffer, (self.slot.size() - self.start) as usize);
+        let state =
+            Trailer::decode(fields, &self.trailer, self.slot.erased()).ok_or(FlashError::OutOfBounds)?;
+        match self.goal {
+            Goal::Survey | Goal::Look => {
+                self.states = [state, self.states[0]];
+                Ok(Step::Done)
+            }
+            Goal::Request => self.request(fields, &state),
+            Goal::Withdraw => self.withdraw(fields, &state),
+            Goal::Confirm => self.confirm(fields, &state),
+            Goal::Forget => self.forget(fields, &state),
+        }
+    }
+
+    /// A request that the driver refused to write is written once more, to cleared units.
+    fn failed(&mut self, error: FlashError) -> Result<(), FlashError> {
+        if self.goal != Goal::Request || self.refused || self.cleared || self.written == 0 {
+            return Err(error);
+        }
+        (self.refused, self.looked) = (true, false);
+        Ok(())
+    }
+}
