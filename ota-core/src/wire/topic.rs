@@ -106,14 +106,12 @@ impl Format {
     }
 }
 
-/// Whether `topic` is the one on which blocks of this stream come to this thing as CBOR.
-#[inline]
-pub(crate) fn is_block_topic(topic: &str, thing: &str, stream: &[u8]) -> bool {
-    let rest = topic.as_bytes().strip_prefix(THINGS.as_bytes());
-    let rest = rest.and_then(|rest| rest.strip_prefix(thing.as_bytes()));
-    let rest = rest.and_then(|rest| rest.strip_prefix(STREAMS.as_bytes()));
-    let rest = rest.and_then(|rest| rest.strip_prefix(stream));
-    !stream.is_empty() && rest == Some(BLOCK_TAIL.as_bytes())
+/// The stream in `topic`, if that is the one on which blocks of the stream `wanted` come to this thing as CBOR.
+#[inline(always)]
+pub(crate) fn block_stream<'a>(topic: &'a str, thing: &str, wanted: &[u8]) -> Option<&'a str> {
+    let rest = topic.strip_prefix(THINGS)?.strip_prefix(thing)?.strip_prefix(STREAMS)?;
+    let stream = rest.strip_suffix(BLOCK_TAIL)?;
+    (!stream.is_empty() && stream.as_bytes() == wanted).then_some(stream)
 }
 
 /// A topic to publish to, or a filter to subscribe to.
