@@ -17,6 +17,8 @@ impl Agent<'_> {
     /// # Errors
     /// Nothing has changed, and the message goes the general way: to [`step`](Self::step) at once where it was decoded here,
     /// as [`decode`](crate::driver::decode) would have.
+    // It lives on the stack until the step; a box is what this library does not have.
+    #[allow(clippy::result_large_err)]
     pub fn take_block<'m>(
         &mut self,
         now_ms: u64,
