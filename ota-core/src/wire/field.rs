@@ -36,7 +36,7 @@ fn find_cbor<'a>(
 ) -> Result<(), StreamDecodeError> {
     let mut decoder = Decoder::new(message);
     let mut entries = decoder.map()?;
-    while entries.more(&mut decoder)? {
+    while entries.more(&mut decoder) {
         // Of a name that is no text, nothing is known.
         let name = Decoder::new(decoder.item()?).string(major::TEXT).unwrap_or_default();
         let value = Field::Cbor(decoder.item()?);
@@ -58,6 +58,7 @@ fn find_json<'a>(
     Ok(())
 }
 
+#[inline(never)]
 fn put<'a>(
     found: &mut [Option<Field<'a>>],
     place: Option<usize>,
