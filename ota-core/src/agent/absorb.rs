@@ -48,12 +48,10 @@ impl Agent<'_> {
     }
 
     /// Not legal for the outstanding action: counted, and the action is planned again.
-    #[inline(never)]
     fn unexpected(&mut self) {
         self.statistics.unexpected += 1;
     }
 
-    #[inline(never)]
     fn action_done(&mut self) {
         match self.doing {
             Some(Action::Erase { sector, .. }) => self.fetch.put_sector(sector, Sector::Open),

@@ -174,7 +174,6 @@ impl<'a> Agent<'a> {
     }
 
     /// Each image of the job needs every other one, in a version that comes with it.
-    #[inline(never)]
     fn are_mutual(&self) -> bool {
         let tokens = || self.tokens.iter().flatten();
         let needs = |one: &Kept, other: &Kept| {

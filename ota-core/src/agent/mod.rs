@@ -108,8 +108,10 @@ struct Resume {
 }
 
 impl Resume {
-    fn new(identity: [u8; 32], file: u8, front: u32, window: [u8; 32]) -> Self {
-        Resume { identity, file: NonZeroU8::MIN.saturating_add(file), front, window, bundle: false }
+    #[inline(never)]
+    fn new(identity: &[u8; 32], file: u8, front: u32, window: &[u8; 32], bundle: bool) -> Self {
+        let file = NonZeroU8::MIN.saturating_add(file);
+        Resume { identity: *identity, file, front, window: *window, bundle }
     }
 
     /// The file, as numbered in the job.
@@ -383,7 +385,6 @@ impl<'a> Agent<'a> {
     }
 
     /// Some image's slots are so.
-    #[inline(never)]
     fn any_image(&self, is_so: fn(&Slots) -> bool) -> bool {
         self.slots.iter().flatten().any(is_so)
     }
@@ -472,7 +473,6 @@ impl<'a> Agent<'a> {
     }
 
     /// So many milliseconds from now.
-    #[inline(never)]
     fn after(&self, ms: u32) -> u64 {
         self.now + u64::from(ms)
     }
@@ -491,7 +491,6 @@ impl<'a> Agent<'a> {
         self.after(pause.saturating_add(self.random % (pause / 4).max(1)))
     }
 
-    #[inline(never)]
     fn layout(&self, image: u8) -> Option<&'a ImageLayout> {
         self.config.images.get(usize::from(image))
     }
