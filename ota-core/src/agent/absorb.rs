@@ -48,12 +48,10 @@ impl Agent<'_> {
     }
 
     /// Not legal for the outstanding action: counted, and the action is planned again.
-    #[inline(never)]
     fn unexpected(&mut self) {
         self.statistics.unexpected += 1;
     }
 
-    #[inline(never)]
     fn action_done(&mut self) {
         match self.doing {
             Some(Action::Erase { sector, .. }) => self.fetch.put_sector(sector, Sector::Open),
@@ -191,7 +189,7 @@ impl Agent<'_> {
             Message::Notify => self.check_at = self.now,
             Message::StreamRejected { stream, code } => {
                 let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
-                if !fetching || stream.as_bytes() != self.arena.get(self.job.stream) {
+                if !fetching || stream != self.stream() {
                     return self.drop_message(Drop::Late);
                 }
                 if code.is_retryable() {

@@ -322,7 +322,6 @@ impl<'a> Fetch<'a> {
     }
 
     /// Nothing is under way any more (given up, or the link is gone).
-    #[inline(never)]
     pub(crate) fn forget_requests(&mut self) {
         self.asked = Ring::default();
         self.newer = Ring::default();

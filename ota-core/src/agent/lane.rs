@@ -6,8 +6,7 @@
 
 use super::{Action, Agent, Hand, State};
 use crate::transport::Received;
-use crate::wire::stream::block_as_sent;
-use crate::wire::topic::is_block_topic;
+use crate::wire::stream::block_as_expected;
 
 impl Agent<'_> {
     /// Takes `received` if it is the first missing block of the held job's file, written as the service writes it, and its
@@ -22,25 +21,21 @@ impl Agent<'_> {
         if self.record_due || !self.cleared || self.job.bundle.is_open() {
             return None;
         }
-        let stream = self.arena.get(self.job.stream);
-        if !is_block_topic(received.topic, self.config.thing_name, stream) {
-            return None;
-        }
         // Where the block goes is known from the front. Were it taken from the message, the copy into flash would wait for
         // the message's first bytes to come from memory.
         let front = self.fetch.front;
         let (from, to) = self.fetch.block_range(front);
-        let file = self.job.files.get(usize::from(file))?;
-        let (file_id, block, data) = block_as_sent(received.payload)?;
-        let good = block == front
-            && file_id == u32::from(file.id)
-            && self.fetch.was_asked(front)
-            && data.len() == (to - from) as usize
-            && self.fetch.is_missing(front)
-            && self.fetch.is_open(from, to);
-        if !good {
+        if !self.fetch.was_asked(front) || !self.fetch.is_open(from, to) {
             return None;
         }
+        let file = self.job.files.get(usize::from(file))?;
+        let data = block_as_expected(received.payload, file.id, front, to - from)?;
+        let topic = self.arena.get(self.job.block_topic);
+        if topic.is_empty() || received.topic.as_bytes() != topic {
+            return None;
+        }
+        // The front is the first missing block.
+        debug_assert!(self.fetch.is_missing(front));
         let hand = Hand { at: from, len: to - from, done: 0, blank: false };
         let part = self.part_to(&hand, file.image, hand.len);
         self.accept(now_ms, front);

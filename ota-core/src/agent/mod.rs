@@ -50,6 +50,7 @@ use crate::policy::Drop;
 use crate::status::{Ended, Reason};
 use crate::verify::{Kept, Verified};
 use crate::version::Version;
+use crate::wire::topic::stream_of;
 
 use call::Call;
 pub use config::{
@@ -108,8 +109,10 @@ struct Resume {
 }
 
 impl Resume {
-    fn new(identity: [u8; 32], file: u8, front: u32, window: [u8; 32]) -> Self {
-        Resume { identity, file: NonZeroU8::MIN.saturating_add(file), front, window, bundle: false }
+    #[inline(never)]
+    fn new(identity: &[u8; 32], file: u8, front: u32, window: &[u8; 32], bundle: bool) -> Self {
+        let file = NonZeroU8::MIN.saturating_add(file);
+        Resume { identity: *identity, file, front, window: *window, bundle }
     }
 
     /// The file, as numbered in the job.
@@ -325,6 +328,11 @@ impl<'a> Agent<'a> {
         self.arena.text(self.job.id)
     }
 
+    /// The held job's stream; empty: it has none.
+    fn stream(&self) -> &str {
+        stream_of(self.arena.text(self.job.block_topic), self.config.thing_name)
+    }
+
     /// The decoded signature of a file of the held job.
     pub fn signature(&self, file: u8) -> &[u8] {
         self.arena.get(self.job.file(file).signature)
@@ -383,7 +391,6 @@ impl<'a> Agent<'a> {
     }
 
     /// Some image's slots are so.
-    #[inline(never)]
     fn any_image(&self, is_so: fn(&Slots) -> bool) -> bool {
         self.slots.iter().flatten().any(is_so)
     }
@@ -472,7 +479,6 @@ impl<'a> Agent<'a> {
     }
 
     /// So many milliseconds from now.
-    #[inline(never)]
     fn after(&self, ms: u32) -> u64 {
         self.now + u64::from(ms)
     }
@@ -491,7 +497,6 @@ impl<'a> Agent<'a> {
         self.after(pause.saturating_add(self.random % (pause / 4).max(1)))
     }
 
-    #[inline(never)]
     fn layout(&self, image: u8) -> Option<&'a ImageLayout> {
         self.config.images.get(usize::from(image))
     }

@@ -363,7 +363,6 @@ impl<'a> Agent<'a> {
         self.is_due(due) && (self.waited || self.now - due >= u64::from(allowed_ms))
     }
 
-    #[inline(never)]
     pub(super) fn is_due(&self, at: u64) -> bool {
         self.now >= at
     }
