@@ -1,7 +1,8 @@
 //! What the integrator fixes: names, layouts, limits and times.
 
 use super::MAX_IMAGES;
-use super::fetch::{WINDOW_BLOCKS, sector_memory};
+use super::fetch::WINDOW_BLOCKS;
+use super::sectors::sector_memory;
 use crate::bitmap;
 use crate::bytes::unit_count;
 use crate::geometry::ImageLayout;
