@@ -189,7 +189,7 @@ impl Agent<'_> {
             Message::Notify => self.check_at = self.now,
             Message::StreamRejected { stream, code } => {
                 let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
-                if !fetching || stream.as_bytes() != self.arena.get(self.job.stream) {
+                if !fetching || stream != self.stream() {
                     return self.drop_message(Drop::Late);
                 }
                 if code.is_retryable() {

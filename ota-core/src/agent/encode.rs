@@ -55,7 +55,7 @@ impl Agent<'_> {
     /// The names do not make a topic the broker takes.
     pub fn filters(&self, subscription: Subscription, filters: &mut Filters) -> Result<usize, TopicError> {
         let thing = self.config.thing_name;
-        let stream = self.arena.text(self.job.stream);
+        let stream = self.stream();
         let format = self.config.format;
         // AWS delivers answers of Jobs without a subscription; other brokers and proxies need one.
         let wanted: &[(Topic<'_>, Qos)] = match subscription {
@@ -125,7 +125,7 @@ impl Agent<'_> {
                     count: request.count,
                 };
                 let len = get.encode(self.config.format, payload)?;
-                (Topic::GetStream(self.arena.text(self.job.stream), self.config.format), len, Qos::AtMostOnce)
+                (Topic::GetStream(self.stream(), self.config.format), len, Qos::AtMostOnce)
             }
         };
         topic.put(&target, thing).map_err(|_| EncodeError::BufferTooSmall)?;

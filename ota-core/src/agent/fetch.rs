@@ -154,7 +154,7 @@ impl<'a> Fetch<'a> {
             // Checked with the configuration.
             block_size: NonZeroU32::new(block_size).unwrap_or(NonZeroU32::MIN),
             size: 0,
-            place: Place::default(),
+            place: Place::of_file(0),
             block_count: 0,
             missing_count: 0,
             front: 0,
@@ -254,8 +254,10 @@ impl<'a> Fetch<'a> {
     }
 
     /// The block that byte `at` of the file lies in.
+    #[inline]
     pub(crate) fn block_at(&self, at: u32) -> u32 {
-        at / self.block_size
+        // Mostly the front, and whatever follows would wait for the division.
+        if at == self.front.saturating_mul(self.block_size.get()) { self.front } else { at / self.block_size }
     }
 
     /// The blocks that hold file bytes `from..to`.

@@ -6,6 +6,7 @@ use crate::bytes::copy;
 use crate::sha256::Sha256;
 use crate::status::{Reason, reason_of_document};
 use crate::wire::base64;
+use crate::wire::topic::block_topic;
 use crate::wire::{Execution, JobStatus, OtaDocument, Text};
 
 /// A range of the [`Arena`].
@@ -105,7 +106,8 @@ impl File {
 #[derive(Default)]
 pub(crate) struct Job {
     pub(crate) id: Span,
-    pub(crate) stream: Span,
+    /// The topic its blocks come on as CBOR, with the stream's name in it; empty: there is no stream.
+    pub(crate) block_topic: Span,
     /// 0 where the service did not say.
     pub(crate) execution: u64,
     /// The version number the next versioned update expects.
@@ -180,10 +182,13 @@ impl Job {
             return Err(Reason::UnknownProtocol);
         }
         self.http = protocols.http;
-        self.stream = Span::default();
+        self.block_topic = Span::default();
         if protocols.mqtt {
             let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
-            self.stream = arena.push(stream.as_bytes())?;
+            self.block_topic.start = arena.used;
+            for piece in block_topic(config.thing_name, stream) {
+                self.block_topic.len += arena.push(piece.as_bytes())?.len;
+            }
         }
         let mut identity = Sha256::default();
         self.file_count = 0;
@@ -259,7 +264,7 @@ impl Job {
 
     pub(crate) fn offers(&self, plane: Plane) -> bool {
         match plane {
-            Plane::Mqtt => self.stream.len > 0,
+            Plane::Mqtt => self.block_topic.len > 0,
             Plane::Http => self.http,
         }
     }

@@ -105,14 +105,15 @@ impl Format {
     }
 }
 
-/// Whether `topic` is the one on which blocks of this stream come to this thing as CBOR.
-#[inline]
-pub(crate) fn is_block_topic(topic: &str, thing: &str, stream: &[u8]) -> bool {
-    let rest = topic.as_bytes().strip_prefix(THINGS.as_bytes());
-    let rest = rest.and_then(|rest| rest.strip_prefix(thing.as_bytes()));
-    let rest = rest.and_then(|rest| rest.strip_prefix(STREAMS.as_bytes()));
-    let rest = rest.and_then(|rest| rest.strip_prefix(stream));
-    !stream.is_empty() && rest == Some(BLOCK_TAIL.as_bytes())
+/// The pieces of the topic on which blocks of `stream` come to `thing` as CBOR.
+pub(crate) fn block_topic<'a>(thing: &'a str, stream: &'a str) -> [&'a str; 5] {
+    [THINGS, thing, STREAMS, stream, BLOCK_TAIL]
+}
+
+/// The stream in a topic that [`block_topic`] made; empty where there is no topic.
+pub(crate) fn stream_of<'a>(block_topic: &'a str, thing: &str) -> &'a str {
+    let from = THINGS.len() + thing.len() + STREAMS.len();
+    block_topic.get(from..block_topic.len().saturating_sub(BLOCK_TAIL.len())).unwrap_or_default()
 }
 
 /// A topic to publish to, or a filter to subscribe to.
