@@ -212,7 +212,6 @@ impl<'a> Decoder<'a> {
     }
 
     /// Steps over one item with all it holds. Every turn consumes a byte at least.
-    #[inline(never)]
     fn skip(&mut self) -> Result<(), StreamDecodeError> {
         let mut open = [Open::default(); MAX_DEPTH];
         let mut depth = 0usize;

@@ -43,7 +43,10 @@ fn find_cbor<'a>(
         // Of a name that is no text, nothing is known.
         let name = Decoder::new(decoder.item()?).string(major::TEXT).unwrap_or_default();
         let value = Field::Cbor(decoder.item()?);
-        put(found, words::position(names, name), value)?;
+        let place = words::position(names, name).and_then(|at| found.get_mut(at));
+        if place.is_some_and(|place| place.replace(value).is_some()) {
+            return Err(StreamDecodeError::Duplicate);
+        }
     }
     decoder.end()
 }
@@ -59,18 +62,6 @@ fn find_json<'a>(
         *place = value.map(Field::Json);
     }
     Ok(())
-}
-
-#[inline(never)]
-fn put<'a>(
-    found: &mut [Option<Field<'a>>],
-    place: Option<usize>,
-    field: Field<'a>,
-) -> Result<(), StreamDecodeError> {
-    match place.and_then(|at| found.get_mut(at)).and_then(|place| place.replace(field)) {
-        None => Ok(()),
-        Some(_) => Err(StreamDecodeError::Duplicate),
-    }
 }
 
 /// A number that must be there.
