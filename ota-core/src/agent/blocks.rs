@@ -1,7 +1,8 @@
 //! Blocks: judged when they arrive, written part by part, held only when flash holds them.
 
-use super::fetch::{Fetch, Sector};
+use super::fetch::Fetch;
 use super::job::File;
+use super::sectors::Sector;
 use super::{Agent, Hand, Part, Stage, State};
 use crate::geometry::{ImageLayout, Reprogram};
 use crate::image::{Header, ImageError};
