@@ -251,6 +251,7 @@ mod tests {
     struct Recital {
         steps: Vec<Step>,
         seen: Vec<u8>,
+        failures: usize,
         forgives: bool,
     }
 
@@ -261,12 +262,13 @@ mod tests {
         }
 
         fn failed(&mut self, error: FlashError) -> Result<(), FlashError> {
+            self.failures += 1;
             if self.forgives { Ok(()) } else { Err(error) }
         }
     }
 
     fn recital(steps: Vec<Step>) -> Recital {
-        Recital { steps, seen: vec![], forgives: false }
+        Recital { steps, seen: vec![], failures: 0, forgives: false }
     }
 
     /// Lets a script work on bytes in RAM, which a dead flash does not change.
@@ -335,6 +337,7 @@ mod tests {
             let mut script = Recital { forgives: true, ..recital(vec![step.clone(), Step::Read(5..6)]) };
             let (outcome, _) = work(&mut [0x55; 128], &mut [1; 96], &mut script, true);
             assert_eq!((outcome, script.seen.last()), (Ok(()), Some(&0x55)), "{step:?}");
+            assert_eq!(script.failures, usize::from(noticed), "{step:?}");
         }
     }
 
