@@ -28,12 +28,14 @@ pub(crate) enum Step {
     Wipe(Range<u32>),
     /// Nothing is left to do.
     Done,
+    /// It cannot be done.
+    Fail(FlashError),
 }
 
 /// Decides one step at a time.
 pub(crate) trait Script {
     /// The next step. After [`Step::Read`] `buffer` begins with what was read; a script may prepare in it what to program.
-    fn next(&mut self, buffer: &mut [u8]) -> Result<Step, FlashError>;
+    fn next(&mut self, buffer: &mut [u8]) -> Step;
 
     /// The last step failed. `Ok`: the script knows what to do about it, and is asked for its next step.
     fn failed(&mut self, error: FlashError) -> Result<(), FlashError> {
@@ -43,8 +45,8 @@ pub(crate) trait Script {
 
 /// A script with one step.
 impl Script for Step {
-    fn next(&mut self, _: &mut [u8]) -> Result<Step, FlashError> {
-        Ok(core::mem::replace(self, Step::Done))
+    fn next(&mut self, _: &mut [u8]) -> Step {
+        core::mem::replace(self, Step::Done)
     }
 }
 
@@ -123,7 +125,7 @@ impl Work<'_> {
             self.piece = piece.len();
             return Ok(Operation::Read(self.look.start, piece));
         }
-        Ok(match self.script.next(self.buffer)? {
+        Ok(match self.script.next(self.buffer) {
             Step::Read(range) => {
                 Operation::Read(range.start, buffer(self.buffer, range.end.saturating_sub(range.start)))
             }
@@ -145,6 +147,7 @@ impl Work<'_> {
                 Operation::Erase(range)
             }
             Step::Done => Operation::Done,
+            Step::Fail(error) => return Err(error),
         })
     }
 

@@ -180,6 +180,7 @@ pub(crate) fn reason_of_verify(error: VerifyError) -> Reason {
 }
 
 /// Which reason an unusable job document is reported with.
+#[inline(never)]
 pub(crate) fn reason_of_document(error: DocumentError) -> Reason {
     match error {
         DocumentError::ZeroFileSize => Reason::ZeroSize,

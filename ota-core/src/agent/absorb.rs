@@ -188,8 +188,7 @@ impl Agent<'_> {
             Message::Updated { job_id, accepted: false, ref answer } => self.update_rejected(job_id, answer),
             Message::Notify => self.check_at = self.now,
             Message::StreamRejected { stream, code } => {
-                let fetching = self.state.is_fetching();
-                if !fetching || stream.as_bytes() != self.arena.get(self.job.stream) {
+                if !self.state.is_fetching() || stream != self.stream() {
                     return self.drop_message(Drop::Late);
                 }
                 if code.is_retryable() {

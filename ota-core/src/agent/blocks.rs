@@ -43,7 +43,7 @@ impl<'a> Agent<'a> {
             | State::Stopped => return self.drop_message(Drop::Late),
         };
         if let Some(stream) = stream {
-            if stream.as_bytes() != self.arena.get(self.job.stream) {
+            if stream != self.stream() {
                 return self.drop_message(Drop::Unknown);
             }
             if file_id != u32::from(self.job.file(file).id) {

@@ -232,7 +232,7 @@ impl Agent<'_> {
     /// Takes over what the journal knows.
     fn restore(&mut self, record: &Record) {
         self.forget_job();
-        if let Some(id) = self.arena.push(record.job_id().as_bytes()) {
+        if let Ok(id) = self.arena.push(record.job_id().as_bytes()) {
             self.job.id = id;
             self.job.execution = record.execution_number;
             self.job.version = Number::of(record.version_number);

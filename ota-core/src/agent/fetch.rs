@@ -244,8 +244,10 @@ impl<'a> Fetch<'a> {
     }
 
     /// The block that byte `at` of the file lies in.
+    #[inline]
     pub(crate) fn block_at(&self, at: u32) -> u32 {
-        at / self.block_size
+        // Mostly the front, and whatever follows would wait for the division.
+        if at == self.front.saturating_mul(self.block_size.get()) { self.front } else { at / self.block_size }
     }
 
     /// The blocks that hold file bytes `from..to`.

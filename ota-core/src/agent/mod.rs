@@ -57,6 +57,7 @@ use crate::policy::Drop;
 use crate::status::Ended;
 use crate::verify::{Kept, Verified};
 use crate::version::Version;
+use crate::wire::topic::stream_of;
 
 use call::Call;
 pub use config::{
@@ -332,6 +333,11 @@ impl<'a> Agent<'a> {
     /// The held job's id; empty: none is held.
     pub fn job_id(&self) -> &str {
         self.arena.text(self.job.id)
+    }
+
+    /// The held job's stream; empty: it has none.
+    fn stream(&self) -> &str {
+        stream_of(self.arena.text(self.job.block_topic), self.config.thing_name)
     }
 
     /// The decoded signature of a file of the held job.

@@ -58,9 +58,16 @@ impl<'a> Text<'a> {
     /// # Errors
     /// [`EncodeError::BufferTooSmall`].
     pub fn unescape<'b>(&self, buf: &'b mut [u8]) -> Result<&'b str, EncodeError> {
+        let size = self.write(buf)?;
+        let text = buf.get(..size).and_then(|text| core::str::from_utf8(text).ok());
+        text.ok_or(EncodeError::BufferTooSmall)
+    }
+
+    /// [`unescape`](Self::unescape), for a caller who looks at the text later; returns the bytes written.
+    pub(crate) fn write(&self, buf: &mut [u8]) -> Result<usize, EncodeError> {
         let mut writer = Writer::new(buf);
         self.bytes().for_each(|byte| writer.byte(byte));
-        writer.into_str()
+        writer.finish()
     }
 }
 
