@@ -120,7 +120,8 @@ pub struct Config<'a> {
     /// Bytes of a block, a multiple of every secondary slot's write size. The client's receive buffer must hold a block,
     /// its envelope and its topic.
     pub block_size: u32,
-    /// Most blocks under way at once: what the receive path can hold while flash is busy.
+    /// Most blocks under way at once: what the receive path can hold while flash is busy. No more than two requests of
+    /// [`MAX_REQUEST_SIZE`] are.
     pub window_max: u16,
     /// Blocks the broker delivers in a second without discarding (AWS: 100); 0: do not pace.
     pub blocks_per_second: u16,

@@ -144,7 +144,7 @@ impl<'a> Fetch<'a> {
             // Checked with the configuration.
             block_size: NonZeroU32::new(block_size).unwrap_or(NonZeroU32::MIN),
             size: 0,
-            place: Place::default(),
+            place: Place::of_file(0),
             block_count: 0,
             missing_count: 0,
             front: 0,

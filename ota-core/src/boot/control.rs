@@ -6,7 +6,7 @@
 //! | swap-scratch, -move, -offset | the same | `image_ok` of the primary |
 //! | swap-status | magic, `image_ok` if permanent | `image_ok` of the primary, whatever its magic says |
 //!
-//! All of it is one script: read the write units that hold the fields, decide one thing, do it, look again. The magic is
+//! Each of these, and the inspection, is a short plan of goals. All goals are one script: read the write units that hold the fields, decide one thing, do it, look again. The magic is
 //! written last: it is the one commit point, and a power cut before it leaves no request. Fields that share a write unit are
 //! composed in RAM and programmed once, since a unit of write-once flash has no second chance.
 
@@ -57,7 +57,7 @@ pub(super) enum Goal {
 enum Edit {
     /// What is asked for.
     Request,
-    /// The same, but for `image_ok`.
+    /// As they are, but for `image_ok`.
     ImageOk(u8),
     /// Erased, all at once.
     Erase,

@@ -101,11 +101,15 @@ fn decode_groups(text: &[u8], out: &mut [u8]) -> usize {
     let (places, _) = out.as_chunks_mut::<GROUP_BYTES>();
     let mut count = 0usize;
     for (group, place) in groups.iter().zip(places) {
-        let [a, b, c, d] = group.map(value);
-        if (a | b | c | d) >= INVALID {
+        let (mut word, mut all) = (0u32, 0u8);
+        for byte in group {
+            let value = value(*byte);
+            all |= value;
+            word = word << 6 | u32::from(value);
+        }
+        if all >= INVALID {
             break;
         }
-        let word = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
         let [_, bytes @ ..] = word.to_be_bytes();
         *place = bytes;
         count = count.saturating_add(1);

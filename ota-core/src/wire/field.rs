@@ -2,12 +2,15 @@
 
 use super::{
     cbor::{self, Decoder, major},
-    json::{self, JsonError, Value},
+    json::{self, Value},
     stream::StreamDecodeError,
     topic::Format,
     words,
     writer::{EncodeError, Writer, checked_token},
 };
+
+/// Most fields a message has that are asked for.
+const MAX_FIELDS: usize = 6;
 
 /// The value of a field, as it stands in the message.
 #[derive(Clone, Copy)]
@@ -36,7 +39,7 @@ fn find_cbor<'a>(
 ) -> Result<(), StreamDecodeError> {
     let mut decoder = Decoder::new(message);
     let mut entries = decoder.map()?;
-    while entries.more(&mut decoder)? {
+    while entries.more(&mut decoder) {
         // Of a name that is no text, nothing is known.
         let name = Decoder::new(decoder.item()?).string(major::TEXT).unwrap_or_default();
         let value = Field::Cbor(decoder.item()?);
@@ -50,14 +53,15 @@ fn find_json<'a>(
     names: &str,
     found: &mut [Option<Field<'a>>],
 ) -> Result<(), StreamDecodeError> {
-    for (name, value) in json::parse(message)?.members().ok_or(JsonError::Value)? {
-        if !value.is_null() {
-            put(found, name.position_in(names), Field::Json(value))?;
-        }
+    let mut values = [None; MAX_FIELDS];
+    json::parse(message)?.find(names, &mut values)?;
+    for (place, value) in found.iter_mut().zip(values) {
+        *place = value.map(Field::Json);
     }
     Ok(())
 }
 
+#[inline(never)]
 fn put<'a>(
     found: &mut [Option<Field<'a>>],
     place: Option<usize>,

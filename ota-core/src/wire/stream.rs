@@ -128,16 +128,26 @@ pub fn decode_block<'a>(
     message: &'a [u8],
     out: &'a mut [u8],
 ) -> Result<Block<'a>, StreamDecodeError> {
-    match block_as_sent(message) {
-        Some((file_id, block_id, payload)) if format == Format::Cbor => {
-            Ok(Block { file_id, block_id, payload })
+    let mut found = [None; 4];
+    find(format, message, "f i l p", &mut found)?;
+    let [file_id, block_id, size, payload] = &found;
+    let (file_id, block_id, size) = (number(file_id)?, number(block_id)?, number(size)?);
+    let payload = match payload.as_ref().ok_or(StreamDecodeError::Missing)? {
+        Field::Cbor(payload) => Decoder::new(payload).bytes()?,
+        Field::Json(payload) => {
+            let end = base64::decode_text(payload.as_text().ok_or(StreamDecodeError::Type)?, out)?;
+            out.get(..end).unwrap_or_default()
         }
-        _ => any_block(format, message, out),
+    };
+    // The C agents take `l` at its word and write what lies behind a short payload; here it must be true.
+    if payload.len() != size as usize {
+        return Err(StreamDecodeError::Length);
     }
+    Ok(Block { file_id, block_id, payload })
 }
 
 /// File, block and payload of a block as the service writes it, with the shortest heads. `None` leaves it to
-/// [`any_block`], also where it is wrong, the file's id is above 23, or the payload shorter than 256 bytes.
+/// [`decode_block`], also where it is wrong, the file's id is above 23, or the payload shorter than 256 bytes.
 #[inline(always)]
 pub(crate) fn block_as_sent(message: &[u8]) -> Option<(u32, u32, &[u8])> {
     use cbor::{BREAK, MAP_INDEFINITE};
@@ -172,30 +182,6 @@ pub(crate) fn block_as_expected(message: &[u8], file_id: u8, block_id: u32, size
     let sizes = [NAME, b'l', TWO, size_high, size_low, NAME, b'p', BYTES_TWO, size_high, size_low];
     let (payload, end) = rest.strip_prefix(&sizes)?.split_at_checked(size as usize)?;
     (end == [cbor::BREAK]).then_some(payload)
-}
-
-#[inline(never)]
-fn any_block<'a>(
-    format: Format,
-    message: &'a [u8],
-    out: &'a mut [u8],
-) -> Result<Block<'a>, StreamDecodeError> {
-    let mut found = [None; 4];
-    find(format, message, "f i l p", &mut found)?;
-    let [file_id, block_id, size, payload] = &found;
-    let (file_id, block_id, size) = (number(file_id)?, number(block_id)?, number(size)?);
-    let payload = match payload.as_ref().ok_or(StreamDecodeError::Missing)? {
-        Field::Cbor(payload) => Decoder::new(payload).bytes()?,
-        Field::Json(payload) => {
-            let end = base64::decode_text(payload.as_text().ok_or(StreamDecodeError::Type)?, out)?;
-            out.get(..end).unwrap_or_default()
-        }
-    };
-    // The C agents take `l` at its word and write what lies behind a short payload; here it must be true.
-    if payload.len() != size as usize {
-        return Err(StreamDecodeError::Length);
-    }
-    Ok(Block { file_id, block_id, payload })
 }
 
 /// Writes a block as the service does: in CBOR a map of indefinite length, in JSON the payload in base64; `c` first if there

@@ -80,10 +80,9 @@ pub fn is_id(id: &str) -> bool {
 /// reference, `DetailsMap`).
 pub(super) fn is_name(name: &str, colon: bool) -> bool {
     (1..=MAX_ID_SIZE).contains(&name.len())
-        // Every byte is looked at, whatever the one before was: no branch, and a compiler may take several at once.
-        && name.bytes().fold(true, |good, byte| {
-            good & (byte.is_ascii_alphanumeric() | (byte == b'_') | (byte == b'-') | (colon & (byte == b':')))
-        })
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || colon && byte == b':')
 }
 
 /// How stream messages are written. An answer has the format of its request.
@@ -177,7 +176,9 @@ impl Topic<'_> {
 
     /// [`encode`](Self::encode), for a caller who looks at the text later; returns the bytes written.
     pub(crate) fn write(&self, thing: &str, buf: &mut [u8]) -> Result<usize, TopicError> {
-        ThingName::new(thing)?;
+        if !is_name(thing, true) {
+            return Err(TopicError::ThingName);
+        }
         let (id, format) = match *self {
             Self::Describe(job) | Self::Update(job) => (Some(job), None),
             Self::GetStream(stream, format)
