@@ -223,7 +223,9 @@ fn live(
     let journal = FlashJournal::<_, 512>::new(journal, JOURNAL).expect("it fits");
     let rules = Rules { job: ThatFile, image_keys: &[], reset_vector: None };
     let mut local = Local::new(images, journal, rules, DefaultPolicy, NoObserver);
-    let (mut hand, mut scratch) = ((String::new(), Vec::new()), [0; 1024]);
+    // Declared before what borrows it.
+    let mut hand;
+    let mut scratch = [0; 1024];
     let mut held = Held::NONE;
     let mut busy = 0;
     local.step(&mut agent, *now, Input::Start);

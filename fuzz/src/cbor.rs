@@ -12,14 +12,29 @@ pub(crate) enum Field {
     Other,
 }
 
-/// The members of the map that `message` is, and nothing behind it; `None` where that crate finds no such thing.
-pub(crate) fn fields(message: &[u8]) -> Option<Vec<(String, Field)>> {
+/// Why there are no fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoFields {
+    /// It is no map, or ends too early or too late.
+    Malformed,
+    /// That crate knows not all simple values, and reads no text that is not UTF-8 even to pass over it: it cannot tell.
+    Unknown,
+}
+
+impl From<minicbor::decode::Error> for NoFields {
+    fn from(error: minicbor::decode::Error) -> Self {
+        if error.is_end_of_input() { Self::Malformed } else { Self::Unknown }
+    }
+}
+
+/// The members of the map that `message` is, and nothing behind it.
+pub(crate) fn fields(message: &[u8]) -> Result<Vec<(String, Field)>, NoFields> {
     let mut decoder = Decoder::new(message);
-    let count = decoder.map().ok()?;
+    let count = decoder.map().map_err(|_| NoFields::Malformed)?;
     let mut fields = Vec::new();
     while count.is_none_or(|count| (fields.len() as u64) < count) {
-        if count.is_none() && decoder.datatype().ok()? == Type::Break {
-            decoder.skip().ok()?;
+        if count.is_none() && decoder.datatype()? == Type::Break {
+            decoder.skip()?;
             break;
         }
         let name = match field(&mut decoder)? {
@@ -28,22 +43,19 @@ pub(crate) fn fields(message: &[u8]) -> Option<Vec<(String, Field)>> {
         };
         fields.push((name, field(&mut decoder)?));
     }
-    (decoder.position() == message.len()).then_some(fields)
+    if decoder.position() == message.len() { Ok(fields) } else { Err(NoFields::Malformed) }
 }
 
-fn field(decoder: &mut Decoder<'_>) -> Option<Field> {
+fn field(decoder: &mut Decoder<'_>) -> Result<Field, NoFields> {
     let mut other = decoder.clone();
-    decoder.skip().ok()?;
-    Some(match other.datatype().ok()? {
-        Type::U8 | Type::U16 | Type::U32 | Type::U64 => Field::Number(other.u64().ok()?),
-        Type::Bytes => Field::Bytes(other.bytes().ok()?.to_vec()),
-        Type::BytesIndef => {
-            let chunks: Result<Vec<_>, _> = other.bytes_iter().ok()?.collect();
-            Field::Bytes(chunks.ok()?.concat())
-        }
+    decoder.skip()?;
+    Ok(match other.datatype()? {
+        Type::U8 | Type::U16 | Type::U32 | Type::U64 => Field::Number(other.u64()?),
+        Type::Bytes => Field::Bytes(other.bytes()?.to_vec()),
+        Type::BytesIndef => Field::Bytes(other.bytes_iter()?.collect::<Result<Vec<_>, _>>()?.concat()),
         // Of a text that is not UTF-8 nothing is known.
         Type::String => other.str().map_or(Field::Other, |text| Field::Text(text.to_owned())),
-        Type::StringIndef => match other.str_iter().ok()?.collect::<Result<Vec<_>, _>>() {
+        Type::StringIndef => match other.str_iter()?.collect::<Result<Vec<_>, _>>() {
             Ok(chunks) => Field::Text(chunks.concat()),
             Err(_) => Field::Other,
         },

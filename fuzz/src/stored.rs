@@ -44,7 +44,7 @@ fn check_record(bytes: &[u8]) {
     let again = record.encode(sequence);
     assert_eq!(Record::decode(&again), Some((record, sequence)));
     assert_eq!(crc32c(&bytes[..RECORD - 4]).to_le_bytes(), bytes[RECORD - 4..RECORD]);
-    assert!(record.job_id.is_none() || JobId::new(record.job_id()) == Some(record.job_id), "{record:?}");
+    assert!(JobId::new(record.job_id()).is_some_and(|id| id.as_str() == record.job_id()), "{record:?}");
     if record.version_number.is_some() {
         assert_eq!(again[..], bytes[..RECORD]);
     }

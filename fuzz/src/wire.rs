@@ -6,7 +6,7 @@ use ota_core::transport::Received;
 use ota_core::wire::*;
 
 use crate::bytes::{Bytes, assert_inside};
-use crate::cbor::{self, Field};
+use crate::cbor::{self, Field, NoFields};
 use crate::{job, json};
 
 /// Bytes a block in JSON is decoded into.
@@ -40,12 +40,12 @@ pub(crate) fn run(message: &[u8]) {
 fn check_cbor_block(message: &[u8]) {
     let ours = decode_block(Format::Cbor, message, &mut []);
     let fields = cbor::fields(message);
-    let number = |name: &str| match cbor::get(fields.as_ref()?, name) {
+    let number = |name: &str| match cbor::get(fields.as_ref().ok()?, name) {
         Some(Field::Number(number)) => u32::try_from(*number).ok(),
         _ => None,
     };
     let theirs = || {
-        let fields = fields.as_ref()?;
+        let fields = fields.as_ref().ok()?;
         let unique = |name: &&str| fields.iter().filter(|field| field.0 == **name).count() == 1;
         let (Some(Field::Bytes(payload)), true) =
             (cbor::get(fields, "p"), ["f", "i", "l", "p"].iter().all(unique))
@@ -59,8 +59,13 @@ fn check_cbor_block(message: &[u8]) {
     match (ours, theirs()) {
         (Ok(Block { file_id, block_id, payload }), theirs) => {
             assert_inside(message, payload);
-            assert_eq!(Some((file_id, block_id, payload)), theirs, "minicbor: {fields:?}");
+            if fields != Err(NoFields::Unknown) {
+                assert_eq!(Some((file_id, block_id, payload)), theirs, "minicbor: {fields:?}");
+            }
         }
+        // That crate passes over a map whose last name has no value.
+        (Err(StreamDecodeError::Malformed), _)
+            if fields.iter().flatten().any(|field| field.1 == Field::Other) => {}
         // Bounds of this library.
         (Err(StreamDecodeError::TooDeep | StreamDecodeError::Chunked), _) | (Err(_), None) => {}
         (Err(error), Some(theirs)) => panic!("{error:?}, but minicbor: {theirs:?}"),
