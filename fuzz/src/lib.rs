@@ -35,7 +35,7 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
-    Target { name: "wire", run: wire::run, seeds: wire::seeds, count: 20_000 },
+    Target { name: "wire", run: wire::run, seeds: wire::seeds, count: 12_000 },
     Target { name: "topic", run: topic::run, seeds: topic::seeds, count: 40_000 },
     Target { name: "tar", run: tar::run, seeds: tar::seeds, count: 20_000 },
     Target { name: "stored", run: stored::run, seeds: stored::seeds, count: 20_000 },
