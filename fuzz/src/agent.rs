@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use embassy_futures::block_on;
+use embedded_storage_async::nor_flash::NorFlash as _;
 use ota_core::agent::{
     Action, Agent, Config, Failure, Input, MAX_PAYLOAD_SIZE, Memory, Outcome, Publication, TopicBuffer,
 };
@@ -19,7 +20,7 @@ use ota_core::transport::Received;
 use ota_core::verify::{Rules, Scheme, VerifyError};
 use ota_core::wire::{Format, encode_block};
 use ota_sim::Version;
-use ota_sim::flash::{Cut, FlashConfig, Tear, VecFlash, When};
+use ota_sim::flash::{Cut, FlashConfig, Kind, Tear, VecFlash, When};
 use ota_sim::image::{ImageBuilder, Key};
 use serde_json::{Value as Json, json};
 use sha2::Digest as _;
@@ -175,11 +176,14 @@ fn message(cloud: &mut Cloud, bytes: &mut Bytes<'_>) -> Option<(String, Vec<u8>)
 
 pub(crate) fn run(bytes: &[u8]) {
     let mut bytes = Bytes(bytes);
-    let blank = |size| Flash::blank(FlashConfig::nor(size, 1024, 8)).expect("a good part");
+    let blank = |size| {
+        Flash::blank(FlashConfig::nor(size, 1024, 8).with_kind(Kind::NorReprogram)).expect("a good part")
+    };
     let (mut primary, mut secondary, mut journal) = (blank(0x2000), blank(0x2000), blank(0x800));
     primary.poke(0, &images()[1]).expect("it fits");
     if bytes.u8().is_multiple_of(2) {
-        secondary.poke(bytes.below(0x1F00), &[0x55; 64]).expect("it fits");
+        let at = bytes.below(0x1F00 / 8) * 8;
+        block_on(secondary.write(at, &[0x55; 64])).expect("it fits and is blank");
     }
     let runs = primary.memory().clone();
     let cloud = &mut Cloud { status: "QUEUED".to_owned(), version: 1, details: json!({}), answer: None };

@@ -46,3 +46,12 @@ pub(crate) fn assert_inside(whole: &[u8], part: &[u8]) {
     let (whole, part) = (whole.as_ptr_range(), part.as_ptr_range());
     assert!(part.is_empty() || whole.start <= part.start && part.end <= whole.end, "outside of the message");
 }
+
+/// Text of base64's alphabet out of any bytes, mostly of a length and with an end that may be right.
+pub(crate) fn base64_like(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 64)])).collect();
+    let padding = bytes.last().map_or(0, |byte| usize::from(byte / 64));
+    text.truncate((text.len() / 4 * 4).saturating_sub(padding));
+    text + &"==="[..padding]
+}

@@ -4,7 +4,7 @@ use ota_core::wire::json::{self, JsonError, MAX_DEPTH, Value};
 use ota_core::wire::{Text, base64};
 use serde_json::Value as Json;
 
-use crate::bytes::assert_inside;
+use crate::bytes::{assert_inside, base64_like};
 
 /// Checks `message` as JSON. What it holds, if it is JSON in which no member occurs twice in an object: there the two may
 /// choose differently.
@@ -107,4 +107,7 @@ pub(crate) fn check_base64(bytes: &[u8]) {
     let mut out = vec![0; bytes.len()];
     assert_eq!(base64::decode_text(text, &mut out), Ok(bytes.len()));
     assert_eq!(out, bytes);
+    // And text that need not be base64.
+    let like = base64_like(bytes);
+    check(format!("\"{like}\"").as_bytes());
 }

@@ -6,7 +6,7 @@ use ota_sim::image::Key;
 use p256::pkcs8::{DecodePublicKey, EncodePublicKey};
 use sha2::{Digest as _, Sha256};
 
-use crate::bytes::assert_inside;
+use crate::bytes::{assert_inside, base64_like};
 
 /// Longest DER here, bytes.
 const DER_MAX: usize = 1024;
@@ -14,6 +14,12 @@ const DER_MAX: usize = 1024;
 pub(crate) fn run(bytes: &[u8]) {
     check_der(bytes);
     check_pem(&String::from_utf8_lossy(bytes));
+    let like = base64_like(bytes);
+    let pem = format!("-----BEGIN X-----\n{like}\n-----END X-----");
+    check_pem(&pem);
+    let theirs = base64ct::Base64::decode_vec(&like);
+    let good = theirs.is_ok_and(|der| (1..=DER_MAX).contains(&der.len()));
+    assert_eq!(parse_pem(&pem, &mut [0; DER_MAX]).is_ok(), good, "{like}");
     // Any bytes in PEM come out again.
     if (1..=DER_MAX).contains(&bytes.len()) {
         let text = base64ct::Base64::encode_string(bytes);
