@@ -1,0 +1,4 @@
+//! See `ota-fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (ota_fuzz::target("wire").run)(bytes));
