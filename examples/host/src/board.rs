@@ -15,9 +15,7 @@ use ota_sim::flash::file::FileMemory;
 use ota_sim::flash::{
     Actor, Counters, Cut, Device, FlashConfig, FlashDouble, FlashFault, Memory, Supply, Tear, VecLedger, When,
 };
-use ota_sim::mcuboot::{
-    Bootloader, Config, ImageBoot, Mode as BootMode, PublicKey, Validation, trailer_magic,
-};
+use ota_sim::mcuboot::{Bootloader, Config, ImageBoot, PublicKey, Validation};
 use tokio::sync::Notify;
 
 use crate::options::Options;
@@ -125,6 +123,9 @@ impl Board {
         config.max_align = layout.max_align().bytes();
         config.write_size = layout.boot_write_size();
         config.max_sectors = layout.max_sectors();
+        let images = self.plan.images.iter().enumerate();
+        let kept: Vec<_> = images.filter(|(_, image)| image.bootloader_confirms).map(|(at, _)| at).collect();
+        config.set_img_ok = &kept;
         if !self.keys.is_empty() {
             config.validation = Validation::Keys(&self.keys);
         }
@@ -139,23 +140,7 @@ impl Board {
         if images.len() != slots.len() || images.iter().any(|image| image.running.is_none()) {
             bail!("the device does not boot: {boot:?}");
         }
-        self.keep_installed()?;
         Ok(images)
-    }
-
-    /// The bootloader's part in images which the application cannot confirm: what was swapped in stays.
-    fn keep_installed(&self) -> anyhow::Result<()> {
-        for image in self.plan.images.iter().filter(|image| image.bootloader_confirms) {
-            let BootMode::SwapStatus(_) = self.plan.mode else { continue };
-            let mut flash = self.flashes[image.primary].borrow_mut();
-            let end = image.layout.primary().start() + image.layout.primary().size();
-            let mut magic = [0; 16];
-            flash.double.peek(end - 16, &mut magic)?;
-            if Some(&magic) == trailer_magic(8).as_ref() {
-                flash.double.poke(end - 24, &[1])?;
-            }
-        }
-        Ok(())
     }
 
     /// The firmware's images.

@@ -141,6 +141,9 @@ impl Rig {
         config.status = spec.status.map(area);
         config.max_sectors = spec.max_sectors;
         config.validation = Validation::HashOnly;
+        let confirmed = |index: &usize| self.set_img_ok && !spec.images[*index].confirmable;
+        let confirmed: Vec<usize> = (0..spec.images.len()).filter(confirmed).collect();
+        config.set_img_ok = &confirmed;
         let mut parts = [Cells(&self.model, Part::Internal), Cells(&self.model, Part::External)];
         let configs = [parts[0].config(), parts[1].config()];
         let bootloader = Bootloader::new(config, &configs).expect("a layout the bootloader takes");
@@ -149,11 +152,6 @@ impl Rig {
         let boot =
             bootloader.boot(&mut [inside, outside], &mut counters[..slots.len()]).expect("no cut here");
         assert!(boot.starts(), "a brick: {boot:?}");
-        for (index, pair) in spec.images.iter().enumerate() {
-            if !pair.confirmable && self.set_img_ok && self.runs_new(index) {
-                self.model.poke(pair.primary.end() - 24, &[1]);
-            }
-        }
     }
 
     /// Lives until the new images run and are confirmed. A cut that was armed happens in the first ones.
