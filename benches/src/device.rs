@@ -120,6 +120,10 @@ pub fn device(memory: &mut Memory, size: u32, block_size: u32) -> Device<'_> {
         block_size,
         // The broker's limit would make the device wait.
         blocks_per_second: 0,
+        // Every message is here already: two whole requests may be under way.
+        window_max: 64,
+        // There is no journal to write to.
+        record_blocks: u16::MAX,
         ..Config::new(THING, core::slice::from_ref(&LAYOUT))
     });
     let Memory { config, flash, primary, strings, blocks, sectors } = memory;

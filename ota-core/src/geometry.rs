@@ -40,7 +40,7 @@
 
 use core::ops::Range;
 
-use crate::trailer::TrailerLayout;
+use crate::{script::Step, slot::FlashError, trailer::TrailerLayout};
 
 mod error;
 mod limits;
@@ -234,14 +234,14 @@ impl Geometry {
         (if begin < size { begin } else { size })..(if end < size { end } else { size })
     }
 
-    /// A whole covering sector as a range of the flash device, `None` past the last one.
-    pub(crate) const fn sector(&self, sector: u32) -> Option<Range<u32>> {
-        if sector >= self.sector_count() {
-            return None;
+    /// Wipes a whole covering sector.
+    pub(crate) fn wipe(&self, sector: u32) -> Step {
+        if sector >= self.sector_count {
+            return Step::Fail(FlashError::OutOfBounds);
         }
         // Inside the covered range, whose end was checked.
         let start = self.layout.start - self.lead + sector * self.layout.sector_size;
-        Some(start..start + self.layout.sector_size)
+        Step::Wipe(start..start + self.layout.sector_size)
     }
 
     /// The covering sectors as a range of the flash device. All of it is erased in the life of the slot: whoever lays out

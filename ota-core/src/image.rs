@@ -252,23 +252,21 @@ pub struct Tlv {
 pub struct TlvWalk {
     at: u32,
     limit: u32,
+    /// Where the area ends, once its head was read.
+    end: u32,
     protected_size: u16,
-    area: Area,
     count: u16,
+    area: Area,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Area {
     /// At the head that follows the payload.
     First,
-    Protected {
-        end: u32,
-    },
+    Protected,
     /// At the head that follows the protected area.
     Second,
-    Unprotected {
-        end: u32,
-    },
+    Unprotected,
     Done,
 }
 
@@ -279,7 +277,8 @@ const HEAD_SIZE: u32 = 4;
 
 impl TlvWalk {
     /// A walk that has come to its end.
-    pub(crate) const OVER: Self = Self { at: 0, limit: 0, protected_size: 0, area: Area::Done, count: 0 };
+    pub(crate) const OVER: Self =
+        Self { at: 0, limit: 0, end: 0, protected_size: 0, count: 0, area: Area::Done };
 
     /// A walk over the areas of the image that `header` starts and that must end at or before `limit` bytes (the file's
     /// size, or the slot's).
@@ -289,13 +288,13 @@ impl TlvWalk {
         if hashed > limit || limit - hashed < HEAD_SIZE {
             return Err(ImageError::TooLarge);
         }
-        Ok(Self { at, limit, protected_size: header.protected_size, area: Area::First, count: 0 })
+        Ok(Self { at, limit, end: limit, protected_size: header.protected_size, count: 0, area: Area::First })
     }
 
     /// Where the next four bytes are, from the start of the image, always inside the limit; `None` after the last entry.
     pub const fn at(&self) -> Option<u32> {
         match self.area {
-            Area::First | Area::Protected { .. } | Area::Second | Area::Unprotected { .. } => Some(self.at),
+            Area::First | Area::Protected | Area::Second | Area::Unprotected => Some(self.at),
             Area::Done => None,
         }
     }
@@ -311,67 +310,54 @@ impl TlvWalk {
         let [a, b, c, d] = bytes;
         let (kind, len) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
         match self.area {
-            Area::First if kind == PROTECTED_MAGIC => {
-                if len != self.protected_size {
-                    return Err(ImageError::Tlv);
-                }
-                let end = self.enter(len)?;
-                self.move_to(self.at.saturating_add(HEAD_SIZE), end, true)?;
-                Ok(None)
-            }
-            // A header that promises a protected area the image does not have is refused: the hash covers it.
-            Area::First if self.protected_size != 0 => Err(ImageError::Tlv),
             Area::First | Area::Second => {
-                if kind != UNPROTECTED_MAGIC {
-                    return Err(ImageError::Tlv);
-                }
-                let end = self.enter(len)?;
-                self.move_to(self.at.saturating_add(HEAD_SIZE), end, false)?;
+                self.enter(kind, len)?;
                 Ok(None)
             }
-            Area::Protected { end } => self.entry(kind, len, end, true).map(Some),
-            Area::Unprotected { end } => self.entry(kind, len, end, false).map(Some),
+            Area::Protected | Area::Unprotected => self.entry(kind, len).map(Some),
             Area::Done => Err(ImageError::Tlv),
         }
     }
 
-    /// The end of the area whose head stands here.
-    fn enter(&self, len: u16) -> Result<u32, ImageError> {
-        let end = self.at.checked_add(u32::from(len)).ok_or(ImageError::Size)?;
-        if u32::from(len) < HEAD_SIZE {
+    /// Enters the area whose head stands here. A header that promises a protected area the image does not have is refused:
+    /// the hash covers it.
+    fn enter(&mut self, kind: u16, len: u16) -> Result<(), ImageError> {
+        let protected = self.area == Area::First && self.protected_size != 0;
+        let expected =
+            if protected { (PROTECTED_MAGIC, self.protected_size) } else { (UNPROTECTED_MAGIC, len) };
+        if (kind, len) != expected || u32::from(len) < HEAD_SIZE {
             return Err(ImageError::Tlv);
         }
-        if end > self.limit { Err(ImageError::TooLarge) } else { Ok(end) }
+        if u32::from(len) > self.limit - self.at {
+            return Err(ImageError::TooLarge);
+        }
+        self.end = self.at + u32::from(len);
+        self.area = if protected { Area::Protected } else { Area::Unprotected };
+        self.move_to(self.at + HEAD_SIZE)
     }
 
-    fn entry(&mut self, kind: u16, len: u16, end: u32, protected: bool) -> Result<Tlv, ImageError> {
-        let at = self.at.checked_add(HEAD_SIZE).ok_or(ImageError::Size)?;
-        let next = at.checked_add(u32::from(len)).ok_or(ImageError::Size)?;
-        if next > end {
+    fn entry(&mut self, kind: u16, len: u16) -> Result<Tlv, ImageError> {
+        let (at, protected) = (self.at + HEAD_SIZE, self.area == Area::Protected);
+        if u32::from(len) > self.end - at {
             return Err(ImageError::Tlv);
         }
         self.count = self.count.saturating_add(1);
         if self.count > MAX_TLV_COUNT {
             return Err(ImageError::TlvCount);
         }
-        self.move_to(next, end, protected)?;
+        self.move_to(at + u32::from(len))?;
         Ok(Tlv { kind, protected, at, len })
     }
 
-    /// Goes on at `next` in the area that ends at `end`. A rest too short for an entry's head is refused here, so that
-    /// nobody reads across the limit.
-    fn move_to(&mut self, next: u32, end: u32, protected: bool) -> Result<(), ImageError> {
-        let rest = end.checked_sub(next).ok_or(ImageError::Tlv)?;
-        if rest != 0 && rest < HEAD_SIZE {
-            return Err(ImageError::Tlv);
-        }
+    /// Goes on at `next`, at most the end of the area. A rest too short for an entry's head is refused here, so that nobody
+    /// reads across the limit.
+    fn move_to(&mut self, next: u32) -> Result<(), ImageError> {
         self.at = next;
-        self.area = match (protected, rest) {
-            (true, 0) => Area::Second,
-            (true, 1..) => Area::Protected { end },
-            (false, 0) => Area::Done,
-            (false, 1..) => Area::Unprotected { end },
-        };
+        match self.end - next {
+            0 => self.area = if self.area == Area::Protected { Area::Second } else { Area::Done },
+            1..HEAD_SIZE => return Err(ImageError::Tlv),
+            HEAD_SIZE.. => {}
+        }
         Ok(())
     }
 }

@@ -28,12 +28,14 @@ pub(crate) enum Step {
     Wipe(Range<u32>),
     /// Nothing is left to do.
     Done,
+    /// It cannot be done.
+    Fail(FlashError),
 }
 
 /// Decides one step at a time.
 pub(crate) trait Script {
     /// The next step. After [`Step::Read`] `buffer` begins with what was read; a script may prepare in it what to program.
-    fn next(&mut self, buffer: &mut [u8]) -> Result<Step, FlashError>;
+    fn next(&mut self, buffer: &mut [u8]) -> Step;
 
     /// The last step failed. `Ok`: the script knows what to do about it, and is asked for its next step.
     fn failed(&mut self, error: FlashError) -> Result<(), FlashError> {
@@ -43,8 +45,8 @@ pub(crate) trait Script {
 
 /// A script with one step.
 impl Script for Step {
-    fn next(&mut self, _: &mut [u8]) -> Result<Step, FlashError> {
-        Ok(core::mem::replace(self, Step::Done))
+    fn next(&mut self, _: &mut [u8]) -> Step {
+        core::mem::replace(self, Step::Done)
     }
 }
 
@@ -123,7 +125,7 @@ impl Work<'_> {
             self.piece = piece.len();
             return Ok(Operation::Read(self.look.start, piece));
         }
-        Ok(match self.script.next(self.buffer)? {
+        Ok(match self.script.next(self.buffer) {
             Step::Read(range) => {
                 Operation::Read(range.start, buffer(self.buffer, range.end.saturating_sub(range.start)))
             }
@@ -145,6 +147,7 @@ impl Work<'_> {
                 Operation::Erase(range)
             }
             Step::Done => Operation::Done,
+            Step::Fail(error) => return Err(error),
         })
     }
 
@@ -234,5 +237,120 @@ pub(crate) fn fault(error: impl NorFlashError) -> FlashError {
         NorFlashErrorKind::OutOfBounds => FlashError::OutOfBounds,
         // The trait's enum may grow.
         NorFlashErrorKind::Other | _ => FlashError::Driver,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{vec, vec::Vec};
+
+    use super::*;
+
+    /// Says its steps and notes what it was asked with.
+    struct Recital {
+        steps: Vec<Step>,
+        seen: Vec<u8>,
+        failures: usize,
+        forgives: bool,
+    }
+
+    impl Script for Recital {
+        fn next(&mut self, buffer: &mut [u8]) -> Step {
+            self.seen.push(buffer[0]);
+            if self.steps.is_empty() { Step::Done } else { self.steps.remove(0) }
+        }
+
+        fn failed(&mut self, error: FlashError) -> Result<(), FlashError> {
+            self.failures += 1;
+            if self.forgives { Ok(()) } else { Err(error) }
+        }
+    }
+
+    fn recital(steps: Vec<Step>) -> Recital {
+        Recital { steps, seen: vec![], failures: 0, forgives: false }
+    }
+
+    /// Lets a script work on bytes in RAM, which a dead flash does not change.
+    fn work(
+        flash: &mut [u8],
+        buffer: &mut [u8],
+        script: &mut dyn Script,
+        is_dead: bool,
+    ) -> (Result<(), FlashError>, u32) {
+        let (mut changes, held) = (0, [0; MAX_READ_SIZE]);
+        let mut work = Work {
+            buffer,
+            erased: 0xFF,
+            changes: &mut changes,
+            script,
+            look: 0..0,
+            piece: 0,
+            wanted: None,
+            held,
+        };
+        let outcome = loop {
+            match work.next(Ok(())) {
+                Err(error) => break Err(error),
+                Ok(Operation::Done) => break Ok(()),
+                Ok(Operation::Read(at, bytes)) => bytes.copy_from_slice(&flash[at as usize..][..bytes.len()]),
+                Ok(Operation::Program(..) | Operation::Erase(_)) if is_dead => {}
+                Ok(Operation::Program(at, bytes)) => {
+                    flash[at as usize..][..bytes.len()].copy_from_slice(bytes);
+                }
+                Ok(Operation::Erase(range)) => flash[range.start as usize..range.end as usize].fill(0xFF),
+            }
+        };
+        (outcome, changes)
+    }
+
+    #[test]
+    fn a_script_reads_programs_and_erases() {
+        let mut flash: Vec<u8> = (0..=255).collect();
+        let mut script = recital(vec![
+            Step::Read(7..200),
+            Step::Program(100, 1..90),
+            Step::Erase(0..16),
+            Step::Wipe(200..256),
+        ]);
+        let (outcome, changes) = work(&mut flash, &mut [0; 96], &mut script, false);
+        assert_eq!((outcome, changes), (Ok(()), 3));
+        // The buffer takes 96 bytes of the read, and is left alone by the look at what was programmed.
+        assert_eq!(flash[100..189], (8..97).collect::<Vec<u8>>());
+        assert!(flash[..16].iter().chain(&flash[200..]).all(|&byte| byte == 0xFF));
+        assert_eq!(script.seen[..4], [0, 7, 7, 7]);
+    }
+
+    #[test]
+    fn what_flash_does_not_hold_is_noticed() {
+        for (step, noticed) in [
+            (Step::Program(0, 0..80), true),
+            (Step::Wipe(0..128), true),
+            (Step::Erase(0..128), false),
+            (Step::Read(0..8), false),
+        ] {
+            let expected = if noticed { Err(FlashError::ReadBack) } else { Ok(()) };
+            let mut script = recital(vec![step.clone()]);
+            let (outcome, _) = work(&mut [0x55; 128], &mut [1; 96], &mut script, true);
+            assert_eq!(outcome, expected, "{step:?}");
+            // A script that knows what to do is asked again, and nothing of the failed look is left.
+            let mut script = Recital { forgives: true, ..recital(vec![step.clone(), Step::Read(5..6)]) };
+            let (outcome, _) = work(&mut [0x55; 128], &mut [1; 96], &mut script, true);
+            assert_eq!((outcome, script.seen.last()), (Ok(()), Some(&0x55)), "{step:?}");
+            assert_eq!(script.failures, usize::from(noticed), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn reads_of_whole_units() {
+        for (unit_size, from, len, expected) in
+            [(1, 5, 7, (0, 7)), (4, 8, 7, (0, 4)), (4, 8, 3, (0, 0)), (4, 9, 8, (1, 0)), (64, 63, 1, (63, 0))]
+        {
+            assert_eq!(
+                whole_units(unit_size, from, len),
+                expected,
+                "{len} at {from} in units of {unit_size}"
+            );
+        }
     }
 }

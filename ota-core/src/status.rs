@@ -6,6 +6,7 @@
 use core::fmt;
 
 use crate::verify::VerifyError;
+use crate::wire::words::word;
 use crate::wire::{DocumentError, StreamErrorCode};
 
 macro_rules! reasons {
@@ -20,8 +21,9 @@ macro_rules! reasons {
             pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
 
             /// The fixed spelling reported in `statusDetails.reason`.
-            pub const fn spelling(self) -> &'static str {
-                match self { $(Reason::$name => $spelling,)* }
+            pub fn spelling(self) -> &'static str {
+                const SPELLINGS: &str = concat!($($spelling, " ",)*);
+                word(SPELLINGS, Self::ALL.iter().position(|reason| *reason == self).unwrap_or(usize::MAX))
             }
 
             /// The reason with this number, as stored in the journal.
@@ -180,6 +182,7 @@ pub(crate) fn reason_of_verify(error: VerifyError) -> Reason {
 }
 
 /// Which reason an unusable job document is reported with.
+#[inline(never)]
 pub(crate) fn reason_of_document(error: DocumentError) -> Reason {
     match error {
         DocumentError::ZeroFileSize => Reason::ZeroSize,

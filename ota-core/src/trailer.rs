@@ -249,12 +249,13 @@ impl Trailer {
     pub fn decode(tail: &[u8], layout: &TrailerLayout, erased: u8) -> Option<Self> {
         let fields = tail.get(tail.len().checked_sub(layout.info_size() as usize)?..)?;
         // One max-align from each field to the next.
-        let byte = |n| fields.get(n * layout.max_align.bytes() as usize).copied();
+        let align = layout.max_align.bytes() as usize;
+        let byte = |at: usize| fields.get(at).copied().unwrap_or(erased);
         Some(Self {
             magic: Magic::decode(fields.last_chunk::<{ MAGIC_SIZE as usize }>()?, layout.max_align, erased),
-            image_ok: Flag::decode(byte(2)?, erased),
-            copy_done: Flag::decode(byte(1)?, erased),
-            swap_info: decode_swap_info(byte(0)?, erased),
+            image_ok: Flag::decode(byte(2 * align), erased),
+            copy_done: Flag::decode(byte(align), erased),
+            swap_info: decode_swap_info(byte(0), erased),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The application beside the agent: it consents, tests the new image, and is watched by the director.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use ota_core::agent::{StateKind, Statistics};
 use ota_core::command::Command;
@@ -20,6 +21,10 @@ pub(crate) struct Tally {
     /// Version of each image, at each boot.
     pub(crate) booted: Vec<Vec<Option<Version>>>,
     pub(crate) states: Vec<StateKind>,
+    /// Operations before each of them.
+    pub(crate) entered_at: Vec<u32>,
+    /// Operations of the bootloader at each boot.
+    pub(crate) bootloader: Vec<Range<u32>>,
     pub(crate) ended: Vec<Ended>,
     pub(crate) dropped: Vec<Drop>,
     pub(crate) statistics: Statistics,
@@ -71,7 +76,10 @@ impl Observer for Application<'_> {
         if crate::is_tracing() {
             eprintln!("  state {to:?}");
         }
-        self.tally.borrow_mut().states.push(to);
+        let mut tally = self.tally.borrow_mut();
+        tally.states.push(to);
+        tally.entered_at.push(self.director.cloud.supply.operations());
+        drop(tally);
         self.director.entered(to);
         if to == StateKind::Testing {
             match self.self_test {

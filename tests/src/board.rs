@@ -100,9 +100,10 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<P
         let images: Vec<Slots> = plan
             .layouts
             .iter()
-            .map(|layout| Slots {
+            .zip(&plan.secondaries)
+            .map(|(layout, device)| Slots {
                 primary: area(0, layout.primary()),
-                secondary: area(1, layout.secondary()),
+                secondary: area(*device, layout.secondary()),
             })
             .collect();
         let mode = match plan.mode {
@@ -125,6 +126,7 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<P
         config.write_size = layout.boot_write_size();
         config.max_sectors = layout.max_sectors();
         config.validation = Validation::HashOnly;
+        config.set_img_ok = &plan.set_img_ok;
         let (mut inside, mut outside) = (self.inside.borrow_mut(), self.outside.borrow_mut());
         let flashes = [Device::config(&*inside), Device::config(&*outside)];
         let bootloader = Bootloader::new(config, &flashes).expect("a layout the bootloader takes");

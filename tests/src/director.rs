@@ -67,7 +67,7 @@ impl Event {
 
 /// Lets the events happen, and ends the play when nothing is left to happen.
 pub(crate) struct Director<'w> {
-    cloud: &'w Cloud,
+    pub(crate) cloud: &'w Cloud,
     /// Of the device as it runs now.
     pub(crate) commands: Commands,
     specs: &'w [(String, OtaSpec)],

@@ -19,8 +19,8 @@ pub enum Kind {
     /// (erased 0xFF, ECC: no second program of a unit), starting inside a sector so that its trailer has one to
     /// itself.
     External,
-    /// Image 0 of a kit's map, with the kit's true numbers: an internal secondary is given a device of its own, which is
-    /// the same part.
+    /// A kit's map with its true numbers. An internal secondary of image 0 is given a device of its own, which is the same
+    /// part; that of image 1, on PSoC 64, lies in the first device.
     Map(&'static FlashMap),
 }
 
@@ -72,7 +72,7 @@ impl Kind {
         match self {
             Kind::Nor4k | Kind::Nor512 | Kind::Nor32 | Kind::Rows => (image * slot, image * slot),
             Kind::External => (image * slot, EXTERNAL_START + image * EXTERNAL_STRIDE),
-            Kind::Map(map) => (map.primary(0).offset(), map.secondary(0).offset()),
+            Kind::Map(map) => (map.primary(image as usize).offset(), map.secondary(image as usize).offset()),
         }
     }
 
@@ -131,8 +131,8 @@ impl Kind {
     pub(crate) fn plan(self, mode: BootMode, slot: u32, image_count: u32) -> Plan {
         assert!(self != Kind::External || slot == EXTERNAL_SLOT, "external slots have one size");
         if let Kind::Map(map) = self {
-            assert!(image_count == 1 && slot == map.primary(0).size(), "a map has its slots");
-            return map_plan(map);
+            assert!(slot == map.primary(0).size(), "a map has its slots");
+            return map_plan(map, image_count as usize);
         }
         let (write_size, sector_size, erased, rewrite) = self.inside();
         let layouts: Vec<ImageLayout> =
@@ -168,6 +168,8 @@ impl Kind {
         };
         Plan {
             mode,
+            secondaries: vec![1; layouts.len()],
+            set_img_ok: Vec::new(),
             layouts,
             journal,
             scratch,
@@ -178,11 +180,13 @@ impl Kind {
     }
 }
 
-/// Everything where the map has it; the journal behind the first device's last byte, instead of in a third device.
-fn map_plan(map: &FlashMap) -> Plan {
+/// The first images of a map, everything where the map has it; the journal behind the first device's last byte, instead of in a
+/// third device.
+fn map_plan(map: &FlashMap, image_count: usize) -> Plan {
     let spec = map.spec();
-    let place =
-        |area: Area| (usize::from(area.device() == Some(Device::External)), area.offset(), area.size());
+    let device = |area: Area| usize::from(area.device() == Some(Device::External));
+    let place = |area: Area| (device(area), area.offset(), area.size());
+    let secondary = |image| if image == 0 { 1 } else { device(map.secondary(image)) };
     let outside = spec.images[0].secondary.covered();
     let end = |area: Area| if area.device() == outside.device() { area.offset() + area.size() } else { 0 };
     let journal = JournalLayout {
@@ -196,7 +200,9 @@ fn map_plan(map: &FlashMap) -> Plan {
     };
     Plan {
         mode: spec.mode,
-        layouts: vec![map.image(0)],
+        layouts: (0..image_count).map(|image| map.image(image)).collect(),
+        secondaries: (0..image_count).map(secondary).collect(),
+        set_img_ok: (0..image_count).filter(|image| !spec.images[*image].confirmable).collect(),
         journal: JournalRegion::checked(journal),
         scratch: spec.scratch.map_or((0, 0, 0), place),
         status: spec.status.map_or((0, 0), |area| (area.offset(), area.size())),
@@ -217,6 +223,10 @@ const EXTERNAL_STRIDE: u32 = 3 * EXTERNAL_SECTOR;
 pub(crate) struct Plan {
     pub(crate) mode: BootMode,
     pub(crate) layouts: Vec<ImageLayout>,
+    /// Which device holds the secondary of each image.
+    pub(crate) secondaries: Vec<usize>,
+    /// Images that the bootloader confirms, because the application cannot.
+    pub(crate) set_img_ok: Vec<usize>,
     pub(crate) journal: JournalRegion,
     /// Device, start and size.
     pub(crate) scratch: (usize, u32, u32),

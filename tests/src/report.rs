@@ -1,5 +1,7 @@
 //! What happened, and whether it may.
 
+use std::ops::Range;
+
 use ota_core::agent::{StateKind, Statistics};
 use ota_core::geometry::ImageLayout;
 use ota_core::policy::Drop;
@@ -8,6 +10,7 @@ use ota_sim::Version;
 use ota_sim::aws::{Counters, Execution, Status};
 
 use crate::board::Wear;
+use crate::scenario::OLD;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Report {
     pub wear: Option<Wear>,
     /// Operations of the application and the bootloader together, since the last planned power cut.
     pub operations: u32,
+    /// Which of them were the bootloader's, at each time the device came up.
+    pub bootloader: Vec<Range<u32>>,
     /// Operations that real flash would have refused.
     pub violations: u32,
     /// Counters of the agent, summed over all boots.
@@ -44,6 +49,8 @@ pub struct Report {
     pub link: Counters,
     /// The states gone through.
     pub states: Vec<StateKind>,
+    /// Operations before each of them, since the last planned power cut.
+    pub entered_at: Vec<u32>,
     /// Why messages were dropped.
     pub dropped: Vec<Drop>,
     /// The scenario ran out of time.
@@ -65,6 +72,15 @@ impl Report {
     /// Every image is that of the first offer.
     pub fn new_runs(&self) -> bool {
         self.running.iter().all(|image| *image == Some(1))
+    }
+
+    /// Each pair of images that ran, as "old new" (image 0, image 1), with repetitions left out; of a device of two images.
+    pub fn pairs(&self) -> Vec<String> {
+        let name = |version: &Option<Version>| if *version == Some(OLD) { "old" } else { "new" };
+        let mut pairs: Vec<_> =
+            self.booted.iter().map(|pair| format!("{} {}", name(&pair[0]), name(&pair[1]))).collect();
+        pairs.dedup();
+        pairs
     }
 
     /// The device is alive and tells the truth: it runs one whole image, every execution has ended, `SUCCEEDED` is said

@@ -17,6 +17,8 @@ use crate::world::World;
 
 /// Name of the device.
 pub const THING: &str = "dev-7";
+/// What runs before the first job.
+pub(crate) const OLD: Version = Version::new(0, 9, 0, 0);
 /// Name of the first job.
 pub const JOB: &str = "AFR_OTA-rel-1";
 
@@ -215,7 +217,7 @@ impl Scenario {
     pub fn factory(&self) -> Factory {
         let job_key = Key::from_seed(self.seed ^ 0x4A4F_4253);
         let boot_key = Key::from_seed(self.seed);
-        let old = |image| self.builder(image, Version::new(0, 9, 0, 0), 0).signed(&boot_key);
+        let old = |image| self.builder(image, OLD, 0).signed(&boot_key);
         let mut bundled = Vec::new();
         let spec = |offer: &Offer| {
             let image = |image| {

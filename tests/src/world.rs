@@ -11,7 +11,7 @@ use ota_core::verify::{EcdsaP256, PublicKey, Rules};
 use ota_sim::aws::{Link, OtaSpec, Service, Status};
 
 use crate::application::{Application, Consent, Tally};
-use crate::board::Board;
+use crate::board::{Board, Flash};
 use crate::cloud::{Cloud, Ran, SimConnector, SimTimer};
 use crate::director::Director;
 use crate::ranges::SimRanges;
@@ -71,7 +71,10 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
                 break true;
             }
             tally.borrow_mut().boots += 1;
-            let Some(boot) = self.board.boot() else {
+            let before = self.board.supply.operations();
+            let boot = self.board.boot();
+            tally.borrow_mut().bootloader.push(before..self.board.supply.operations());
+            let Some(boot) = boot else {
                 power_on();
                 continue;
             };
@@ -111,17 +114,30 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         director: &Director<'_>,
         tally: &RefCell<Tally>,
     ) -> Ran<Outcome> {
-        let image = |number: usize| {
-            let inside = Yielding { flash: SharedFlash::new(&self.board.inside), cloud: &self.cloud };
-            let outside = Yielding { flash: SharedFlash::new(&self.board.outside), cloud: &self.cloud };
-            let image = Image::<_, _, 512>::with_unit(inside, outside, self.board.plan.layouts[number]);
-            image.expect("slots that fit").with_number(number as u8)
-        };
-        match self.board.plan.layouts.len() {
-            1 => self.run_application(image(0), journal, director, tally),
-            2 => self.run_application((image(0), image(1)), journal, director, tally),
-            count => panic!("a device of {count} images is not built"),
+        let Board { inside, outside, plan, .. } = &self.board;
+        match *plan.secondaries {
+            [1] => self.run_application(self.image(0, outside), journal, director, tally),
+            [1, 1] => {
+                let images = (self.image(0, outside), self.image(1, outside));
+                self.run_application(images, journal, director, tally)
+            }
+            [1, 0] => {
+                let images = (self.image(0, outside), self.image(1, inside));
+                self.run_application(images, journal, director, tally)
+            }
+            _ => panic!("a device with secondaries in {:?} is not built", plan.secondaries),
         }
+    }
+
+    fn image<'w, const W: usize, const E: usize>(
+        &'w self,
+        number: usize,
+        secondary: &'w RefCell<Flash<W, E>>,
+    ) -> impl Images + 'w {
+        let inside = Yielding { flash: SharedFlash::new(&self.board.inside), cloud: &self.cloud };
+        let secondary = Yielding { flash: SharedFlash::new(secondary), cloud: &self.cloud };
+        let image = Image::<_, _, 512>::with_unit(inside, secondary, self.board.plan.layouts[number]);
+        image.expect("slots that fit").with_number(number as u8)
     }
 
     fn run_application<I: Images, J: Journal>(
@@ -231,11 +247,13 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
             layout: layouts[0],
             wear: tally.wear,
             operations: self.board.supply.operations(),
+            bootloader: tally.bootloader,
             violations: self.board.outside.borrow().strict_violations()
                 + self.board.inside.borrow().strict_violations(),
             statistics: tally.statistics,
             link: link.counters(),
             states: tally.states,
+            entered_at: tally.entered_at,
             dropped: tally.dropped,
             stuck,
             drop_is_ahead,

@@ -100,12 +100,7 @@ fn mixtures(kind: Kind, mode: BootMode, wanted: &[&str]) {
         let apart = !report.old_runs() && !report.new_runs();
         let told = report.reason.starts_with(Reason::MixedImages.spelling());
         assert!(!apart || (report.status == Status::Failed && told), "{context}: {report:#?}");
-        let name = |pair: &[Option<Version>]| {
-            let name = |version: &Option<Version>| if *version == Some(NEW) { "new" } else { "old" };
-            format!("{} {}", name(&pair[0]), name(&pair[1]))
-        };
-        let mut boots: Vec<String> = report.booted.iter().map(|pair| name(pair)).collect();
-        boots.dedup();
+        let boots = report.pairs();
         if boots.iter().any(|boot| boot == "old new" || boot == "new old") {
             seen.insert(format!("{}: {}", boots.join(", "), report.reason));
         }

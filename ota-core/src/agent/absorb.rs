@@ -1,6 +1,6 @@
 //! The first half of a step: an input is applied to what the agent knows.
 
-use super::fetch::Sector;
+use super::sectors::Sector;
 use super::{Action, Agent, Failure, Input, Link, Message, Publication, Request, State, Subscription};
 use crate::policy::Drop;
 use crate::status::{Reason, number_of_stream_error, reason_of_verify};
@@ -48,12 +48,10 @@ impl Agent<'_> {
     }
 
     /// Not legal for the outstanding action: counted, and the action is planned again.
-    #[inline(never)]
     fn unexpected(&mut self) {
         self.statistics.unexpected += 1;
     }
 
-    #[inline(never)]
     fn action_done(&mut self) {
         match self.doing {
             Some(Action::Erase { sector, .. }) => self.fetch.put_sector(sector, Sector::Open),
@@ -190,8 +188,7 @@ impl Agent<'_> {
             Message::Updated { job_id, accepted: false, ref answer } => self.update_rejected(job_id, answer),
             Message::Notify => self.check_at = self.now,
             Message::StreamRejected { stream, code } => {
-                let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
-                if !fetching || stream.as_bytes() != self.arena.get(self.job.stream) {
+                if !self.state.is_fetching() || stream != self.stream() {
                     return self.drop_message(Drop::Late);
                 }
                 if code.is_retryable() {

@@ -1,8 +1,8 @@
 //! From verified to confirmed: set pending, withdraw, confirm, and what follows when they fail.
 
-use super::job::File;
 use super::{Agent, Slots, Stage, State};
 use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
+use crate::geometry::ImageLayout;
 use crate::policy::Question;
 use crate::slot::FlashError;
 use crate::status::{Ended, Reason};
@@ -101,31 +101,25 @@ impl Agent<'_> {
         if self.failures >= MAX_BOOT_FAILURES {
             return self.fail(Reason::SetPendingFailed, error as u32);
         }
-        let &File { image, size, .. } = self.job.file(file);
-        let Some(layout) = self.layout(image) else { return };
-        let lost = if error == FlashError::Trailer { layout.trailer_sectors() } else { 0..0 };
-        if self.reopen_bundle(image, lost) {
+        let image = self.job.file(file).image;
+        let damaged = error == FlashError::Trailer;
+        let lost = self.layout(image).filter(|_| damaged).map_or(0..0, ImageLayout::trailer_sectors);
+        if self.reopen_bundle(image, lost.clone()) {
             return;
         }
-        if error == FlashError::Trailer {
+        // The token is spent: hash and verify again, then once more.
+        self.next_file(Stage::Ready);
+        if damaged && let Some(layout) = self.layout_in_hand() {
             // The trailer's sector is given up; what it holds of the image is fetched again.
-            self.fetch.start(file, size);
-            self.fetch.restore(u32::MAX, &[0; 32], layout);
-            for sector in layout.trailer_sectors() {
+            for sector in lost {
                 self.fetch.give_up(sector, layout);
             }
             self.complete = file;
             self.statistics.sectors_given_up += 1;
-            self.cleared = false;
             self.record_due = true;
-            self.state = if self.fetch.is_complete() {
-                State::Verifying { file, stage: Stage::Ready, question: None }
-            } else {
-                State::Downloading { file }
-            };
-        } else {
-            // The token is spent: hash and verify again, then once more.
-            self.next_file(Stage::Ready);
+            if !self.fetch.is_complete() {
+                self.state = State::Downloading { file };
+            }
         }
     }
 

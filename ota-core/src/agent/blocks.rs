@@ -1,7 +1,8 @@
 //! Blocks: judged when they arrive, written part by part, held only when flash holds them.
 
-use super::fetch::{Fetch, Sector};
+use super::fetch::Fetch;
 use super::job::File;
+use super::sectors::Sector;
 use super::{Agent, Hand, Part, Stage, State};
 use crate::geometry::{ImageLayout, Reprogram};
 use crate::image::{Header, ImageError};
@@ -42,7 +43,7 @@ impl<'a> Agent<'a> {
             | State::Stopped => return self.drop_message(Drop::Late),
         };
         if let Some(stream) = stream {
-            if stream.as_bytes() != self.arena.get(self.job.stream) {
+            if stream != self.stream() {
                 return self.drop_message(Drop::Unknown);
             }
             if file_id != u32::from(self.job.file(file).id) {
@@ -174,7 +175,6 @@ impl<'a> Agent<'a> {
     }
 
     /// Each image of the job needs every other one, in a version that comes with it.
-    #[inline(never)]
     fn are_mutual(&self) -> bool {
         let tokens = || self.tokens.iter().flatten();
         let needs = |one: &Kept, other: &Kept| {

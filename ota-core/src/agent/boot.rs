@@ -188,7 +188,6 @@ impl Agent<'_> {
     }
 
     /// A reset is spent on having the image taken back.
-    #[inline(never)]
     fn reset(&mut self) {
         self.resets += 1;
         self.record_due = true;
@@ -233,7 +232,7 @@ impl Agent<'_> {
     /// Takes over what the journal knows.
     fn restore(&mut self, record: &Record) {
         self.forget_job();
-        if let Some(id) = self.arena.push(record.job_id().as_bytes()) {
+        if let Ok(id) = self.arena.push(record.job_id().as_bytes()) {
             self.job.id = id;
             self.job.execution = record.execution_number;
             self.job.version = Number::of(record.version_number);
@@ -246,10 +245,10 @@ impl Agent<'_> {
         self.bad_image = record.reverted;
         self.bad_job = record.reverted_job;
         self.resets = record.first_boots;
-        self.resume =
-            (record.job_digest != NONE && record.block_size == self.config.block_size).then_some(Resume {
-                bundle: record.bundle,
-                ..Resume::new(record.job_digest, record.file_index, record.front, record.window)
-            });
+        self.resume = None;
+        if record.job_digest != NONE && record.block_size == self.config.block_size {
+            let Record { job_digest, file_index, front, window, bundle, .. } = record;
+            self.resume = Some(Resume::new(job_digest, *file_index, *front, window, *bundle));
+        }
     }
 }

@@ -429,13 +429,12 @@ impl<'a> Agent<'a> {
     /// The job's signature signs the bundle: from here on its images are the job's files.
     pub(super) fn bundle_signed(&mut self, proof: SignedBundle) {
         let State::Verifying { stage, .. } = self.state else { return };
-        let bundle = &mut self.job.bundle;
-        bundle.proof = Some(proof);
-        for (file, member) in self.job.files.iter_mut().zip(bundle.members()) {
-            *file = File { image: member.image, size: member.size, ..bundle.file };
+        self.job.bundle.proof = Some(proof);
+        let (members, count, file) = (self.job.bundle.members, self.job.bundle.count, self.job.bundle.file);
+        self.job.file_count = 0;
+        for member in members.iter().take(count.into()) {
+            self.job.add_file(File { image: member.image, size: member.size, ..file });
         }
-        self.job.file_count = bundle.count;
-        self.job.sort_files();
         self.complete = self.job.file_count;
         self.next_file(stage);
     }

@@ -1,7 +1,8 @@
 //! What the integrator fixes: names, layouts, limits and times.
 
 use super::MAX_IMAGES;
-use super::fetch::{WINDOW_BLOCKS, sector_memory};
+use super::fetch::WINDOW_BLOCKS;
+use super::sectors::sector_memory;
 use crate::bitmap;
 use crate::bytes::unit_count;
 use crate::geometry::ImageLayout;
@@ -119,7 +120,8 @@ pub struct Config<'a> {
     /// Bytes of a block, a multiple of every secondary slot's write size. The client's receive buffer must hold a block,
     /// its envelope and its topic.
     pub block_size: u32,
-    /// Most blocks under way at once: what the receive path can hold while flash is busy.
+    /// Most blocks under way at once: what the receive path can hold while flash is busy. No more than two requests of
+    /// [`MAX_REQUEST_SIZE`] are.
     pub window_max: u16,
     /// Blocks the broker delivers in a second without discarding (AWS: 100); 0: do not pace.
     pub blocks_per_second: u16,
@@ -159,7 +161,7 @@ impl<'a> Config<'a> {
             range_size: 0,
             one_session_ms: None,
             block_size: 4096,
-            window_max: 16,
+            window_max: 32,
             blocks_per_second: 100,
             absorb_ms: 100,
             format: Format::Cbor,
@@ -195,9 +197,13 @@ impl<'a> Config<'a> {
 
     /// Blocks one request may ask for.
     #[inline(never)]
+    pub(crate) fn request_max(&self) -> u16 {
+        (MAX_REQUEST_SIZE / self.block_size.max(1)).clamp(1, WINDOW_BLOCKS) as u16
+    }
+
+    /// Blocks that may be under way: those of two requests, so that one travels while the other is answered.
     pub(crate) fn window_max(&self) -> u16 {
-        let by_size = (MAX_REQUEST_SIZE / self.block_size.max(1)).clamp(1, WINDOW_BLOCKS);
-        self.window_max.clamp(1, by_size as u16)
+        self.window_max.clamp(1, (2 * self.request_max()).min(WINDOW_BLOCKS as u16))
     }
 
     /// Blocks under way before any of them has shown what the link can take.
@@ -239,7 +245,7 @@ impl<'a> Config<'a> {
 
 /// The agent's memory, given by the caller.
 pub struct Memory<'a> {
-    /// Job id, stream name and signatures: [`Memory::STRINGS`] bytes serve any one-file job.
+    /// Job id, topic of the stream and signatures: [`Memory::STRINGS`] bytes serve any one-file job.
     pub strings: &'a mut [u8],
     /// The block bitmap: [`Memory::block_bytes`] bytes.
     pub blocks: &'a mut [u8],
@@ -248,8 +254,9 @@ pub struct Memory<'a> {
 }
 
 impl Memory<'_> {
-    /// A job id and a stream name of 128 bytes each, and one signature of up to 512 bytes with its base64 text.
-    pub const STRINGS: usize = 128 + 128 + 700;
+    /// A job id of 128 bytes, the topic of its blocks with a thing's and a stream's name of as many, and one signature of up to
+    /// 512 bytes with its base64 text.
+    pub const STRINGS: usize = 128 + 288 + 700;
 
     /// The same with a presigned URL of up to 2 KiB.
     pub const STRINGS_WITH_URL: usize = Self::STRINGS + 2048;

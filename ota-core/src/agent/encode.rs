@@ -5,14 +5,12 @@ use crate::status::Reason;
 use crate::transport::Qos;
 use crate::version::Version;
 use crate::wire::topic::MAX_TOPIC_SIZE;
-use crate::wire::update::encode_update_with;
+use crate::wire::update::UpdateWriter;
 use crate::wire::writer::Writer;
-use crate::wire::{EncodeError, GetStream, JobStatus, Topic, TopicError, Update, encode_describe};
+use crate::wire::{EncodeError, GetStream, JobStatus, Topic, TopicError, encode_describe};
 
 /// Room for a client token: ten digits, a colon, eight digits.
 pub(super) const TOKEN_SIZE: usize = 24;
-/// Room for a reason with those of both planes.
-const REASON_SIZE: usize = 112;
 
 /// Room a payload needs, bytes: the application's own pairs decide.
 pub const MAX_PAYLOAD_SIZE: usize = 1536;
@@ -57,7 +55,7 @@ impl Agent<'_> {
     /// The names do not make a topic the broker takes.
     pub fn filters(&self, subscription: Subscription, filters: &mut Filters) -> Result<usize, TopicError> {
         let thing = self.config.thing_name;
-        let stream = self.arena.text(self.job.stream);
+        let stream = self.stream();
         let format = self.config.format;
         // AWS delivers answers of Jobs without a subscription; other brokers and proxies need one.
         let wanted: &[(Topic<'_>, Qos)] = match subscription {
@@ -106,13 +104,14 @@ impl Agent<'_> {
             }
             Publication::Progress => {
                 let (held, total) = self.progress();
-                let mut receive = [0; TOKEN_SIZE];
-                let mut writer = Writer::new(&mut receive);
-                writer.decimal(held.into());
-                writer.byte(b'/');
-                writer.decimal(total.into());
-                let pairs = [("receive", writer.into_str()?)];
-                let len = self.encode_update(JobStatus::InProgress, &pairs, None, payload)?;
+                let mut update = UpdateWriter::new(payload, JobStatus::InProgress);
+                update.detail_name("receive");
+                update.writer.byte(b'"');
+                update.writer.decimal(held.into());
+                update.writer.byte(b'/');
+                update.writer.decimal(total.into());
+                update.writer.byte(b'"');
+                let len = self.end_update(update, None)?;
                 (Topic::Update(self.job_id()), len, Qos::AtMostOnce)
             }
             Publication::Blocks => {
@@ -126,7 +125,7 @@ impl Agent<'_> {
                     count: request.count,
                 };
                 let len = get.encode(self.config.format, payload)?;
-                (Topic::GetStream(self.arena.text(self.job.stream), self.config.format), len, Qos::AtMostOnce)
+                (Topic::GetStream(self.stream(), self.config.format), len, Qos::AtMostOnce)
             }
         };
         topic.put(&target, thing).map_err(|_| EncodeError::BufferTooSmall)?;
@@ -134,60 +133,52 @@ impl Agent<'_> {
     }
 
     fn encode_report(&self, report: Report, token: &str, payload: &mut [u8]) -> Result<usize, EncodeError> {
-        // The version that did the download, until the job ends: the new image's own would make the next boot take the
-        // new image for the old one (DESIGN.md, "updatedBy").
-        let mut updated_by = [0; TOKEN_SIZE];
-        let mut writer = Writer::new(&mut updated_by);
-        writer.str("0x");
-        writer.hexadecimal(self.job.updated_by.get().unwrap_or_else(|| self.running_version().word()), 1);
-        let updated_by = ("updatedBy", writer.into_str()?);
-
-        let mut text = [0; REASON_SIZE];
-        let mut writer = Writer::new(&mut text);
         let (status, name) = match (report, self.state) {
-            (Report::Ready, _) => {
-                writer.str("ready");
-                (JobStatus::InProgress, "self_test")
-            }
-            (Report::Active, _) => {
-                writer.str("active");
-                (JobStatus::InProgress, "self_test")
-            }
+            (Report::Ready | Report::Active, _) => (JobStatus::InProgress, "self_test"),
+            (Report::Succeeded, _) => (JobStatus::Succeeded, "reason"),
+            (Report::Ended, State::Failed { rejected: true, .. }) => (JobStatus::Rejected, "reason"),
+            (Report::Ended, _) => (JobStatus::Failed, "reason"),
+        };
+        let mut update = UpdateWriter::new(payload, status);
+        update.detail_name(name);
+        // Nothing in these values needs an escape.
+        update.writer.byte(b'"');
+        match (report, self.state) {
+            (Report::Ready, _) => update.writer.str("ready"),
+            (Report::Active, _) => update.writer.str("active"),
             (Report::Succeeded, state) => {
-                writer.str("accepted");
+                update.writer.str("accepted");
                 if !matches!(state, State::Confirmed { custom: true }) {
-                    writer.str(" v");
-                    write_version(&mut writer, self.running_version());
+                    update.writer.str(" v");
+                    write_version(&mut update.writer, self.running_version());
                 }
-                (JobStatus::Succeeded, "reason")
             }
-            (Report::Ended, State::Failed { reason, rejected, detail }) => {
-                write_reason(&mut writer, reason, detail);
-                (if rejected { JobStatus::Rejected } else { JobStatus::Failed }, "reason")
+            (Report::Ended, State::Failed { reason, detail, .. }) => {
+                write_reason(&mut update.writer, reason, detail)
             }
             (Report::Ended, _) => return Err(EncodeError::Status),
-        };
-        self.encode_update(status, &[(name, writer.into_str()?), updated_by], Some(token), payload)
+        }
+        update.writer.byte(b'"');
+        // The version that did the download, until the job ends: the new image's own would make the next boot take the
+        // new image for the old one (DESIGN.md, "updatedBy").
+        update.detail_name("updatedBy");
+        update.writer.str("\"0x");
+        let word = self.job.updated_by.get().unwrap_or_else(|| self.running_version().word());
+        update.writer.hexadecimal(word, 1);
+        update.writer.byte(b'"');
+        self.end_update(update, Some(token))
     }
 
-    /// One update with the pairs given and the application's own; with a token also with all that makes its answer count.
-    fn encode_update(
-        &self,
-        status: JobStatus,
-        pairs: &[(&str, &str)],
-        token: Option<&str>,
-        payload: &mut [u8],
-    ) -> Result<usize, EncodeError> {
+    /// Adds the application's own details; with a token also all that makes its answer count.
+    fn end_update(&self, update: UpdateWriter<'_>, token: Option<&str>) -> Result<usize, EncodeError> {
+        let mut update = update;
+        for (name, value) in self.config.details {
+            update.detail(name, value)?;
+        }
         let answered = token.is_some();
-        let update = Update {
-            status,
-            details: pairs,
-            expected_version: self.job.version.get().filter(|_| self.config.expected_version && answered),
-            execution_number: (self.job.execution != 0 && answered).then_some(self.job.execution),
-            include_state: answered,
-            token,
-        };
-        encode_update_with(payload, &update, self.config.details)
+        let version = self.job.version.get().filter(|_| self.config.expected_version && answered);
+        let execution = Some(self.job.execution).filter(|number| *number != 0 && answered);
+        update.end(version, execution, answered, token)
     }
 
     /// The client token of a request: a counter, and what tells this boot of this device from others.

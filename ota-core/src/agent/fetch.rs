@@ -9,6 +9,7 @@ use core::num::NonZeroU32;
 use core::ops::Range;
 
 use super::bundle::Place;
+use super::sectors::Sector;
 use crate::bitmap;
 use crate::geometry::ImageLayout;
 
@@ -23,13 +24,13 @@ const WINDOW_BYTES: usize = (WINDOW_BLOCKS / 8) as usize;
 
 /// One bit for each block of the window, by block number modulo [`WINDOW_BLOCKS`].
 #[derive(Clone, Copy, Default)]
-struct Ring {
+pub(super) struct Ring {
     bytes: [u8; WINDOW_BYTES],
     count: u16,
 }
 
 impl Ring {
-    fn get(&self, block: u32) -> bool {
+    pub(super) fn get(&self, block: u32) -> bool {
         self.bytes.get((block / 8) as usize % WINDOW_BYTES).is_some_and(|byte| byte & (1 << (block % 8)) != 0)
     }
 
@@ -81,28 +82,17 @@ impl BlockRequest {
     }
 
     /// One past the last block wanted; `offset` where there is none.
-    fn end(&self) -> u32 {
+    pub(super) fn end(&self) -> u32 {
         let bits = self.bitmap();
         let beyond = bits.last().map_or(0, |last| last.leading_zeros());
         self.offset + u8::BITS * bits.len() as u32 - beyond
     }
 }
 
-/// How sectors of the slot stand, two bits each in the caller's memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Sector {
-    /// Old contents: erase before the first write.
-    Closed,
-    /// Erased in this run: a missing place in it is blank.
-    Open,
-    /// Holds blocks, but a missing place in it may be torn: compare before writing.
-    Untrusted,
-}
-
 /// Progress of one file.
 pub(crate) struct Fetch<'a> {
     missing: &'a mut [u8],
-    sectors: &'a mut [u8],
+    pub(super) sectors: &'a mut [u8],
     /// File bytes known to lie in one open sector: the last one looked up.
     pub(super) open: (u32, u32),
     /// The sets speak of data of the held job.
@@ -122,13 +112,13 @@ pub(crate) struct Fetch<'a> {
     pub(crate) unrecorded: u16,
     /// The request that goes out next, or went out last.
     pub(crate) request: BlockRequest,
-    asked: Ring,
+    pub(super) asked: Ring,
     newer: Ring,
     newer_seen: u16,
     /// One past the highest block ever asked for, all of the file: what lies beyond was never ours.
-    asked_end: u32,
+    pub(super) asked_end: u32,
     /// Sectors of every block under way below this one are open.
-    ahead: u32,
+    pub(super) ahead: u32,
     /// With more blocks than this under way nothing is asked for and no sector is erased ahead.
     pub(crate) enough: u16,
     /// Blocks that may be under way at once; follows what the link can take.
@@ -154,7 +144,7 @@ impl<'a> Fetch<'a> {
             // Checked with the configuration.
             block_size: NonZeroU32::new(block_size).unwrap_or(NonZeroU32::MIN),
             size: 0,
-            place: Place::default(),
+            place: Place::of_file(0),
             block_count: 0,
             missing_count: 0,
             front: 0,
@@ -254,8 +244,10 @@ impl<'a> Fetch<'a> {
     }
 
     /// The block that byte `at` of the file lies in.
+    #[inline]
     pub(crate) fn block_at(&self, at: u32) -> u32 {
-        at / self.block_size
+        // Mostly the front, and whatever follows would wait for the division.
+        if at == self.front.saturating_mul(self.block_size.get()) { self.front } else { at / self.block_size }
     }
 
     /// The blocks that hold file bytes `from..to`.
@@ -322,7 +314,6 @@ impl<'a> Fetch<'a> {
     }
 
     /// Nothing is under way any more (given up, or the link is gone).
-    #[inline(never)]
     pub(crate) fn forget_requests(&mut self) {
         self.asked = Ring::default();
         self.newer = Ring::default();
@@ -393,77 +384,6 @@ impl<'a> Fetch<'a> {
         self.window = (self.window / 2).max(1);
     }
 
-    pub(crate) fn sector(&self, sector: u32) -> Sector {
-        let sector = self.sectors_at() + sector;
-        let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
-        match self.sectors.get(at).map_or(0, |byte| byte >> shift & 3) {
-            1 => Sector::Open,
-            2 => Sector::Untrusted,
-            _closed => Sector::Closed,
-        }
-    }
-
-    /// Whether file bytes `from..to` lie in the open sector looked up last.
-    #[inline]
-    pub(crate) fn is_open(&self, from: u32, to: u32) -> bool {
-        self.open.0 <= from && to <= self.open.1
-    }
-
-    /// `sector` is open: what goes there needs no second look.
-    pub(crate) fn keep_open(&mut self, sector: u32, image: &ImageLayout) {
-        self.open = self.sector_bytes(sector, image);
-    }
-
-    /// The file bytes that `sector` of the image being written holds.
-    pub(crate) fn sector_bytes(&self, sector: u32, image: &ImageLayout) -> (u32, u32) {
-        let range = image.secondary().sector_range(sector);
-        let within =
-            |at: u32| (at.saturating_sub(image.image_offset()) + self.image_start()).min(self.image_end());
-        (within(range.start), within(range.end))
-    }
-
-    pub(crate) fn put_sector(&mut self, sector: u32, to: Sector) {
-        self.open = (0, 0);
-        let sector = self.sectors_at() + sector;
-        let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
-        if let Some(byte) = self.sectors.get_mut(at) {
-            let bits: u8 = match to {
-                Sector::Closed => 0,
-                Sector::Open => 1,
-                Sector::Untrusted => 2,
-            };
-            *byte = *byte & !(3 << shift) | bits << shift;
-        }
-    }
-
-    /// A missing place in an open sector is compared from now on.
-    #[inline(never)]
-    pub(crate) fn distrust(&mut self, sector: u32) {
-        if self.sector(sector) == Sector::Open {
-            self.put_sector(sector, Sector::Untrusted);
-        }
-    }
-
-    /// The sector that byte `at` of the file, one of the image being written, lies in.
-    pub(crate) fn sector_at(&self, at: u32, image: &ImageLayout) -> u32 {
-        image.secondary().sector_of(at - self.image_start() + image.image_offset())
-    }
-
-    /// The sectors of the image that hold a part of the block.
-    pub(crate) fn sectors_of(&self, block: u32, image: &ImageLayout) -> Range<u32> {
-        let (from, to) = self.block_range(block);
-        self.sectors_of_bytes(from, to, image)
-    }
-
-    /// The sectors of the image that hold file bytes `from..to`.
-    fn sectors_of_bytes(&self, from: u32, to: u32, image: &ImageLayout) -> Range<u32> {
-        let (from, to) = (from.max(self.image_start()), to.min(self.image_end()));
-        if from >= to {
-            return 0..0;
-        }
-        self.sector_at(from, image)..self.sector_at(to - 1, image) + 1
-    }
-
     /// Blocks there is memory for.
     #[cfg(feature = "bundle")]
     pub(crate) fn block_memory(&self) -> u32 {
@@ -483,66 +403,4 @@ impl<'a> Fetch<'a> {
         }
         self.front = self.front.min(block);
     }
-
-    /// Gives a sector up: its blocks are missing again, and a neighbour that shares one of them holds a part of it.
-    /// True when the digest had run over some of it and must start again.
-    pub(crate) fn give_up(&mut self, sector: u32, image: &ImageLayout) -> bool {
-        let (from, to) = self.sector_bytes(sector, image);
-        self.put_sector(sector, Sector::Closed);
-        if from >= to {
-            return false;
-        }
-        for block in self.blocks_of_bytes(from, to) {
-            self.lose(block);
-            for neighbour in self.sectors_of(block, image) {
-                // The sector itself is closed.
-                self.distrust(neighbour);
-            }
-        }
-        let lost = self.hashed > from;
-        if lost {
-            self.hashed = 0;
-        }
-        lost
-    }
-
-    /// The first sector a request would write to that is still closed.
-    pub(crate) fn closed_sector(&self, request: &BlockRequest, image: &ImageLayout) -> Option<u32> {
-        let (from, _) = self.block_range(request.offset);
-        let (_, to) = self.block_range(request.end() - 1);
-        if self.is_open(from, to) {
-            return None;
-        }
-        // A closed sector holds no block, so among those of a request there is none that it does not write to.
-        self.closed_sector_in(from, to, image)
-    }
-
-    /// The first closed sector `block` lies in.
-    fn closed_sector_of(&self, block: u32, image: &ImageLayout) -> Option<u32> {
-        let (from, to) = self.block_range(block);
-        self.closed_sector_in(from, to, image)
-    }
-
-    /// The first closed sector that file bytes `from..to` lie in.
-    fn closed_sector_in(&self, from: u32, to: u32, image: &ImageLayout) -> Option<u32> {
-        self.sectors_of_bytes(from, to, image).find(|sector| self.sector(*sector) == Sector::Closed)
-    }
-
-    /// The first sector under way that is still closed. Looks at every block once a request.
-    pub(crate) fn closed_ahead(&mut self, image: &ImageLayout) -> Option<u32> {
-        while self.ahead < self.asked_end {
-            if self.asked.get(self.ahead)
-                && let Some(closed) = self.closed_sector_of(self.ahead, image)
-            {
-                return Some(closed);
-            }
-            self.ahead += 1;
-        }
-        None
-    }
-}
-
-/// Bytes of `sectors` memory for a slot of `sector_count` sectors.
-pub(super) const fn sector_memory(sector_count: u32) -> usize {
-    sector_count.div_ceil(4) as usize
 }

@@ -6,6 +6,7 @@ use crate::bytes::copy;
 use crate::sha256::Sha256;
 use crate::status::{Reason, reason_of_document};
 use crate::wire::base64;
+use crate::wire::topic::block_topic;
 use crate::wire::{Execution, JobStatus, OtaDocument, Text};
 
 /// A range of the [`Arena`].
@@ -30,27 +31,23 @@ impl<'a> Arena<'a> {
         self.used = 0;
     }
 
-    /// Forgets everything from `mark` on.
-    fn truncate(&mut self, mark: u16) {
-        self.used = self.used.min(mark);
+    /// What is not used yet.
+    fn room(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(usize::from(self.used)..).unwrap_or_default()
     }
 
-    pub(crate) fn push(&mut self, text: &[u8]) -> Option<Span> {
-        let span = Span { start: self.used, len: u16::try_from(text.len()).ok()? };
-        let end = self.used.checked_add(span.len)?;
-        copy(self.bytes.get_mut(usize::from(span.start)..usize::from(end))?, text);
-        self.used = end;
-        Some(span)
+    /// Keeps the first `len` bytes of the room.
+    #[inline(never)]
+    fn keep(&mut self, len: usize) -> Result<Span, Reason> {
+        let span = Span { start: self.used, len: u16::try_from(len).map_err(|_| Reason::DocumentTooLarge)? };
+        self.used = span.start.checked_add(span.len).ok_or(Reason::DocumentTooLarge)?;
+        Ok(span)
     }
 
-    /// JSON text, unescaped.
-    fn push_text(&mut self, text: Text<'_>) -> Result<Span, Reason> {
-        let start = self.used;
-        let room = self.bytes.get_mut(usize::from(start)..).unwrap_or(&mut []);
-        let len = text.unescape(room).map_err(|_| Reason::DocumentTooLarge)?.len();
-        let len = u16::try_from(len).map_err(|_| Reason::DocumentTooLarge)?;
-        self.used = start.checked_add(len).ok_or(Reason::DocumentTooLarge)?;
-        Ok(Span { start, len })
+    pub(crate) fn push(&mut self, text: &[u8]) -> Result<Span, Reason> {
+        let room = self.room().get_mut(..text.len()).ok_or(Reason::DocumentTooLarge)?;
+        copy(room, text);
+        self.keep(text.len())
     }
 
     pub(crate) fn get(&self, span: Span) -> &[u8] {
@@ -109,7 +106,8 @@ impl File {
 #[derive(Default)]
 pub(crate) struct Job {
     pub(crate) id: Span,
-    pub(crate) stream: Span,
+    /// The topic its blocks come on as CBOR, with the stream's name in it; empty: there is no stream.
+    pub(crate) block_topic: Span,
     /// 0 where the service did not say.
     pub(crate) execution: u64,
     /// The version number the next versioned update expects.
@@ -184,10 +182,13 @@ impl Job {
             return Err(Reason::UnknownProtocol);
         }
         self.http = protocols.http;
-        self.stream = Span::default();
+        self.block_topic = Span::default();
         if protocols.mqtt {
             let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
-            self.stream = arena.push(stream.as_bytes()).ok_or(Reason::DocumentTooLarge)?;
+            self.block_topic.start = arena.used;
+            for piece in block_topic(config.thing_name, stream) {
+                self.block_topic.len += arena.push(piece.as_bytes())?.len;
+            }
         }
         let mut identity = Sha256::default();
         self.file_count = 0;
@@ -198,12 +199,13 @@ impl Job {
                 return Err(Reason::DocumentMalformed);
             }
             let image = config.destination(file.id, file.file_type).ok_or(Reason::NoDestination)?;
-            let held = self.files.get(..usize::from(self.file_count)).unwrap_or(&[]);
-            if held.iter().any(|f| f.id == file.id) {
-                return Err(Reason::DuplicateFileId);
-            }
-            if held.iter().any(|f| f.image == image) {
-                return Err(Reason::DuplicateDestination);
+            for held in self.files.iter().take(self.file_count.into()) {
+                if held.id == file.id {
+                    return Err(Reason::DuplicateFileId);
+                }
+                if held.image == image {
+                    return Err(Reason::DuplicateDestination);
+                }
             }
             let layout = config.images.get(usize::from(image)).ok_or(Reason::NoDestination)?;
             if file.size > layout.max_image_size().max(bundle_size) {
@@ -213,14 +215,11 @@ impl Job {
             identity.update(&file.size.to_le_bytes());
             identity.update(&[image]);
             identity.update(arena.get(signature));
-            let place = self.files.get_mut(usize::from(self.file_count)).ok_or(Reason::TooManyFiles)?;
-            *place = File { id: file.id, image, size: file.size, signature, url: Span::default() };
-            self.file_count += 1;
+            self.add_file(File { id: file.id, image, size: file.size, signature, url: Span::default() });
         }
         if self.file_count == 0 {
             return Err(Reason::DocumentMalformed);
         }
-        self.sort_files();
         self.digest = identity.finish();
         self.urls_at = arena.used;
         if self.http && config.planes.contains(&Plane::Http) {
@@ -230,19 +229,16 @@ impl Job {
         Ok(())
     }
 
-    /// Images are set pending in this order, the application last (DESIGN.md, several images).
-    pub(crate) fn sort_files(&mut self) {
-        for _ in 1..self.file_count {
-            let mut rest = self.files.get_mut(..usize::from(self.file_count)).unwrap_or(&mut []);
-            while let [first, others @ ..] = rest {
-                if let Some(second) = others.first_mut()
-                    && first.image < second.image
-                {
-                    core::mem::swap(first, second);
-                }
-                rest = others;
+    /// Puts a file where it belongs: images are set pending in this order, the application last (DESIGN.md, several images).
+    /// There is room for one file an image.
+    pub(crate) fn add_file(&mut self, file: File) {
+        let (mut file, end) = (file, usize::from(self.file_count));
+        for (at, place) in self.files.iter_mut().enumerate() {
+            if at == end || at < end && place.image < file.image {
+                core::mem::swap(place, &mut file);
             }
         }
+        self.file_count += 1;
     }
 
     /// Takes the URLs over, new ones in place of those held.
@@ -251,15 +247,16 @@ impl Job {
         arena: &mut Arena<'_>,
         document: &OtaDocument<'_>,
     ) -> Result<(), Reason> {
-        arena.truncate(self.urls_at);
+        arena.used = arena.used.min(self.urls_at);
         for file in document.files() {
             let file = file.map_err(reason_of_document)?;
             let url = file.url.ok_or(Reason::DocumentMalformed)?;
-            let span = arena.push_text(url)?;
-            if let Some(held) =
-                self.files.iter_mut().find(|held| held.id == file.id && held.size == file.size)
-            {
-                held.url = span;
+            let len = url.write(arena.room()).map_err(|_| Reason::DocumentTooLarge)?;
+            let span = arena.keep(len)?;
+            for held in &mut self.files {
+                if held.id == file.id && held.size == file.size {
+                    held.url = span;
+                }
             }
         }
         Ok(())
@@ -267,7 +264,7 @@ impl Job {
 
     pub(crate) fn offers(&self, plane: Plane) -> bool {
         match plane {
-            Plane::Mqtt => self.stream.len > 0,
+            Plane::Mqtt => self.block_topic.len > 0,
             Plane::Http => self.http,
         }
     }
@@ -280,16 +277,10 @@ impl Job {
 
 /// JSON text → base64 → bytes, in the arena.
 fn decode_signature(arena: &mut Arena<'_>, text: Text<'_>) -> Result<Span, Reason> {
-    let start = arena.used;
-    let room = arena.bytes.get_mut(usize::from(start)..).unwrap_or(&mut []);
-    let len = base64::decode_text(text, room).map_err(|error| match error {
-        base64::Base64Error::BufferTooSmall => Reason::DocumentTooLarge,
-        base64::Base64Error::Character | base64::Base64Error::Padding => Reason::SignatureInvalid,
-    })?;
-    if len == 0 {
-        return Err(Reason::Unsigned);
+    match base64::decode_text(text, arena.room()) {
+        Ok(0) => Err(Reason::Unsigned),
+        Ok(len) => arena.keep(len),
+        Err(base64::Base64Error::BufferTooSmall) => Err(Reason::DocumentTooLarge),
+        Err(base64::Base64Error::Character | base64::Base64Error::Padding) => Err(Reason::SignatureInvalid),
     }
-    let len = u16::try_from(len).map_err(|_| Reason::DocumentTooLarge)?;
-    arena.used = start.checked_add(len).ok_or(Reason::DocumentTooLarge)?;
-    Ok(Span { start, len })
 }

@@ -113,7 +113,7 @@ impl Agent<'_> {
     fn identify(&mut self, execution: &Execution<'_>) -> bool {
         self.drop_job();
         // Cannot be reported: not even the id fits. The memory is too small for any job.
-        let Some(id) = self.arena.push(execution.job_id.as_bytes()) else { return false };
+        let Ok(id) = self.arena.push(execution.job_id.as_bytes()) else { return false };
         self.job.id = id;
         self.job.refresh(execution);
         true

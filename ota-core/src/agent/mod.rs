@@ -4,7 +4,7 @@
 //! knows no clock and waits for nothing, so the [driver](crate::driver), a simulator with virtual time and a blocking
 //! super-loop can all drive it.
 //!
-//! Four small enums hold everything that changes, each answering one question:
+//! Four small types say what goes on, each answering one question:
 //!
 //! | Question | Type |
 //! |---|---|
@@ -13,10 +13,14 @@
 //! | Is the link to the broker up, and what is subscribed? | `Link` |
 //! | Is a request to AWS IoT Jobs waiting for its answer? | `Call` |
 //!
-//! A step has two halves. *Absorb* applies the input to these four (`absorb.rs`, `jobs.rs`, `blocks.rs`). *Plan* looks at
-//! them and finds the one thing to do next (`plan.rs`); it needs no memory of how they came about. That is why a power
-//! cut, a dropped future and a lost link need no code of their own: what they leave behind is looked at like anything
-//! else, and planned from.
+//! A step has two halves. *Absorb* applies the input to these four (`absorb.rs`, `jobs.rs`, `words.rs`, `blocks.rs`,
+//! `boot.rs`, `activate.rs`). *Plan* looks at them and finds the one thing to do next (`plan.rs`, `call.rs`, `ask.rs`,
+//! `planes.rs`); it needs no memory of how they came about. That is why a power cut, a dropped future and a lost link need
+//! no code of their own: what they leave behind is looked at like anything else, and planned from.
+//!
+//! Flash is small. What several places do is a function, and `#[inline(never)]` keeps one copy of it where the compiler
+//! would make several, or keeps the way of a block short; where neither was measured there is no attribute. The time of a
+//! step is the agent's own (`clock.rs`): handed on, it would cost two registers in each call.
 
 mod absorb;
 mod activate;
@@ -29,8 +33,10 @@ mod bundle;
 #[path = "no_bundle.rs"]
 mod bundle;
 mod call;
+mod clock;
 mod config;
 mod encode;
+mod ending;
 mod fetch;
 mod io;
 mod job;
@@ -39,6 +45,7 @@ mod lane;
 mod plan;
 mod planes;
 mod record;
+mod sectors;
 mod state;
 mod words;
 
@@ -47,9 +54,10 @@ use core::num::NonZeroU8;
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::Drop;
-use crate::status::{Ended, Reason};
+use crate::status::Ended;
 use crate::verify::{Kept, Verified};
 use crate::version::Version;
+use crate::wire::topic::stream_of;
 
 use call::Call;
 pub use config::{
@@ -108,8 +116,10 @@ struct Resume {
 }
 
 impl Resume {
-    fn new(identity: [u8; 32], file: u8, front: u32, window: [u8; 32]) -> Self {
-        Resume { identity, file: NonZeroU8::MIN.saturating_add(file), front, window, bundle: false }
+    #[inline(never)]
+    fn new(identity: &[u8; 32], file: u8, front: u32, window: &[u8; 32], bundle: bool) -> Self {
+        let file = NonZeroU8::MIN.saturating_add(file);
+        Resume { identity: *identity, file, front, window: *window, bundle }
     }
 
     /// The file, as numbered in the job.
@@ -325,6 +335,11 @@ impl<'a> Agent<'a> {
         self.arena.text(self.job.id)
     }
 
+    /// The held job's stream; empty: it has none.
+    fn stream(&self) -> &str {
+        stream_of(self.arena.text(self.job.block_topic), self.config.thing_name)
+    }
+
     /// The decoded signature of a file of the held job.
     pub fn signature(&self, file: u8) -> &[u8] {
         self.arena.get(self.job.file(file).signature)
@@ -383,7 +398,6 @@ impl<'a> Agent<'a> {
     }
 
     /// Some image's slots are so.
-    #[inline(never)]
     fn any_image(&self, is_so: fn(&Slots) -> bool) -> bool {
         self.slots.iter().flatten().any(is_so)
     }
@@ -400,98 +414,6 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// The job fails (or is rejected, where nothing has started yet). What flash holds of it stays.
-    #[inline(never)]
-    fn fail(&mut self, reason: Reason, detail: u32) {
-        self.stop_work();
-        if self.is_requested() {
-            // A job that failed must not be activated by the next reset.
-            self.state = State::Withdrawing { image: 0, reason: Some(reason) };
-        } else {
-            self.report(reason, detail);
-        }
-    }
-
-    /// A swap is requested for some image (whose secondary slot is not somebody's way back).
-    fn is_requested(&self) -> bool {
-        self.any_image(|slots| slots.request != SwapRequest::None && slots.revert != Revert::Yes)
-    }
-
-    /// The failure is reported, where there is somebody to report it to.
-    #[inline(never)]
-    fn report(&mut self, reason: Reason, detail: u32) {
-        // REJECTED is accepted only from QUEUED.
-        let rejected = reason.is_judgement() && !self.job.started;
-        self.state = State::Failed { reason, rejected, detail };
-        if !self.job.is_held() {
-            self.ended = Some(Ended::Failed(reason));
-            // The question for a job that was under way is forgotten: ask again.
-            self.check_at = 0;
-            self.state = State::Idle;
-        }
-    }
-
-    /// No job is held.
-    #[inline(never)]
-    fn drop_job(&mut self) {
-        self.arena.clear();
-        self.job = Job::default();
-    }
-
-    /// Nothing is verified, and nothing is under way.
-    #[inline(never)]
-    fn stop_work(&mut self) {
-        self.hand = None;
-        self.failures = 0;
-        self.drop_tokens();
-        self.fetch.forget_requests();
-        self.call.end();
-        self.record_due = true;
-    }
-
-    #[inline(never)]
-    fn drop_tokens(&mut self) {
-        self.tokens = [const { None }; MAX_IMAGES];
-    }
-
-    /// The job is over and everybody knows.
-    #[inline(never)]
-    fn close(&mut self, how: Ended) {
-        self.ended = Some(how);
-        self.keep_progress();
-        self.stop_work();
-        self.drop_job();
-        self.intended = [[0; 32]; MAX_IMAGES];
-        self.withheld = 0;
-        self.resets = 0;
-        self.complete = 0;
-        self.erase_agreed = false;
-        self.progress_due = false;
-        self.check_at = self.now;
-        self.state = State::Idle;
-    }
-
-    /// So many milliseconds from now.
-    #[inline(never)]
-    fn after(&self, ms: u32) -> u64 {
-        self.now + u64::from(ms)
-    }
-
-    /// When to try again what failed `tries` times before: the pause doubles with each, up to the longest, and has up to a
-    /// quarter of jitter.
-    #[inline(never)]
-    fn retry_at(&mut self, tries: u8) -> u64 {
-        let timing = &self.config.timing;
-        let (first, longest) = (timing.retry_ms, timing.retry_max_ms.max(timing.retry_ms));
-        let pause = first.saturating_mul(1 << tries.min(16)).min(longest);
-        // xorshift32 (Marsaglia 2003): spreads devices that failed together, nothing secret depends on it.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 17;
-        self.random ^= self.random << 5;
-        self.after(pause.saturating_add(self.random % (pause / 4).max(1)))
-    }
-
-    #[inline(never)]
     fn layout(&self, image: u8) -> Option<&'a ImageLayout> {
         self.config.images.get(usize::from(image))
     }

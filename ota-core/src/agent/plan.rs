@@ -72,7 +72,7 @@ impl<'a> Agent<'a> {
     /// The sector that the block in hand goes to, and the part of the block that does.
     #[inline(never)]
     fn plan_sector(&mut self) -> Next {
-        use super::fetch::Sector;
+        use super::sectors::Sector;
         let Some(hand) = self.hand else { return Next::Nothing };
         match self.plan_bundle(&hand) {
             Next::Nothing => {}
@@ -259,7 +259,7 @@ impl<'a> Agent<'a> {
             Next::Nothing => {}
             next => return next,
         }
-        if let State::Judging { .. } | State::Downloading { .. } = self.state {
+        if self.state.is_fetching() {
             if !stream && self.planes.current == Plane::Mqtt {
                 return self.act(Action::Subscribe(Subscription::Stream));
             }
@@ -273,7 +273,7 @@ impl<'a> Agent<'a> {
     /// Blocks are asked for and waited for.
     fn plan_waiting(&mut self) -> Next {
         self.fetch.enough = u16::MAX;
-        if let State::Judging { .. } | State::Downloading { .. } = self.state {
+        if self.state.is_fetching() {
             if !self.has_one_session() {
                 match self.plan_fetch() {
                     Next::Nothing => {}
@@ -355,16 +355,5 @@ impl<'a> Agent<'a> {
             until = until.min(self.fetch.paced);
         }
         until.max(now + 1)
-    }
-
-    /// What was due at `due` is late: the link was listened to since, or twice the time is over.
-    #[inline(never)]
-    pub(super) fn is_late(&self, due: u64, allowed_ms: u32) -> bool {
-        self.is_due(due) && (self.waited || self.now - due >= u64::from(allowed_ms))
-    }
-
-    #[inline(never)]
-    pub(super) fn is_due(&self, at: u64) -> bool {
-        self.now >= at
     }
 }

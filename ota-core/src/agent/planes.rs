@@ -130,7 +130,7 @@ impl Agent<'_> {
 
     /// What is to be done about a range whatever the state is.
     pub(super) fn plan_unwanted(&mut self) -> Next {
-        let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
+        let fetching = self.state.is_fetching();
         match self.planes.range {
             Range::Unwanted => self.act(Action::CloseRange),
             Range::Open if !fetching => self.act(Action::CloseRange),
@@ -155,7 +155,7 @@ impl Agent<'_> {
 
     /// The link is put aside until `until`: blocks of a range, then back to the link.
     pub(super) fn plan_aside(&mut self, until: u64) -> Next {
-        let fetching = matches!(self.state, State::Judging { .. } | State::Downloading { .. });
+        let fetching = self.state.is_fetching();
         if !fetching || self.is_due(until) || self.planes.stale {
             self.close_range();
             return match self.plan_unwanted() {

@@ -12,21 +12,25 @@ pub(super) const REVERTED_BEFORE: u32 = 1;
 impl Agent<'_> {
     /// The journal record that [`Action::Record`](super::Action::Record) asks for.
     pub fn record(&self) -> Record {
-        let mut record = Record {
-            phase: self.phase(),
-            job_id: JobId::new(self.job_id()).unwrap_or(JobId::NONE),
-            execution_number: self.job.execution,
-            job_digest: self.job.digest,
-            version_number: self.job.version.get(),
-            started: self.job.started,
-            updated_by: self.job.updated_by.get().unwrap_or(0),
-            block_size: self.config.block_size,
-            reverted: self.bad_image,
-            reverted_job: self.bad_job,
-            first_boots: self.resets,
-            intended: self.intended,
-            ..Record::default()
-        };
+        let mut record = Record::default();
+        self.put_job(&mut record);
+        self.put_held(&mut record);
+        record
+    }
+
+    fn put_job(&self, record: &mut Record) {
+        record.phase = self.phase();
+        record.job_id = JobId::new(self.job_id()).unwrap_or(JobId::NONE);
+        record.execution_number = self.job.execution;
+        record.job_digest = self.job.digest;
+        record.version_number = self.job.version.get();
+        record.started = self.job.started;
+        record.updated_by = self.job.updated_by.get().unwrap_or(0);
+        record.block_size = self.config.block_size;
+        record.intended = self.intended;
+        record.reverted = self.bad_image;
+        record.reverted_job = self.bad_job;
+        record.first_boots = self.resets;
         if let State::Failed { reason, rejected, detail } = self.state {
             record.status = if rejected { REJECTED } else { FAILED };
             record.reason = reason.number();
@@ -34,6 +38,9 @@ impl Agent<'_> {
         } else if self.was_reverted() {
             record.detail = REVERTED_BEFORE;
         }
+    }
+
+    fn put_held(&self, record: &mut Record) {
         // One identity only: that of the job in hand, else that of what flash happens to hold.
         let held = match &self.resume {
             Some(resume) if !self.job.loaded || resume.identity == self.job.digest => Some(*resume),
@@ -50,22 +57,22 @@ impl Agent<'_> {
                 record.bundle = held.bundle;
             }
         }
-        record
     }
 
     /// What flash holds of the job in hand, if its download has begun.
     #[inline(never)]
     fn progress_made(&self) -> Option<Resume> {
-        let identity = self.job.digest;
+        let identity = &self.job.digest;
         let file = self.fetch.file;
         if !self.fetch.begun {
             None
         } else if let Some((front, window)) = self.bundle_progress() {
-            Some(Resume { bundle: true, ..Resume::new(identity, 0, front, window) })
+            Some(Resume::new(identity, 0, front, &window, true))
         } else if file < self.complete {
-            Some(Resume::new(identity, self.complete, 0, [0; 32]))
+            Some(Resume::new(identity, self.complete, 0, &[0; 32], false))
         } else {
-            Some(Resume::new(identity, file, self.fetch.front, self.fetch.held_window(self.fetch.front)))
+            let front = self.fetch.front;
+            Some(Resume::new(identity, file, front, &self.fetch.held_window(front), false))
         }
     }
 

@@ -166,6 +166,11 @@ impl State {
         }
     }
 
+    /// Blocks are asked for.
+    pub(crate) const fn is_fetching(&self) -> bool {
+        matches!(self, State::Judging { .. } | State::Downloading { .. })
+    }
+
     /// When the state itself has to be looked at again, if it says so.
     pub(crate) const fn waits_until(&self) -> Option<u64> {
         match self {

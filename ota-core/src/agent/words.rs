@@ -60,7 +60,6 @@ impl Agent<'_> {
         }
     }
 
-    #[inline(never)]
     pub(super) fn answer(&mut self, question: &Question, answer: Answer) {
         match answer {
             Answer::Yes => self.agreed(question),

@@ -6,7 +6,7 @@
 //! | swap-scratch, -move, -offset | the same | `image_ok` of the primary |
 //! | swap-status | magic, `image_ok` if permanent | `image_ok` of the primary, whatever its magic says |
 //!
-//! All of it is one script: read the write units that hold the fields, decide one thing, do it, look again. The magic is
+//! Each of these, and the inspection, is a short plan of goals. All goals are one script: read the write units that hold the fields, decide one thing, do it, look again. The magic is
 //! written last: it is the one commit point, and a power cut before it leaves no request. Fields that share a write unit are
 //! composed in RAM and programmed once, since a unit of write-once flash has no second chance.
 
@@ -57,7 +57,7 @@ pub(super) enum Goal {
 enum Edit {
     /// What is asked for.
     Request,
-    /// The same, but for `image_ok`.
+    /// As they are, but for `image_ok`.
     ImageOk(u8),
     /// Erased, all at once.
     Erase,
@@ -125,7 +125,7 @@ impl<'i> Control<'i> {
             slot: layout.primary(),
             trailer: layout.primary_trailer(),
             start: 0,
-            survey: Survey::new(layout.primary(), 0),
+            survey: Survey::new(),
             asked: (Pending::Test, 0),
             image_end: 0,
             states: [Trailer::UNSET; 2],
@@ -155,7 +155,7 @@ impl<'i> Control<'i> {
         self.start = unit_start(self.trailer.swap_info(), self.slot.write_size());
         (self.changed, self.looked, self.written) = (false, false, 0);
         match goal {
-            Goal::Survey => self.survey = Survey::new(self.slot, offset),
+            Goal::Survey => self.survey.begin(self.slot, offset),
             Goal::Request => self.lead = !self.layout.lead_sectors().is_empty(),
             Goal::Withdraw => {
                 let size = self.survey.outcome().map_or(self.layout.max_image_size(), |image| image.size);
@@ -193,11 +193,11 @@ impl<'i> Control<'i> {
         Step::Read(self.slot.start() + part.start..self.slot.start() + part.end)
     }
 
-    /// Changes the first piece of the fields that is not yet as the edit wants it; `None` when all are.
+    /// Changes the first piece of the fields that is not yet as the edit wants it; [`Step::Done`] when all are.
     /// [`FlashError::NotErased`], with nothing written, when any of them is written once only and not blank.
-    fn edit(&mut self, fields: &mut [u8], edit: Edit) -> Result<Option<Step>, FlashError> {
+    fn edit(&mut self, fields: &mut [u8], edit: Edit) -> Step {
         let (slot, trailer, erased) = (self.slot, self.trailer, self.slot.erased());
-        let mut wrong = None;
+        let mut wrong = 0..0;
         let mut begin = unit_start(trailer.info_start(), slot.write_size());
         while begin < slot.size() {
             // The magic is one piece and the last.
@@ -218,81 +218,75 @@ impl<'i> Control<'i> {
                 *byte = wanted;
             }
             if !right && !blank && !slot.rewrite() {
-                return Err(FlashError::NotErased);
+                return Step::Fail(FlashError::NotErased);
             }
-            if !right && wrong.is_none() {
-                wrong = Some(part);
+            if !right && wrong.is_empty() {
+                wrong = part;
             }
             begin = end;
         }
-        let Some(part) = wrong else { return Ok(None) };
-        // A piece is written once: it was read back, and flash that changes afterwards is broken.
-        if part.start < self.written {
-            return Err(FlashError::ReadBack);
+        if wrong.is_empty() {
+            return Step::Done;
         }
-        (self.changed, self.written) = (true, part.end);
-        Ok(Some(Step::Program(slot.start() + self.start + part.start as u32, part)))
+        // A piece is written once: it was read back, and flash that changes afterwards is broken.
+        if wrong.start < self.written {
+            return Step::Fail(FlashError::ReadBack);
+        }
+        (self.changed, self.written) = (true, wrong.end);
+        Step::Program(slot.start() + self.start + wrong.start as u32, wrong)
     }
 
     /// The next step towards a request.
-    fn request(&mut self, fields: &mut [u8], state: &Trailer) -> Result<Step, FlashError> {
+    fn request(&mut self, fields: &mut [u8], state: &Trailer) -> Step {
         let is_asked = |pending| is_pending(self.trailer.mode(), state, pending);
         let asked = is_asked(self.asked.0);
         if asked && (!self.changed || self.upgraded) {
-            return Ok(Step::Done);
+            return Step::Done;
         }
         let once = !self.slot.rewrite();
-        if !self.cleared && (self.refused || once && self.torn) {
-            return self.clear(fields);
-        }
         // By `image_ok` alone: the table does not read `swap_info`, and no moment without a request is needed.
         self.upgraded =
             once && !self.cleared && self.asked.0 == Pending::Permanent && is_asked(Pending::Test);
         let edit = if self.upgraded { Edit::ImageOk(FLAG_SET) } else { Edit::Request };
-        match self.edit(fields, edit) {
-            Err(FlashError::NotErased) if !self.cleared => self.clear(fields),
-            Ok(None) if asked => Ok(Step::Done),
+        let blocked = !self.cleared && (self.refused || once && self.torn);
+        match if blocked { Step::Fail(FlashError::NotErased) } else { self.edit(fields, edit) } {
+            Step::Fail(FlashError::NotErased) if !self.cleared => self.clear(fields),
             // Good magic with a wrong field would be another request than the one wanted.
-            step => step?.ok_or(FlashError::ReadBack),
+            Step::Done if !asked => Step::Fail(FlashError::ReadBack),
+            step => step,
         }
     }
 
-    /// Makes all fields read as erased, once. Rows are rewritten; else the sectors are wiped, when no byte of the image lies
+    /// Makes the way free, once. Rows are written over; else the sectors with fields are wiped, when no byte of the image lies
     /// in them: [`FlashError::Trailer`], with nothing erased, when one does.
-    fn clear(&mut self, fields: &mut [u8]) -> Result<Step, FlashError> {
+    fn clear(&mut self, fields: &mut [u8]) -> Step {
         (self.cleared, self.written) = (true, 0);
         if self.slot.rewrite() {
-            let step = self.edit(fields, Edit::Erase)?;
-            self.written = 0;
-            return match step {
-                Some(step) => Ok(step),
-                None => self.edit(fields, Edit::Request)?.ok_or(FlashError::ReadBack),
-            };
-        }
-        let first = self.layout.field_sectors().start;
-        if self.slot.sector_range(first).start < self.image_end {
-            return Err(FlashError::Trailer);
+            return self.edit(fields, Edit::Request);
         }
         self.wipe = self.layout.field_sectors();
+        if self.slot.sector_range(self.wipe.start).start < self.image_end {
+            return Step::Fail(FlashError::Trailer);
+        }
         self.wipe_next()
     }
 
-    fn wipe_next(&mut self) -> Result<Step, FlashError> {
+    fn wipe_next(&mut self) -> Step {
         self.changed = true;
         self.wipe.end = self.wipe.end.saturating_sub(1);
-        self.slot.sector(self.wipe.end).map(Step::Wipe).ok_or(FlashError::OutOfBounds)
+        self.slot.wipe(self.wipe.end)
     }
 
     /// The next step towards no request. The bootloader acts on a good magic only.
-    fn withdraw(&mut self, fields: &mut [u8], state: &Trailer) -> Result<Step, FlashError> {
+    fn withdraw(&mut self, fields: &mut [u8], state: &Trailer) -> Step {
         if state.magic != Magic::Good {
-            return Ok(Step::Done);
+            return Step::Done;
         }
         if self.changed {
-            return Err(FlashError::ReadBack);
+            return Step::Fail(FlashError::ReadBack);
         }
         if self.slot.rewrite() {
-            return self.edit(fields, Edit::Erase)?.ok_or(FlashError::ReadBack);
+            return self.edit(fields, Edit::Erase);
         }
         let sector = self.slot.sector_of(self.trailer.magic());
         self.lost = (self.slot.sector_range(sector).start < self.image_end).then_some(sector);
@@ -301,60 +295,61 @@ impl<'i> Control<'i> {
     }
 
     /// The next step towards a confirmed image.
-    fn confirm(&mut self, fields: &mut [u8], state: &Trailer) -> Result<Step, FlashError> {
+    fn confirm(&mut self, fields: &mut [u8], state: &Trailer) -> Step {
         match (self.trailer.mode(), state.magic) {
             (BootMode::SwapStatus, _) => {}
-            (BootMode::Overwrite, _) | (_, Magic::Unset) => return Ok(Step::Done),
-            (_, Magic::Bad) => return Err(FlashError::Trailer),
+            (BootMode::Overwrite, _) | (_, Magic::Unset) => return Step::Done,
+            (_, Magic::Bad) => return Step::Fail(FlashError::Trailer),
             (_, Magic::Good) => {}
         }
         match self.edit(fields, Edit::ImageOk(FLAG_SET)) {
             // A torn flag on write-once flash: its sector holds the running image's trailer and cannot be erased here.
-            Err(FlashError::NotErased) => Err(FlashError::Trailer),
-            step => Ok(step?.unwrap_or(Step::Done)),
+            Step::Fail(FlashError::NotErased) => Step::Fail(FlashError::Trailer),
+            step => step,
         }
     }
 
-    /// The next step towards an `image_ok` that does not outlive the image it was set for.
-    fn forget(&mut self, fields: &mut [u8], state: &Trailer) -> Result<Step, FlashError> {
+    /// The step towards an `image_ok` that does not outlive the image it was set for.
+    fn forget(&mut self, fields: &mut [u8], state: &Trailer) -> Step {
         let theirs = state.magic == Magic::Good && state.copy_done == Flag::Set;
         // Write-once flash could not forget it without an erase next to the running image.
         if state.image_ok != Flag::Set || theirs || !self.slot.rewrite() {
-            return Ok(Step::Done);
+            return Step::Done;
         }
-        Ok(self.edit(fields, Edit::ImageOk(self.slot.erased()))?.unwrap_or(Step::Done))
+        self.edit(fields, Edit::ImageOk(self.slot.erased()))
     }
 }
 
 impl Script for Control<'_> {
-    fn next(&mut self, buffer: &mut [u8]) -> Result<Step, FlashError> {
+    fn next(&mut self, buffer: &mut [u8]) -> Step {
         if self.goal == Goal::Survey {
-            return Ok(self.survey.next(buffer));
+            return self.survey.next(buffer);
         }
         if !self.wipe.is_empty() {
             return self.wipe_next();
         }
         if !core::mem::replace(&mut self.looked, true) {
             let header = 0..HEADER_MAGIC.to_le_bytes().len() as u32;
-            return Ok(self.read(if self.lead { header } else { self.start..self.slot.size() }));
+            return self.read(if self.lead { header } else { self.start..self.slot.size() });
         }
         self.looked = false;
         if core::mem::take(&mut self.lead) {
             // It makes a swap-offset bootloader take the upload for misplaced and erase the slot. No byte of the image
             // lies in that sector.
             if buffer.starts_with(&HEADER_MAGIC.to_le_bytes()) {
-                return self.slot.sector(0).map(Step::Wipe).ok_or(FlashError::OutOfBounds);
+                return self.slot.wipe(0);
             }
             self.looked = true;
-            return Ok(self.read(self.start..self.slot.size()));
+            return self.read(self.start..self.slot.size());
         }
         let fields = front(buffer, (self.slot.size() - self.start) as usize);
-        let state =
-            Trailer::decode(fields, &self.trailer, self.slot.erased()).ok_or(FlashError::OutOfBounds)?;
+        let Some(state) = Trailer::decode(fields, &self.trailer, self.slot.erased()) else {
+            return Step::Fail(FlashError::OutOfBounds);
+        };
         match self.goal {
             Goal::Survey | Goal::Look => {
                 self.states = [state, self.states[0]];
-                Ok(Step::Done)
+                Step::Done
             }
             Goal::Request => self.request(fields, &state),
             Goal::Withdraw => self.withdraw(fields, &state),

@@ -31,12 +31,16 @@ enum Awaited {
 }
 
 impl Survey {
-    /// Of the image at `offset` of a slot.
-    pub(super) const fn new(slot: &Geometry, offset: u32) -> Self {
-        let (start, limit) = (slot.start().saturating_add(offset), slot.size().saturating_sub(offset));
+    pub(super) const fn new() -> Self {
         let info =
             ImageInfo { version: Version::new(0, 0, 0, 0), size: 0, hash: [0; 32], security_counter: None };
-        Self { start, limit, awaited: Awaited::Nothing, walk: TlvWalk::OVER, info, hashed: false }
+        Self { start: 0, limit: 0, awaited: Awaited::Nothing, walk: TlvWalk::OVER, info, hashed: false }
+    }
+
+    /// Begins with the image at `offset` of a slot.
+    pub(super) fn begin(&mut self, slot: &Geometry, offset: u32) {
+        (self.start, self.limit) = (slot.start() + offset, slot.size() - offset);
+        (self.awaited, self.hashed, self.info.security_counter) = (Awaited::Nothing, false, None);
     }
 
     /// The image, once the script is done.
@@ -87,8 +91,7 @@ impl Survey {
         match self.advance(buffer) {
             Ok(Some((at, len))) => {
                 // The walk keeps to the limit.
-                let from = self.start.saturating_add(at);
-                Step::Read(from..from.saturating_add(len))
+                Step::Read(self.start + at..self.start + at + len)
             }
             Ok(None) => Step::Done,
             Err(_) => {

@@ -61,18 +61,10 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         (self.primary.release(), self.secondary.release())
     }
 
-    /// Offset in the secondary of `len` bytes at file offset `at`, when they end at or before `limit`.
-    fn place(&self, at: u32, len: usize, limit: u32) -> Result<u32, FlashError> {
-        let end = u32::try_from(len).ok().and_then(|len| at.checked_add(len));
-        if end.is_none_or(|end| end > limit) {
-            return Err(FlashError::OutOfBounds);
-        }
-        at.checked_add(self.layout.image_offset()).ok_or(FlashError::OutOfBounds)
-    }
-
-    /// File offsets that may be read: also past the largest image, to the end of the slot.
-    fn read_limit(&self) -> u32 {
-        self.secondary.geometry().size().saturating_sub(self.layout.image_offset())
+    /// Where a file offset lies in the secondary.
+    fn place(&self, at: u32) -> u32 {
+        // What does not fit 32 bits is outside of every slot.
+        at.saturating_add(self.layout.image_offset())
     }
 
     /// The bit of `fresh` that stands for a sector of the secondary; none when the sector holds no request fields.
@@ -92,7 +84,7 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         let mut control =
             Control::new(&self.layout, if forgets { control::REQUEST_AND_FORGET } else { control::REQUEST });
         control.asked = (pending, self.number);
-        control.image_end = self.layout.image_offset().checked_add(size).ok_or(FlashError::OutOfBounds)?;
+        control.image_end = self.place(size);
         control.torn = self.layout.secondary().reprogram() == Reprogram::Forbidden && !self.is_fresh();
         self.fresh = 0;
         run(&mut self.primary, &mut self.secondary, &mut control).await?;
@@ -130,8 +122,7 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
 
     async fn read(&mut self, image: u8, at: u32, buf: &mut [u8]) -> Result<(), FlashError> {
         only(image)?;
-        let place = self.place(at, buf.len(), self.read_limit())?;
-        self.secondary.read(place, buf).await
+        self.secondary.read(self.place(at), buf).await
     }
 
     async fn erase(&mut self, image: u8, sector: u32) -> Result<(), FlashError> {
@@ -139,21 +130,24 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
         let bit = self.fresh_bit(sector);
         // An erase that is dropped or fails half-way leaves anything behind.
         self.fresh &= !bit;
-        self.secondary.erase(sector).await?;
+        self.secondary.run(&mut self.layout.secondary().wipe(sector)).await?;
         self.fresh |= bit;
         Ok(())
     }
 
     async fn write(&mut self, image: u8, at: u32, data: &[u8]) -> Result<(), FlashError> {
         only(image)?;
-        let place = self.place(at, data.len(), self.layout.max_image_size())?;
-        self.secondary.write(place, data).await
+        if data.len() as u64 + u64::from(at) > u64::from(self.layout.max_image_size()) {
+            return Err(FlashError::OutOfBounds);
+        }
+        self.secondary.write(self.place(at), data).await
     }
 
     async fn compare(&mut self, image: u8, at: u32, data: &[u8]) -> Result<Compared, FlashError> {
         only(image)?;
-        let place = self.place(at, data.len(), self.read_limit())?;
-        self.secondary.compare(place, data).await
+        let mut comparison = self.secondary.comparison(self.place(at), data)?;
+        self.secondary.run(&mut comparison).await?;
+        Ok(comparison.outcome())
     }
 
     fn generation(&self, image: u8) -> u32 {

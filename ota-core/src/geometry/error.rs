@@ -36,7 +36,7 @@ pub enum GeometryError {
     Driver = 14,
     /// The device is smaller than the sectors the slot covers.
     Capacity = 15,
-    /// The slot's RAM buffer is smaller than the write size, or than 128 bytes.
+    /// The slot's RAM buffer is smaller than the write size, or than 256 bytes.
     Buffer = 16,
 }
 
@@ -62,7 +62,7 @@ impl GeometryError {
             Self::NoRoom => "the trailer leaves no room for an image",
             Self::Driver => "the driver's write, erase and read sizes must divide the layout's",
             Self::Capacity => "the flash device ends before the sectors this slot covers",
-            Self::Buffer => "the slot's buffer must hold one write unit and at least 128 bytes",
+            Self::Buffer => "the slot's buffer must hold one write unit and at least 256 bytes",
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Compares a place with data, write unit by write unit.
-pub(super) struct Comparison<'d> {
+pub(crate) struct Comparison<'d> {
     /// What is not compared yet.
     data: &'d [u8],
     /// Bytes of the first unit that lie before the data.
@@ -28,16 +28,14 @@ impl<'d> Comparison<'d> {
     /// The place must lie in the slot.
     pub(super) fn new(geometry: &Geometry, at: u32, data: &'d [u8]) -> Self {
         let write_size = geometry.write_size();
-        let begin = unit_start(at, write_size);
+        let (begin, last) = (unit_start(at, write_size), at + data.len() as u32 + write_size - 1);
         // Both ends are units of the slot, whose size is a multiple of the write size.
-        let last = at.saturating_add(data.len() as u32).saturating_add(write_size - 1);
-        let units = geometry.start().saturating_add(begin)
-            ..geometry.start().saturating_add(unit_start(last, write_size));
+        let units = geometry.start() + begin..geometry.start() + unit_start(last, write_size);
         let erased = geometry.erased();
         Self { data, lead: at - begin, units, piece: 0, erased, equal: true, blank: true }
     }
 
-    pub(super) fn outcome(&self) -> Compared {
+    pub(crate) fn outcome(&self) -> Compared {
         if self.equal {
             Compared::Equal
         } else if self.blank {
@@ -49,7 +47,7 @@ impl<'d> Comparison<'d> {
 }
 
 impl Script for Comparison<'_> {
-    fn next(&mut self, buffer: &mut [u8]) -> Result<Step, FlashError> {
+    fn next(&mut self, buffer: &mut [u8]) -> Step {
         if self.piece != 0 {
             let piece = front(buffer, self.piece as usize);
             self.blank = self.blank && is_all(piece, self.erased);
@@ -58,10 +56,10 @@ impl Script for Comparison<'_> {
         }
         self.units.start = self.units.start.saturating_add(self.piece);
         if self.units.is_empty() || !(self.equal || self.blank) {
-            return Ok(Step::Done);
+            return Step::Done;
         }
         self.piece = (self.units.end - self.units.start).min(buffer.len() as u32);
-        Ok(Step::Read(self.units.start..self.units.start.saturating_add(self.piece)))
+        Step::Read(self.units.start..self.units.start.saturating_add(self.piece))
     }
 }
 
@@ -88,7 +86,7 @@ impl<'d> Patch<'d> {
 }
 
 impl Script for Patch<'_> {
-    fn next(&mut self, buffer: &mut [u8]) -> Result<Step, FlashError> {
+    fn next(&mut self, buffer: &mut [u8]) -> Step {
         let (size, at) = (self.geometry.write_size(), self.unit);
         if core::mem::take(&mut self.looked) {
             self.unit = at.saturating_add(size);
@@ -97,17 +95,17 @@ impl Script for Patch<'_> {
             let (held, wanted) = common(unit, core::mem::take(&mut self.lead), &mut self.data);
             if held != wanted {
                 if !self.geometry.rewrite() && !is_blank {
-                    return Err(FlashError::NotErased);
+                    return Step::Fail(FlashError::NotErased);
                 }
                 copy(held, wanted);
-                return Ok(Step::Program(at, 0..size as usize));
+                return Step::Program(at, 0..size as usize);
             }
         }
         if self.data.is_empty() {
-            return Ok(Step::Done);
+            return Step::Done;
         }
         self.looked = true;
-        Ok(Step::Read(self.unit..self.unit.saturating_add(size)))
+        Step::Read(self.unit..self.unit.saturating_add(size))
     }
 }
 

@@ -12,22 +12,20 @@ use super::{
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const PADDING: u8 = b'=';
-/// What each byte from [`FIRST`] on stands for; [`INVALID`] where it is not of the alphabet. A table, since comparing ranges
+/// What each character of ASCII stands for; [`INVALID`] where it is not of the alphabet. A table, since comparing ranges
 /// mispredicts on every other character.
-const VALUES: [u8; COUNT] = values();
-/// The lowest byte of the alphabet.
-const FIRST: u8 = b'+';
-const COUNT: usize = (b'z' - FIRST + 1) as usize;
+const VALUES: [u8; ASCII] = values();
+const ASCII: usize = 0x80;
 const INVALID: u8 = 0x80;
 /// Characters of one group and the bytes they hold.
 const GROUP_CHARS: usize = 4;
 const GROUP_BYTES: usize = 3;
 
-const fn values() -> [u8; COUNT] {
-    let mut values = [INVALID; COUNT];
+const fn values() -> [u8; ASCII] {
+    let mut values = [INVALID; ASCII];
     let mut at = 0;
     while at < ALPHABET.len() {
-        values[(ALPHABET[at] - FIRST) as usize] = at as u8;
+        values[ALPHABET[at] as usize] = at as u8;
         at += 1;
     }
     values
@@ -103,11 +101,15 @@ fn decode_groups(text: &[u8], out: &mut [u8]) -> usize {
     let (places, _) = out.as_chunks_mut::<GROUP_BYTES>();
     let mut count = 0usize;
     for (group, place) in groups.iter().zip(places) {
-        let [a, b, c, d] = group.map(value);
-        if (a | b | c | d) >= INVALID {
+        let (mut word, mut all) = (0u32, 0u8);
+        for byte in group {
+            let value = value(*byte);
+            all |= value;
+            word = word << 6 | u32::from(value);
+        }
+        if all >= INVALID {
             break;
         }
-        let word = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
         let [_, bytes @ ..] = word.to_be_bytes();
         *place = bytes;
         count = count.saturating_add(1);
@@ -118,7 +120,8 @@ fn decode_groups(text: &[u8], out: &mut [u8]) -> usize {
 /// What a character stands for; [`INVALID`] or more if it is not of the alphabet.
 #[inline(always)]
 fn value(byte: u8) -> u8 {
-    VALUES.get(usize::from(byte.wrapping_sub(FIRST))).copied().unwrap_or(INVALID)
+    let value = VALUES.get(usize::from(byte) % ASCII).copied().unwrap_or(INVALID);
+    value | byte & INVALID
 }
 
 /// Writes `bytes` as padded base64.

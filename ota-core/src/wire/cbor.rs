@@ -40,23 +40,28 @@ pub(crate) mod info {
     pub(super) const INDEFINITE: u8 = 31;
 }
 
-/// What is left of an array or map, in entries; `None` until a break.
-pub(crate) struct Entries(Option<u64>);
+/// What is left of an array or map.
+pub(crate) struct Entries {
+    left: u32,
+    /// It ends with a break.
+    indefinite: bool,
+}
 
 impl Entries {
     /// Whether another entry follows; consumes the break.
-    pub(crate) fn more(&mut self, decoder: &mut Decoder<'_>) -> Result<bool, StreamDecodeError> {
-        match &mut self.0 {
-            Some(left) => {
-                let more = *left > 0;
-                *left = left.saturating_sub(1);
-                Ok(more)
+    pub(crate) fn more(&mut self, decoder: &mut Decoder<'_>) -> bool {
+        if !self.indefinite {
+            let more = self.left > 0;
+            self.left = self.left.saturating_sub(1);
+            return more;
+        }
+        match decoder.rest {
+            [BREAK, rest @ ..] => {
+                decoder.rest = rest;
+                false
             }
-            None if decoder.rest.first() == Some(&BREAK) => {
-                decoder.head()?;
-                Ok(false)
-            }
-            None => Ok(true),
+            // At the end of the message, the entry will be missed.
+            _ => true,
         }
     }
 }
@@ -65,7 +70,7 @@ impl Entries {
 #[derive(Clone, Copy, Default)]
 struct Open {
     /// Items to come: two for each entry of a map. Where only a break tells the end, so many that they never run out.
-    left: usize,
+    left: u32,
     /// It ends with a break.
     indefinite: bool,
     /// It is a map, whose items come in pairs.
@@ -75,12 +80,14 @@ struct Open {
 pub(crate) struct Decoder<'a> {
     rest: &'a [u8],
     /// That of the last head: a number, a length or a count.
-    argument: u64,
+    argument: u32,
+    /// The last argument does not fit 32 bits.
+    wide: bool,
 }
 
 impl<'a> Decoder<'a> {
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, argument: 0 }
+        Self { rest: bytes, argument: 0, wide: false }
     }
 
     /// Nothing may follow what was read.
@@ -93,12 +100,15 @@ impl<'a> Decoder<'a> {
     fn head(&mut self) -> Result<u8, StreamDecodeError> {
         let [first] = *self.take(1)? else { return Err(Truncated) };
         let short = first & info::MASK;
-        self.argument = short.into();
+        (self.argument, self.wide) = (short.into(), false);
         match short {
             0..info::ONE_BYTE => {}
             info::ONE_BYTE..=info::EIGHT_BYTES => {
-                let bytes = self.take(1 << (short - info::ONE_BYTE))?;
-                self.argument = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+                self.argument = 0;
+                for byte in self.take(1 << (short - info::ONE_BYTE))? {
+                    self.wide |= self.argument >> 24 != 0;
+                    self.argument = self.argument << 8 | u32::from(*byte);
+                }
             }
             info::INDEFINITE
                 if !matches!(first >> info::BITS, major::UNSIGNED | major::NEGATIVE | major::TAG) => {}
@@ -107,13 +117,21 @@ impl<'a> Decoder<'a> {
         Ok(first)
     }
 
-    /// The bytes behind a head.
     #[inline(never)]
-    fn take(&mut self, size: u64) -> Result<&'a [u8], StreamDecodeError> {
-        let size = usize::try_from(size).map_err(|_| Truncated)?;
+    fn take(&mut self, size: usize) -> Result<&'a [u8], StreamDecodeError> {
         let (taken, rest) = self.rest.split_at_checked(size).ok_or(Truncated)?;
         self.rest = rest;
         Ok(taken)
+    }
+
+    /// The bytes of a string, behind its head.
+    fn content(&mut self) -> Result<&'a [u8], StreamDecodeError> {
+        if self.wide { Err(Truncated) } else { self.take(self.argument as usize) }
+    }
+
+    /// Items of an array or map, behind its head. More than fit a message are as good as endless.
+    fn count(&self) -> u32 {
+        if self.wide { u32::MAX } else { self.argument }
     }
 
     /// The start of a map.
@@ -131,14 +149,14 @@ impl<'a> Decoder<'a> {
         if first >> info::BITS != major {
             return Err(wrong);
         }
-        Ok(Entries((!is_indefinite(first)).then_some(self.argument)))
+        Ok(Entries { left: self.count(), indefinite: is_indefinite(first) })
     }
 
     /// A number of at least 0, of any width.
     pub(crate) fn number(&mut self) -> Result<u32, StreamDecodeError> {
         match self.head()? >> info::BITS {
-            major::UNSIGNED => u32::try_from(self.argument).map_err(|_| StreamDecodeError::Number),
-            major::NEGATIVE => Err(StreamDecodeError::Number),
+            major::UNSIGNED if !self.wide => Ok(self.argument),
+            major::UNSIGNED | major::NEGATIVE => Err(StreamDecodeError::Number),
             _ => Err(Type),
         }
     }
@@ -161,7 +179,7 @@ impl<'a> Decoder<'a> {
             return Err(Type);
         }
         if !is_indefinite(first) {
-            return self.take(self.argument);
+            return self.content();
         }
         let mut found: &[u8] = &[];
         while let Some(chunk) = self.chunk(major)? {
@@ -183,7 +201,7 @@ impl<'a> Decoder<'a> {
         if first >> info::BITS != major || is_indefinite(first) {
             return Err(Malformed);
         }
-        self.take(self.argument).map(Some)
+        self.content().map(Some)
     }
 
     /// One item with all it holds, as it stands in the message.
@@ -194,7 +212,6 @@ impl<'a> Decoder<'a> {
     }
 
     /// Steps over one item with all it holds. Every turn consumes a byte at least.
-    #[inline(never)]
     fn skip(&mut self) -> Result<(), StreamDecodeError> {
         let mut open = [Open::default(); MAX_DEPTH];
         let mut depth = 0usize;
@@ -210,13 +227,15 @@ impl<'a> Decoder<'a> {
                 }
                 major::BYTES | major::TEXT if indefinite => while self.chunk(major)?.is_some() {},
                 major::BYTES | major::TEXT => {
-                    self.take(self.argument)?;
+                    self.content()?;
                 }
                 major::ARRAY | major::MAP => {
                     let map = major == major::MAP;
-                    let count = if indefinite { None } else { usize::try_from(self.argument).ok() };
-                    let left =
-                        count.map_or(usize::MAX - 1, |count| count.saturating_mul(1 + usize::from(map)));
+                    let left = if indefinite {
+                        u32::MAX - 1
+                    } else {
+                        self.count().saturating_mul(if map { 2 } else { 1 })
+                    };
                     *open.get_mut(depth).ok_or(TooDeep)? = Open { left, indefinite, map };
                     depth = depth.saturating_add(1);
                     tagged = false;

@@ -84,7 +84,7 @@ pub fn parse_description<'a>(
         Field::Cbor(list) => {
             let mut list = Decoder::new(list);
             let mut elements = list.array()?;
-            while elements.more(&mut list)? {
+            while elements.more(&mut list) {
                 place.push(format, list.item()?)?;
             }
         }

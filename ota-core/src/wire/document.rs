@@ -121,13 +121,10 @@ impl Protocols {
         let names = value.and_then(|value| value.elements()).ok_or(DocumentError::Protocols)?;
         let mut protocols = Self::default();
         for name in names {
-            let name = name.as_text().ok_or(DocumentError::Protocols)?;
-            if name.is("MQTT") {
-                protocols.mqtt = true;
-            } else if name.is("HTTP") {
-                protocols.http = true;
-            } else {
-                protocols.unknown = true;
+            match name.as_text().ok_or(DocumentError::Protocols)?.position_in("MQTT HTTP") {
+                Some(0) => protocols.mqtt = true,
+                Some(_) => protocols.http = true,
+                None => protocols.unknown = true,
             }
         }
         Ok(protocols)

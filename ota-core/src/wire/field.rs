@@ -2,12 +2,15 @@
 
 use super::{
     cbor::{self, Decoder, major},
-    json::{self, JsonError, Value},
+    json::{self, Value},
     stream::StreamDecodeError,
     topic::Format,
     words,
     writer::{EncodeError, Writer, checked_token},
 };
+
+/// Most fields a message has that are asked for.
+const MAX_FIELDS: usize = 6;
 
 /// The value of a field, as it stands in the message.
 #[derive(Clone, Copy)]
@@ -36,11 +39,14 @@ fn find_cbor<'a>(
 ) -> Result<(), StreamDecodeError> {
     let mut decoder = Decoder::new(message);
     let mut entries = decoder.map()?;
-    while entries.more(&mut decoder)? {
+    while entries.more(&mut decoder) {
         // Of a name that is no text, nothing is known.
         let name = Decoder::new(decoder.item()?).string(major::TEXT).unwrap_or_default();
         let value = Field::Cbor(decoder.item()?);
-        put(found, words::position(names, name), value)?;
+        let place = words::position(names, name).and_then(|at| found.get_mut(at));
+        if place.is_some_and(|place| place.replace(value).is_some()) {
+            return Err(StreamDecodeError::Duplicate);
+        }
     }
     decoder.end()
 }
@@ -50,23 +56,12 @@ fn find_json<'a>(
     names: &str,
     found: &mut [Option<Field<'a>>],
 ) -> Result<(), StreamDecodeError> {
-    for (name, value) in json::parse(message)?.members().ok_or(JsonError::Value)? {
-        if !value.is_null() {
-            put(found, name.position_in(names), Field::Json(value))?;
-        }
+    let mut values = [None; MAX_FIELDS];
+    json::parse(message)?.find(names, &mut values)?;
+    for (place, value) in found.iter_mut().zip(values) {
+        *place = value.map(Field::Json);
     }
     Ok(())
-}
-
-fn put<'a>(
-    found: &mut [Option<Field<'a>>],
-    place: Option<usize>,
-    field: Field<'a>,
-) -> Result<(), StreamDecodeError> {
-    match place.and_then(|at| found.get_mut(at)).and_then(|place| place.replace(field)) {
-        None => Ok(()),
-        Some(_) => Err(StreamDecodeError::Duplicate),
-    }
 }
 
 /// A number that must be there.

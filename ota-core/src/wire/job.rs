@@ -111,25 +111,27 @@ pub struct Execution<'a> {
 }
 
 impl<'a> Execution<'a> {
-    /// Absent and empty both mean that there is none, or that the answer does not tell.
-    fn parse(execution: Option<Value<'a>>) -> Result<Option<Self>, JsonError> {
+    /// Absent and empty both mean that there is none, or that the answer does not tell. `named`: it must say of which job.
+    fn parse(execution: Option<Value<'a>>, named: bool) -> Result<Option<Self>, JsonError> {
         let Some(execution) = execution else { return Ok(None) };
-        if execution.members().ok_or(JsonError::Value)?.next().is_none() {
-            return Ok(None);
-        }
         let mut found = [None; 6];
         let names = "jobId status versionNumber executionNumber statusDetails jobDocument";
         execution.find(names, &mut found)?;
+        if found.iter().all(Option::is_none) {
+            return Ok(None);
+        }
         let [job_id, status, version, number, details, document] = found;
-        let status =
-            status.ok_or(JsonError::Missing)?.as_text().and_then(|text| JobStatus::parse(text.raw()));
+        if status.is_none() || named && job_id.is_none() {
+            return Err(JsonError::Missing);
+        }
         let mut typed = Typed::default();
         let job_id = typed.text(job_id).map(|id| id.raw());
         typed.check(job_id.is_none_or(topic::is_id));
-        typed.check(details.is_none_or(|details| details.members().is_some()));
+        let status = typed.text(status).and_then(|status| JobStatus::parse(status.raw()));
         let version_number = typed.number(version);
         let execution_number = number.and_then(|number| number.as_u64());
         typed.check(number.is_some() == execution_number.is_some());
+        typed.check(details.is_none_or(|details| details.members().is_some()));
         typed.end()?;
         Ok(Some(Self {
             job_id: job_id.unwrap_or_default(),
@@ -240,11 +242,7 @@ pub struct JobsAnswer<'a> {
 /// # Errors
 /// See [`JsonError`]. A job document that cannot be used is no error here: it is reported for its job.
 pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
-    let answer = parse(message, true)?;
-    match answer.execution {
-        Some(Execution { job_id: "", .. }) => Err(JsonError::Missing),
-        _ => Ok(answer),
-    }
+    parse(message, true)
 }
 
 /// Reads an answer on `jobs/J/update/accepted`, whose state is there when it was asked for, or on any `…/rejected` topic of
@@ -270,6 +268,6 @@ fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
         code: code
             .and_then(|code| RejectedCode::parse(code.as_text()?.raw()))
             .unwrap_or(RejectedCode::Unknown),
-        execution: Execution::parse(if described { execution } else { state })?,
+        execution: Execution::parse(if described { execution } else { state }, described)?,
     })
 }

@@ -176,7 +176,8 @@ impl<'a> Scanner<'a> {
     /// Steps to the next byte that means something in a string. A payload is one long string, so this loop is kept bare.
     fn skip_plain(&mut self) {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let size = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F)).unwrap_or(rest.len());
+        let plain = |byte: &u8| *byte >= b' ' && *byte != b'"' && *byte != b'\\';
+        let size = rest.iter().position(|byte| !plain(byte)).unwrap_or(rest.len());
         self.at = self.at.saturating_add(size);
     }
 

@@ -20,6 +20,12 @@ mod tests;
 /// Bytes a CBOR block message has over its payload at most, as the service writes it with a client token of three bytes.
 pub const CBOR_OVERHEAD: usize = 33;
 
+// Names of one letter, and heads whose argument stands in the byte or the two bytes behind them (RFC 8949, section 3).
+const NAME: u8 = major::TEXT << info::BITS | 1;
+const ONE: u8 = info::ONE_BYTE;
+const TWO: u8 = info::TWO_BYTES;
+const BYTES_TWO: u8 = major::BYTES << info::BITS | TWO;
+
 /// A block of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block<'a> {
@@ -122,43 +128,6 @@ pub fn decode_block<'a>(
     message: &'a [u8],
     out: &'a mut [u8],
 ) -> Result<Block<'a>, StreamDecodeError> {
-    match block_as_sent(message) {
-        Some((file_id, block_id, payload)) if format == Format::Cbor => {
-            Ok(Block { file_id, block_id, payload })
-        }
-        _ => any_block(format, message, out),
-    }
-}
-
-/// File, block and payload of a block as the service writes it, with the shortest heads. `None` leaves it to
-/// [`any_block`], also where it is wrong, the file's id is above 23, or the payload shorter than 256 bytes.
-#[inline(always)]
-pub(crate) fn block_as_sent(message: &[u8]) -> Option<(u32, u32, &[u8])> {
-    use cbor::{BREAK, MAP_INDEFINITE};
-    // Names, and heads whose argument stands in the byte or the two bytes behind them (RFC 8949, section 3).
-    const NAME: u8 = major::TEXT << info::BITS | 1;
-    const ONE: u8 = info::ONE_BYTE;
-    const TWO: u8 = info::TWO_BYTES;
-    const BYTES_TWO: u8 = major::BYTES << info::BITS | TWO;
-    let [MAP_INDEFINITE, NAME, b'f', file_id @ 0..ONE, NAME, b'i', rest @ ..] = message else { return None };
-    let (block_id, rest) = match rest {
-        [block_id @ 0..ONE, rest @ ..] | [ONE, block_id, rest @ ..] => (u32::from(*block_id), rest),
-        [TWO, high, low, rest @ ..] => (u32::from(u16::from_be_bytes([*high, *low])), rest),
-        _ => return None,
-    };
-    let [NAME, b'l', TWO, size @ .., BREAK] = rest else { return None };
-    let (size, [NAME, b'p', BYTES_TWO, payload @ ..]) = size.split_first_chunk()? else { return None };
-    let (len, payload) = payload.split_first_chunk()?;
-    let fits = size == len && usize::from(u16::from_be_bytes(*size)) == payload.len();
-    fits.then(|| (u32::from(*file_id), block_id, payload))
-}
-
-#[inline(never)]
-fn any_block<'a>(
-    format: Format,
-    message: &'a [u8],
-    out: &'a mut [u8],
-) -> Result<Block<'a>, StreamDecodeError> {
     let mut found = [None; 4];
     find(format, message, "f i l p", &mut found)?;
     let [file_id, block_id, size, payload] = &found;
@@ -175,6 +144,44 @@ fn any_block<'a>(
         return Err(StreamDecodeError::Length);
     }
     Ok(Block { file_id, block_id, payload })
+}
+
+/// File, block and payload of a block as the service writes it, with the shortest heads. `None` leaves it to
+/// [`decode_block`], also where it is wrong, the file's id is above 23, or the payload shorter than 256 bytes.
+#[inline(always)]
+pub(crate) fn block_as_sent(message: &[u8]) -> Option<(u32, u32, &[u8])> {
+    use cbor::{BREAK, MAP_INDEFINITE};
+    let [MAP_INDEFINITE, NAME, b'f', file_id @ 0..ONE, NAME, b'i', rest @ ..] = message else { return None };
+    let (block_id, rest) = match rest {
+        [block_id @ 0..ONE, rest @ ..] | [ONE, block_id, rest @ ..] => (u32::from(*block_id), rest),
+        [TWO, high, low, rest @ ..] => (u32::from(u16::from_be_bytes([*high, *low])), rest),
+        _ => return None,
+    };
+    let [NAME, b'l', TWO, size @ .., BREAK] = rest else { return None };
+    let (size, [NAME, b'p', BYTES_TWO, payload @ ..]) = size.split_first_chunk()? else { return None };
+    let (len, payload) = payload.split_first_chunk()?;
+    let fits = size == len && usize::from(u16::from_be_bytes(*size)) == payload.len();
+    fits.then(|| (u32::from(*file_id), block_id, payload))
+}
+
+/// The payload of `message`, if that is block `block_id` of file `file_id` with `size` bytes as the service writes it. Nothing is
+/// read from the message that is not known before. `None` as of [`block_as_sent`].
+#[inline]
+pub(crate) fn block_as_expected(message: &[u8], file_id: u8, block_id: u32, size: u32) -> Option<&[u8]> {
+    let [0, 0, size_high @ 1..=u8::MAX, size_low] = size.to_be_bytes() else { return None };
+    if file_id >= ONE {
+        return None;
+    }
+    let rest = message.strip_prefix(&[cbor::MAP_INDEFINITE, NAME, b'f', file_id, NAME, b'i'])?;
+    let rest = match block_id.to_be_bytes() {
+        [0, 0, 0, id @ 0..ONE] => rest.strip_prefix(&[id]),
+        [0, 0, 0, id] => rest.strip_prefix(&[ONE, id]),
+        [0, 0, high, low] => rest.strip_prefix(&[TWO, high, low]),
+        _ => None,
+    }?;
+    let sizes = [NAME, b'l', TWO, size_high, size_low, NAME, b'p', BYTES_TWO, size_high, size_low];
+    let (payload, end) = rest.strip_prefix(&sizes)?.split_at_checked(size as usize)?;
+    (end == [cbor::BREAK]).then_some(payload)
 }
 
 /// Writes a block as the service does: in CBOR a map of indefinite length, in JSON the payload in base64; `c` first if there

@@ -58,9 +58,16 @@ impl<'a> Text<'a> {
     /// # Errors
     /// [`EncodeError::BufferTooSmall`].
     pub fn unescape<'b>(&self, buf: &'b mut [u8]) -> Result<&'b str, EncodeError> {
+        let size = self.write(buf)?;
+        let text = buf.get(..size).and_then(|text| core::str::from_utf8(text).ok());
+        text.ok_or(EncodeError::BufferTooSmall)
+    }
+
+    /// [`unescape`](Self::unescape), for a caller who looks at the text later; returns the bytes written.
+    pub(crate) fn write(&self, buf: &mut [u8]) -> Result<usize, EncodeError> {
         let mut writer = Writer::new(buf);
         self.bytes().for_each(|byte| writer.byte(byte));
-        writer.into_str()
+        writer.finish()
     }
 }
 
@@ -82,10 +89,7 @@ impl Iterator for Unescaped<'_> {
                 // Inside a string no byte is below the blank, so this is its end.
                 0 => return None,
                 b'\\' => {
-                    let character = char::from_u32(self.raw.escape().ok()?)?;
-                    let mut bytes = [0; 4];
-                    character.encode_utf8(&mut bytes);
-                    self.character = u32::from_le_bytes(bytes);
+                    self.character = utf8(self.raw.escape().ok()?);
                 }
                 plain => return Some(plain),
             }
@@ -94,4 +98,19 @@ impl Iterator for Unescaped<'_> {
         self.character >>= 8;
         Some(byte)
     }
+}
+
+/// The bytes of a character, the first one lowest (RFC 3629, 3).
+fn utf8(code: u32) -> u32 {
+    if code < 0x80 {
+        return code;
+    }
+    // What does not fit the first byte, six bits each, from the last byte to the second.
+    let (mut rest, mut bytes, mut first) = (code, 0, 0x3F);
+    while rest > first {
+        bytes = bytes << 8 | 0x80 | rest & 0x3F;
+        (rest, first) = (rest >> 6, first >> 1);
+    }
+    // As many ones as there are bytes, and a zero.
+    bytes << 8 | !(first << 1 | 1) & 0xFF | rest
 }

@@ -5,7 +5,10 @@
 
 use core::fmt;
 
-use super::writer::Writer;
+use super::{
+    words::{position, word},
+    writer::Writer,
+};
 
 /// Longest topic the AWS broker takes, bytes of UTF-8.
 pub const MAX_TOPIC_SIZE: usize = 256;
@@ -17,6 +20,7 @@ pub const MAX_SLASHES: usize = 7;
 pub const MAX_ID_SIZE: usize = 128;
 
 const THINGS: &str = "$aws/things/";
+const JOBS: &str = "/jobs/";
 const STREAMS: &str = "/streams/";
 /// Behind the stream in the topic of a block.
 const BLOCK_TAIL: &str = "/data/cbor";
@@ -76,10 +80,9 @@ pub fn is_id(id: &str) -> bool {
 /// reference, `DetailsMap`).
 pub(super) fn is_name(name: &str, colon: bool) -> bool {
     (1..=MAX_ID_SIZE).contains(&name.len())
-        // Every byte is looked at, whatever the one before was: no branch, and a compiler may take several at once.
-        && name.bytes().fold(true, |good, byte| {
-            good & (byte.is_ascii_alphanumeric() | (byte == b'_') | (byte == b'-') | (colon & (byte == b':')))
-        })
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || colon && byte == b':')
 }
 
 /// How stream messages are written. An answer has the format of its request.
@@ -102,14 +105,15 @@ impl Format {
     }
 }
 
-/// Whether `topic` is the one on which blocks of this stream come to this thing as CBOR.
-#[inline]
-pub(crate) fn is_block_topic(topic: &str, thing: &str, stream: &[u8]) -> bool {
-    let rest = topic.as_bytes().strip_prefix(THINGS.as_bytes());
-    let rest = rest.and_then(|rest| rest.strip_prefix(thing.as_bytes()));
-    let rest = rest.and_then(|rest| rest.strip_prefix(STREAMS.as_bytes()));
-    let rest = rest.and_then(|rest| rest.strip_prefix(stream));
-    !stream.is_empty() && rest == Some(BLOCK_TAIL.as_bytes())
+/// The pieces of the topic on which blocks of `stream` come to `thing` as CBOR.
+pub(crate) fn block_topic<'a>(thing: &'a str, stream: &'a str) -> [&'a str; 5] {
+    [THINGS, thing, STREAMS, stream, BLOCK_TAIL]
+}
+
+/// The stream in a topic that [`block_topic`] made; empty where there is no topic.
+pub(crate) fn stream_of<'a>(block_topic: &'a str, thing: &str) -> &'a str {
+    let from = THINGS.len() + thing.len() + STREAMS.len();
+    block_topic.get(from..block_topic.len().saturating_sub(BLOCK_TAIL.len())).unwrap_or_default()
 }
 
 /// A topic to publish to, or a filter to subscribe to.
@@ -127,14 +131,6 @@ pub enum Topic<'a> {
     DescribeStream(&'a str, Format),
     /// Filter: the next job execution changed (`jobs/notify-next`).
     NotifyNext,
-    /// Filter: the list of pending job executions changed (`jobs/notify`).
-    Notify,
-    /// Filter: both answers of [`Topic::DescribeNext`] (`jobs/$next/get/+`).
-    DescribeNextAnswers,
-    /// Filter: both answers of [`Topic::Describe`] (`jobs/J/get/+`).
-    DescribeAnswers(&'a str),
-    /// Filter: both answers of [`Topic::Update`] (`jobs/J/update/+`).
-    UpdateAnswers(&'a str),
     /// Filter: answers to describe requests of every job, and of `$next`.
     AnyDescribeAnswers,
     /// Filter: answers to updates of every job.
@@ -158,46 +154,41 @@ impl Topic<'_> {
         topic.ok_or(TopicError::BufferTooSmall)
     }
 
-    /// What stands behind the thing's name: `*` is the id, and behind the last slash of a stream's topic follows the format.
+    /// What stands behind `jobs` or `streams`: `*` is the id, and behind the last slash of a stream's topic follows the format.
     fn form(&self) -> &'static str {
-        match self {
-            Self::DescribeNext => "/jobs/$next/get",
-            Self::Describe(_) => "/jobs/*/get",
-            Self::Update(_) => "/jobs/*/update",
-            Self::NotifyNext => "/jobs/notify-next",
-            Self::Notify => "/jobs/notify",
-            Self::DescribeNextAnswers => "/jobs/$next/get/+",
-            Self::DescribeAnswers(_) => "/jobs/*/get/+",
-            Self::UpdateAnswers(_) => "/jobs/*/update/+",
-            Self::AnyDescribeAnswers => "/jobs/+/get/+",
-            Self::AnyUpdateAnswers => "/jobs/+/update/+",
-            Self::GetStream(..) => "/streams/*/get/",
-            Self::DescribeStream(..) => "/streams/*/describe/",
-            Self::StreamData(..) => "/streams/*/data/",
-            Self::StreamRejected(..) => "/streams/*/rejected/",
-            Self::StreamDescription(..) => "/streams/*/description/",
-        }
+        const FORMS: &str = "$next/get */get */update */get/ */describe/ notify-next +/get/+ +/update/+ \
+            */data/ */rejected/ */description/";
+        let place = match self {
+            Self::DescribeNext => 0,
+            Self::Describe(_) => 1,
+            Self::Update(_) => 2,
+            Self::GetStream(..) => 3,
+            Self::DescribeStream(..) => 4,
+            Self::NotifyNext => 5,
+            Self::AnyDescribeAnswers => 6,
+            Self::AnyUpdateAnswers => 7,
+            Self::StreamData(..) => 8,
+            Self::StreamRejected(..) => 9,
+            Self::StreamDescription(..) => 10,
+        };
+        word(FORMS, place)
     }
 
     /// [`encode`](Self::encode), for a caller who looks at the text later; returns the bytes written.
     pub(crate) fn write(&self, thing: &str, buf: &mut [u8]) -> Result<usize, TopicError> {
-        ThingName::new(thing)?;
+        if !is_name(thing, true) {
+            return Err(TopicError::ThingName);
+        }
         let (id, format) = match *self {
-            Self::Describe(job)
-            | Self::Update(job)
-            | Self::DescribeAnswers(job)
-            | Self::UpdateAnswers(job) => (Some(job), None),
+            Self::Describe(job) | Self::Update(job) => (Some(job), None),
             Self::GetStream(stream, format)
             | Self::DescribeStream(stream, format)
             | Self::StreamData(stream, format)
             | Self::StreamRejected(stream, format)
             | Self::StreamDescription(stream, format) => (Some(stream), Some(format)),
-            Self::DescribeNext
-            | Self::NotifyNext
-            | Self::Notify
-            | Self::DescribeNextAnswers
-            | Self::AnyDescribeAnswers
-            | Self::AnyUpdateAnswers => (None, None),
+            Self::DescribeNext | Self::NotifyNext | Self::AnyDescribeAnswers | Self::AnyUpdateAnswers => {
+                (None, None)
+            }
         };
         if id.is_some_and(|id| !is_id(id)) {
             return Err(if format.is_some() { TopicError::StreamId } else { TopicError::JobId });
@@ -205,6 +196,7 @@ impl Topic<'_> {
         let mut writer = Writer::new(buf);
         writer.str(THINGS);
         writer.str(thing);
+        writer.str(if format.is_some() { STREAMS } else { JOBS });
         for byte in self.form().bytes() {
             match byte {
                 b'*' => writer.str(id.unwrap_or_default()),
@@ -255,60 +247,40 @@ impl<'a> Incoming<'a> {
     ///
     /// Answers of Jobs arrive without a subscription, so whatever arrives is routed here and the thing name is compared.
     pub fn parse(topic: &'a str, thing: &str) -> Option<Self> {
-        let rest = topic.strip_prefix(THINGS)?.strip_prefix(thing)?.strip_prefix('/')?;
-        let mut levels = Levels(Some(rest));
-        let (area, id, verb, end) = (levels.next()?, levels.next()?, levels.next(), levels.next());
-        if levels.0.is_some() {
+        // What follows the id, in pairs that differ in the last level.
+        const OF_JOB: &str = "get/accepted get/rejected update/accepted update/rejected";
+        const OF_STREAM: &str =
+            "data/cbor data/json rejected/cbor rejected/json description/cbor description/json";
+        let rest = topic.strip_prefix(THINGS)?.strip_prefix(thing)?;
+        let (rest, known) = match rest.strip_prefix(STREAMS) {
+            Some(rest) => (rest, OF_STREAM),
+            None => (rest.strip_prefix(JOBS)?, OF_JOB),
+        };
+        let Some(end) = rest.bytes().position(|byte| byte == b'/') else {
+            return match rest {
+                "notify-next" if known == OF_JOB => Some(Self::NotifyNext),
+                "notify" if known == OF_JOB => Some(Self::Notify),
+                _ => None,
+            };
+        };
+        let id = rest.get(..end)?;
+        let place = position(known, rest.as_bytes().get(end.saturating_add(1)..)?)?;
+        let (pair, first) = (place / 2, place % 2 == 0);
+        let job = (id != "$next").then_some(id);
+        if job.is_some() && !is_id(id) {
             return None;
         }
-        match (area, verb, end) {
-            ("jobs", Some(verb), Some(end)) => {
-                let accepted = end == "accepted";
-                if !accepted && end != "rejected" {
-                    return None;
-                }
-                match verb {
-                    "get" if id == "$next" => Some(Self::Described { job: None, accepted }),
-                    _ if !is_id(id) => None,
-                    "get" => Some(Self::Described { job: Some(id), accepted }),
-                    "update" => Some(Self::Updated { job: id, accepted }),
-                    _ => None,
-                }
-            }
-            ("jobs", None, None) => match id {
-                "notify-next" => Some(Self::NotifyNext),
-                "notify" => Some(Self::Notify),
-                _ => None,
-            },
-            ("streams", Some(verb), Some(end)) if is_id(id) => {
-                let format = match end {
-                    "cbor" => Format::Cbor,
-                    "json" => Format::Json,
-                    _ => return None,
-                };
-                match verb {
-                    "data" => Some(Self::Data(id, format)),
-                    "rejected" => Some(Self::StreamRejected(id, format)),
-                    "description" => Some(Self::StreamDescription(id, format)),
-                    _ => None,
-                }
-            }
-            _ => None,
+        if known == OF_JOB {
+            return match pair {
+                0 => Some(Self::Described { job, accepted: first }),
+                _ => Some(Self::Updated { job: job?, accepted: first }),
+            };
         }
-    }
-}
-
-/// The levels of a topic, one by one.
-struct Levels<'a>(Option<&'a str>);
-
-impl<'a> Iterator for Levels<'a> {
-    type Item = &'a str;
-
-    #[inline(never)]
-    fn next(&mut self) -> Option<&'a str> {
-        let rest = self.0?;
-        let size = rest.bytes().take_while(|byte| *byte != b'/').count();
-        self.0 = rest.get(size.saturating_add(1)..);
-        rest.get(..size)
+        let format = if first { Format::Cbor } else { Format::Json };
+        match pair {
+            0 => Some(Self::Data(job?, format)),
+            1 => Some(Self::StreamRejected(job?, format)),
+            _ => Some(Self::StreamDescription(job?, format)),
+        }
     }
 }

@@ -262,7 +262,7 @@ fn documents_that_cannot_be_used_are_rejected_each_with_its_reason() {
     let file = |id, size| file_member(id, size, &[1]);
     let unsigned = r#"{"filepath":"/a","filesize":1272,"fileid":0}"#.to_string();
     let no_path = file(0, 1272).replace(r#""filepath":"/a","#, "");
-    let long = file_member(0, 1272, &[1; 1000]);
+    let long = file_member(0, 1272, &[1; 1200]);
     for (document, status) in [
         (document(&[file(0, 0)]), "REJECTED reason=zero_size"),
         (document(&[file(0, 0x80_0000)]), "REJECTED reason=file_too_large"),

@@ -38,12 +38,19 @@ fn waiting(setup: Setup, file: &[u8]) -> Talk {
 /// Hands a message over. Answers whether the lane took it, and the payload of the block that is to be written.
 fn deliver(t: &mut Talk, lane: bool, topic: &str, payload: &[u8]) -> (bool, Vec<u8>) {
     let received = Received { topic, payload };
-    if lane && let Some(block) = t.agent.take_block(t.now, &received) {
-        t.action = *t.agent.action();
-        return (true, block.to_vec());
-    }
     let mut scratch = [0; 1024];
-    let message = decode(THING, &received, &mut scratch);
+    let general = decode(THING, &received, &mut scratch);
+    let message = match if lane { t.agent.take_block(t.now, &received) } else { Err(None) } {
+        Ok(block) => {
+            t.action = *t.agent.action();
+            return (true, block.to_vec());
+        }
+        Err(Some(message)) => {
+            assert_eq!(format!("{message:?}"), format!("{general:?}"));
+            message
+        }
+        Err(None) => general,
+    };
     t.action = t.agent.step(t.now, Input::Message(&message));
     (false, Held::new(&message, payload).block.to_vec())
 }

@@ -213,7 +213,7 @@ impl Device {
         let len = (part.to - part.from) as usize;
         let place = part.at as usize..(part.at as usize + len).next_multiple_of(UNIT);
         assert!(part.image == 0 && place.end <= IMAGE_MAX && part.to as usize <= self.hand.len());
-        assert!(part.at as usize % UNIT == 0 && len > 0);
+        assert!((part.at as usize).is_multiple_of(UNIT) && len > 0);
         place
     }
 

@@ -4,7 +4,10 @@ use cyw43::{A4, Aligned, SdioBusCyw43};
 use embassy_time::{Duration, Instant};
 use embedded_hal_async::delay::DelayNs;
 
-use super::health::{Broken, Health};
+use super::{
+    frame::{Request, Rest, Tag},
+    health::{Broken, Health},
+};
 use crate::{
     bus::Bus as Registers,
     sdhc::{Card, Data, Error, R5},
@@ -29,9 +32,6 @@ const ADDRESS: u32 = 0x1_FFFF << 9;
 const FRAME_CONTROL: u32 = 0x1_000D;
 const DROP_READ_FRAME: u32 = 1 << 0;
 const DROP_WRITTEN_FRAME: u32 = 1 << 1;
-/// The request for a variable of the firmware, and the one `cyw43` asserts to be zero.
-const GET_VARIABLE: u32 = 262;
-const REGULATORY_STATUS: &[u8] = b"clmload_status\0";
 
 /// A [`Card`] as `cyw43` wants it.
 ///
@@ -48,8 +48,8 @@ pub struct Bus<'h, 'i, B, D> {
     /// The first part of the frame under way failed; its second part is no frame.
     frame_failed: bool,
     lost_in_a_row: u32,
-    /// The number of the request for the state of the regulatory data, once it was sent.
-    regulatory_request: Option<[u8; 2]>,
+    /// The driver's last.
+    request: Option<Request>,
 }
 
 impl<'h, 'i, B: Registers, D: DelayNs> Bus<'h, 'i, B, D> {
@@ -62,7 +62,7 @@ impl<'h, 'i, B: Registers, D: DelayNs> Bus<'h, 'i, B, D> {
             frame_left: 0,
             frame_failed: false,
             lost_in_a_row: 0,
-            regulatory_request: None,
+            request: None,
         }
     }
 
@@ -130,7 +130,7 @@ impl<'h, 'i, B: Registers, D: DelayNs> Bus<'h, 'i, B, D> {
         // What was read of it must not be taken for a frame.
         data.clear();
         let drop = if argument >> 31 == 0 { DROP_READ_FRAME } else { DROP_WRITTEN_FRAME };
-        self.register(1 << 31 | 1 << 28 | FRAME_CONTROL << 9 | drop).await;
+        self.drop_frame(drop).await;
         Err(error)
     }
 
@@ -140,34 +140,55 @@ impl<'h, 'i, B: Registers, D: DelayNs> Bus<'h, 'i, B, D> {
             return;
         }
         if self.frame_left == 0 {
-            self.frame_left = usize::from(pad_frame(buffer).unwrap_or(4)) - 4;
-            return;
-        }
-        if argument & ADDRESS == 0
-            && let Some(mut answer) = Answer::of(buffer)
-        {
-            let refusal = answer.take_refusal();
-            if let Some(status) = refusal {
-                self.health.count_refused(status);
-            }
-            if self.regulatory_request == Some(answer.request()) {
-                match refusal.or(answer.value()) {
-                    Some(0) | None => self.regulatory_request = None,
-                    Some(reason) => self.park(Broken::Regulatory(reason)).await,
+            match Tag::read(buffer) {
+                Tag::None => {}
+                Tag::Rest(len) => self.frame_left = len,
+                Tag::TooLong => {
+                    buffer.fill(0);
+                    self.health.count_lost();
+                    self.drop_frame(DROP_READ_FRAME).await;
                 }
             }
+            return;
+        }
+        if argument & ADDRESS == 0 {
+            self.look_at_rest(buffer).await;
         }
         self.frame_left = self.frame_left.saturating_sub(buffer.len());
     }
 
-    /// A frame is about to be written.
-    fn look_at_request(&mut self, argument: u32, frame: &[u8]) {
-        if argument >> 28 & 7 == FUNCTION_WLAN
-            && argument & ADDRESS == 0
-            && let Some(request) = regulatory_request(frame)
-        {
-            self.regulatory_request = Some(request);
+    /// The first part of a frame behind its tag.
+    async fn look_at_rest(&mut self, part: &mut [u8]) {
+        let mut rest = Rest::new(part, self.frame_left);
+        if !rest.is_sound(self.request) {
+            rest.ignore();
+            // Zeros in place of a part that failed, and was counted, are no header either.
+            if !self.frame_failed {
+                self.health.count_lost();
+            }
+            return;
         }
+        let Some(mut answer) = rest.answer() else { return };
+        let refusal = answer.take_refusal();
+        if let Some(status) = refusal {
+            self.health.count_refused(status);
+        }
+        if answer.is_regulatory(self.request)
+            && let Some(reason @ (..=-1 | 1..)) = refusal.or(answer.value())
+        {
+            self.park(Broken::Regulatory(reason)).await
+        }
+    }
+
+    /// A part of a frame is about to be written.
+    fn look_at_request(&mut self, argument: u32, part: &[u8]) {
+        if argument >> 28 & 7 == FUNCTION_WLAN && argument & ADDRESS == 0 {
+            self.request = Request::of(part).or(self.request);
+        }
+    }
+
+    async fn drop_frame(&mut self, which: u32) {
+        self.register(1 << 31 | 1 << 28 | FRAME_CONTROL << 9 | which).await;
     }
 
     /// Watches for a chip that gives the same answer for ever.
@@ -227,6 +248,7 @@ impl<B: Registers, D: DelayNs> SdioBusCyw43<64> for Bus<'_, '_, B, D> {
         argument: u32,
         blocks: &[Aligned<A4, [u8; 64]>],
     ) -> Result<(), Error> {
+        self.look_at_request(argument, bytes(blocks));
         self.transfer(argument, Data::Write(bytes(blocks), BLOCK_SIZE)).await
     }
 
@@ -238,77 +260,6 @@ impl<B: Registers, D: DelayNs> SdioBusCyw43<64> for Bus<'_, '_, B, D> {
     async fn wait_for_event(&mut self) {
         self.card.host().wait_card_interrupt(EVENT_FALLBACK_MS).await;
     }
-}
-
-/// Rounds a frame's length up to a whole word where `cyw43` 0.7.0 would panic.
-///
-/// The driver takes a buffer's size for its length, and a buffer that is aligned to words is up to three bytes larger. Where
-/// the rest of a frame ends one to three bytes before a block does, it slices that many bytes too far. The chip pads what is
-/// read past a frame with zeros, and no protocol above minds bytes after its end. The tag is the length, then its complement.
-fn pad_frame(tag: &mut [u8]) -> Option<u16> {
-    let [a, b, c, d] = tag else { return None };
-    let len = u16::from_le_bytes([*a, *b]);
-    if len ^ u16::from_le_bytes([*c, *d]) != 0xFFFF || len < 4 {
-        return None;
-    }
-    if (len - 4) % 64 <= 60 {
-        return Some(len);
-    }
-    let padded = len.next_multiple_of(4);
-    [*a, *b] = padded.to_le_bytes();
-    [*c, *d] = (!padded).to_le_bytes();
-    Some(padded)
-}
-
-/// The chip's answer to a request, in the part of a frame behind its tag.
-///
-/// That part: at 1 the channel (0: control) in the low four bits, at 3 the length of the header with the tag. Behind that header the
-/// request again: its number at 10, its status at 12, data at 16.
-struct Answer<'f> {
-    request: &'f mut [u8],
-}
-
-impl<'f> Answer<'f> {
-    const NUMBER: usize = 10;
-    const STATUS: usize = 12;
-    const DATA: usize = 16;
-
-    fn of(rest: &'f mut [u8]) -> Option<Self> {
-        if rest.get(1)? & 0xF != 0 {
-            return None;
-        }
-        let header_len = usize::from(*rest.get(3)?).checked_sub(4)?;
-        let request = rest.get_mut(header_len..)?;
-        (request.len() >= Self::DATA).then_some(Self { request })
-    }
-
-    fn request(&self) -> [u8; 2] {
-        [self.request[Self::NUMBER], self.request[Self::NUMBER + 1]]
-    }
-
-    /// Takes the refusal out of it, for the driver would panic.
-    fn take_refusal(&mut self) -> Option<i32> {
-        let status = self.word(Self::STATUS)?;
-        self.request[Self::STATUS..][..4].fill(0);
-        (status != 0).then_some(status)
-    }
-
-    fn value(&self) -> Option<i32> {
-        self.word(Self::DATA)
-    }
-
-    fn word(&self, at: usize) -> Option<i32> {
-        self.request.get(at..)?.first_chunk().map(|word| i32::from_le_bytes(*word))
-    }
-}
-
-/// The number of a request for the state of the regulatory data. A whole frame: the header's length is at 7, the channel at 5.
-fn regulatory_request(frame: &[u8]) -> Option<[u8; 2]> {
-    let request = frame.get(usize::from(*frame.get(7)?)..)?;
-    let is_it = frame[5] & 0xF == 0
-        && request.starts_with(&GET_VARIABLE.to_le_bytes())
-        && request.get(Answer::DATA..)?.starts_with(REGULATORY_STATUS);
-    is_it.then(|| [request[Answer::NUMBER], request[Answer::NUMBER + 1]])
 }
 
 fn bytes(blocks: &[Aligned<A4, [u8; 64]>]) -> &[u8] {

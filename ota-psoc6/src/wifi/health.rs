@@ -55,7 +55,7 @@ impl Health {
         self.repeated.load(Relaxed)
     }
 
-    /// Frames that were lost on the bus; they must not be sent or fetched twice.
+    /// Frames that were lost on the bus, for they must not be sent or fetched twice; and those the driver would have fallen over.
     pub fn lost_count(&self) -> u32 {
         self.lost.load(Relaxed)
     }

@@ -13,7 +13,10 @@
 //! reason to whoever raced the driver. Drop the driver, [`power_up`] again, [`start`] again.
 //!
 //! Where the chip says no, `cyw43` panics. Regulatory data the chip does not take parks the driver
-//! ([`Broken::Regulatory`]); other requests it refuses are counted in [`Health`] and not told to the driver.
+//! ([`Broken::Regulatory`]); other requests it refuses are counted in [`Health`] and not told to the driver. Frames it would
+//! fall over (longer than its buffers, as a tagged packet of another host may be, or with lengths that contradict each
+//! other) count as lost and do not reach it. **What is left to a panic**, and so to the panic handler, which should reset, are
+//! two asserts of the start: that the chip's core runs, and that it keeps a wake-up bit just written.
 //!
 //! **`wait_for_event`** is implemented with the SDIO interrupt and a timer behind it, but `cyw43` 0.7.0 does not call it: it
 //! looks every 10 ms.
@@ -35,6 +38,7 @@ use crate::{
 mod blobs;
 mod bus;
 mod chip;
+mod frame;
 mod health;
 mod join;
 

@@ -65,17 +65,30 @@ pub(crate) struct Plan {
     pub function: Option<u8>,
     /// Only transfers in this direction count, if given.
     pub write: Option<bool>,
+    /// Not the tags of frames, which are read again and again.
+    pub not_tags: bool,
     /// Not when it is sent again: every command fails once. The one that was hit last.
     pub first_try_only: Option<Option<(u8, u32)>>,
 }
 
+/// Bytes, and so the count of a transfer in bytes.
+const TAG_LEN: u32 = 4;
 /// CMD52: the card is told to stop. Nobody sends it again.
 const ABORT: u32 = 1 << 31 | 0x06 << 9;
 
 impl Plan {
     /// One fault in command number `from`.
     pub(crate) fn once(fault: Fault, from: usize) -> Self {
-        Self { fault, from, count: 1, index: None, function: None, write: None, first_try_only: None }
+        Self {
+            fault,
+            from,
+            count: 1,
+            index: None,
+            function: None,
+            write: None,
+            not_tags: false,
+            first_try_only: None,
+        }
     }
 
     /// A fault in every command from number `from` on.
@@ -96,7 +109,8 @@ impl Plan {
             && self.count > 0
             && self.index.is_none_or(|wanted| wanted == index)
             && self.function.is_none_or(|wanted| index == 53 && wanted == function)
-            && self.write.is_none_or(|wanted| wanted == (argument >> 31 != 0));
+            && self.write.is_none_or(|wanted| wanted == (argument >> 31 != 0))
+            && !(self.not_tags && argument & (1 << 27 | 0x1FF) == TAG_LEN);
         let hit = hit && self.is_first_try(index, argument);
         if hit {
             self.count -= 1;

@@ -12,6 +12,7 @@ mod fault;
 mod frames;
 
 mod enumeration;
+mod hostile;
 mod network;
 mod transfer;
 mod upload;

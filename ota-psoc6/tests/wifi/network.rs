@@ -26,7 +26,7 @@ const NO_NETWORKS: u32 = 3;
 const UNSOLICITED: u32 = 6;
 
 /// The driver is started and runs while `scenario` does. The error if the link breaks first.
-fn run<R>(
+pub(crate) fn run<R>(
     sim: &Sim,
     health: &Health,
     scenario: impl AsyncFnOnce(cyw43::NetDriver<'_>, cyw43::Control<'_>) -> R,
@@ -43,7 +43,7 @@ fn run<R>(
     })
 }
 
-fn firmware(sim: &Sim, answer: fn(&[u8]) -> Vec<Vec<u8>>) {
+pub(crate) fn firmware(sim: &Sim, answer: fn(&[u8]) -> Vec<Vec<u8>>) {
     sim.state.borrow_mut().card.chip.answer = answer;
 }
 
@@ -60,7 +60,7 @@ fn with_events(frame: &[u8], events: &[(u32, u32, u32)]) -> Vec<Vec<u8>> {
     frames
 }
 
-async fn receive(device: &mut cyw43::NetDriver<'_>) -> Vec<u8> {
+pub(crate) async fn receive(device: &mut cyw43::NetDriver<'_>) -> Vec<u8> {
     std::future::poll_fn(|context| match device.receive(context) {
         Some((token, _)) => std::task::Poll::Ready(token.consume(|packet| packet.to_vec())),
         None => std::task::Poll::Pending,
@@ -68,7 +68,7 @@ async fn receive(device: &mut cyw43::NetDriver<'_>) -> Vec<u8> {
     .await
 }
 
-async fn transmit(device: &mut cyw43::NetDriver<'_>, packet: &[u8]) {
+pub(crate) async fn transmit(device: &mut cyw43::NetDriver<'_>, packet: &[u8]) {
     std::future::poll_fn(|context| match device.transmit(context) {
         Some(token) => {
             token.consume(packet.len(), |buffer| buffer.copy_from_slice(packet));
@@ -79,7 +79,7 @@ async fn transmit(device: &mut cyw43::NetDriver<'_>, packet: &[u8]) {
     .await;
 }
 
-async fn until(mut done: impl FnMut() -> bool) {
+pub(crate) async fn until(mut done: impl FnMut() -> bool) {
     while !done() {
         embassy_futures::yield_now().await;
     }
@@ -134,17 +134,19 @@ fn a_frame_lost_on_the_bus_costs_that_frame() {
             run(&sim, &health, async |mut device, _| {
                 let frame = |value| ethernet(&vec![value; len]);
                 // The tag of a frame comes alone; the next transfer is the first part of its rest.
-                sim.state.borrow_mut().card.chip.push_frame(frame(1));
-                let at = sim.command_count();
-                sim.plan(Plan { function: Some(2), ..Plan::once(fault, at) });
-                until(|| health.lost_count() == 1).await;
-                sim.state.borrow_mut().card.chip.push_frame(frame(2));
-                assert_eq!(receive(&mut device).await[..len], vec![2; len], "{fault:?}, {len} bytes");
+                for (lost, not_tags) in [(1, false), (2, true)] {
+                    sim.state.borrow_mut().card.chip.push_frame(frame(1));
+                    let at = sim.command_count();
+                    sim.plan(Plan { function: Some(2), not_tags, ..Plan::once(fault, at) });
+                    until(|| health.lost_count() == lost).await;
+                    sim.state.borrow_mut().card.chip.push_frame(frame(2));
+                    assert_eq!(receive(&mut device).await[..len], vec![2; len], "{fault:?}, {len} bytes");
+                }
 
                 let at = sim.command_count();
                 sim.plan(Plan { function: Some(2), write: Some(true), ..Plan::once(fault, at) });
                 transmit(&mut device, &vec![3; len]).await;
-                until(|| health.lost_count() == 2).await;
+                until(|| health.lost_count() == 3).await;
                 transmit(&mut device, &vec![4; len]).await;
                 until(|| !sim.state.borrow().card.chip.received.is_empty()).await;
                 let state = sim.state.borrow();

@@ -59,7 +59,8 @@ impl<const WRITE: usize, const ERASE: usize, P: Borrow<Supply>> super::VecFlash<
     pub fn blank_on(supply: P, config: FlashConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let memory = std::vec![config.erased; config.size as usize];
-        Self::with_parts(memory, super::VecLedger::new(&config), supply, config)
+        // Nothing to learn from a memory that is blank.
+        Self::unlearned(memory, super::VecLedger::new(&config), supply, config)
     }
 }
 
@@ -71,6 +72,13 @@ impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Sup
     /// # Errors
     /// A [`ConfigError`] when the sizes do not fit each other, the type, the memory or the ledger.
     pub fn with_parts(memory: M, ledger: L, supply: P, config: FlashConfig) -> Result<Self, ConfigError> {
+        let mut flash = Self::unlearned(memory, ledger, supply, config)?;
+        flash.relearn(0..config.size).map_err(|_| ConfigError::Memory)?;
+        Ok(flash)
+    }
+
+    /// The ledger is taken as it is.
+    fn unlearned(memory: M, ledger: L, supply: P, config: FlashConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let same = config.write_size as usize == WRITE && config.sector_size as usize == ERASE;
         if !same && (WRITE, ERASE) != (1, 1) {
@@ -89,7 +97,7 @@ impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Sup
             )
         }; ZONE_COUNT];
         let (application, bootloader) = (Counters::default(), Counters::default());
-        let mut flash = Self {
+        Ok(Self {
             memory,
             ledger,
             supply,
@@ -99,9 +107,7 @@ impl<M: Memory, const WRITE: usize, const ERASE: usize, L: Ledger, P: Borrow<Sup
             bootloader,
             zones,
             violations: 0,
-        };
-        flash.relearn(0..config.size).map_err(|_| ConfigError::Memory)?;
-        Ok(flash)
+        })
     }
 
     /// The power supply.

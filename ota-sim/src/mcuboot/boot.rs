@@ -127,6 +127,9 @@ impl Bootloader<'_> {
             self.check_primary(flashes, image, report)?;
             self.raise_counter(flashes, image, counters, report)?;
         }
+        for &image in self.config.set_img_ok.iter().filter(|image| **image < count) {
+            self.confirm(flashes, image)?;
+        }
         Ok(boot)
     }
 
@@ -383,6 +386,18 @@ impl Bootloader<'_> {
             Err(refused) => report.refused = Some(refused),
         }
         Ok(())
+    }
+
+    /// `set_img_ok`: what was swapped in stays.
+    fn confirm(&self, flashes: &mut Flashes<'_, '_>, image: usize) -> Result<(), FlashFault> {
+        let area = self.slots(image).primary;
+        let (at, mut magic) = (self.fields(area).image_ok, [0; 16]);
+        flashes.read(area, area.size - 16, &mut magic)?;
+        let is_swapped = self.config.mode != Mode::Overwrite && magic == self.magic();
+        if !is_swapped || flashes.read_byte(area, at)? == FLAG_SET {
+            return Ok(());
+        }
+        self.write_flag(flashes, area, at, FLAG_SET)
     }
 
     /// The stored counter follows the primary as soon as there is no way back from it.

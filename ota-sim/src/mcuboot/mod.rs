@@ -90,6 +90,9 @@ pub struct Config<'a> {
     pub compare_build: bool,
     /// `MCUBOOT_HW_ROLLBACK_PROT`: the security counter must not be below the stored one.
     pub rollback_protection: bool,
+    /// Images the bootloader confirms itself before it starts them, as the policy of a PSoC 64 asks for with `set_img_ok`. What
+    /// the closed bootloader does is not known: the model writes the byte that the application of an image would write.
+    pub set_img_ok: &'a [usize],
 }
 
 impl<'a> Config<'a> {
@@ -108,6 +111,7 @@ impl<'a> Config<'a> {
             downgrade_prevention: false,
             compare_build: false,
             rollback_protection: false,
+            set_img_ok: &[],
         }
     }
 }

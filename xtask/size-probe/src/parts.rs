@@ -56,7 +56,7 @@ pub(crate) fn wire() {
         bitmap: unknown(),
         count: black_box(1),
     };
-    let _ = black_box(request.encode(Format::Cbor, unknown()));
+    let _ = black_box(request.encode(topic::Format::Cbor, unknown()));
     let _ = black_box(stream::decode_block(topic::Format::Cbor, unknown(), unknown()));
     let _ = black_box(ota_core::wire::rejection::parse_stream_error(topic::Format::Cbor, unknown()));
 }
