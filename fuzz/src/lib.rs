@@ -42,7 +42,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "keys", run: keys::run, seeds: keys::seeds, count: 2_000 },
     Target { name: "http", run: http::run, seeds: http::seeds, count: 10_000 },
     Target { name: "slot", run: slot::run, seeds: slot::seeds, count: 1_000 },
-    Target { name: "agent", run: agent::run, seeds: agent::seeds, count: 1_000 },
+    Target { name: "agent", run: agent::run, seeds: agent::seeds, count: 3_000 },
 ];
 
 /// The target of this name.
