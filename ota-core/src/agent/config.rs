@@ -203,7 +203,7 @@ impl<'a> Config<'a> {
 
     /// Blocks that may be under way: those of two requests, so that one travels while the other is answered.
     pub(crate) fn window_max(&self) -> u16 {
-        self.window_max.clamp(1, (2 * self.request_max()).min(WINDOW_BLOCKS as u16))
+        self.window_max.min((2 * self.request_max()).min(WINDOW_BLOCKS as u16)).max(1)
     }
 
     /// Blocks under way before any of them has shown what the link can take.

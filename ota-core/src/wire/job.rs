@@ -117,7 +117,7 @@ impl<'a> Execution<'a> {
         let mut found = [None; 6];
         let names = "jobId status versionNumber executionNumber statusDetails jobDocument";
         execution.find(names, &mut found)?;
-        if found.iter().all(Option::is_none) {
+        if execution.members().is_some_and(|mut members| members.next().is_none()) {
             return Ok(None);
         }
         let [job_id, status, version, number, details, document] = found;

@@ -164,6 +164,13 @@ pub(crate) fn block_as_sent(message: &[u8]) -> Option<(u32, u32, &[u8])> {
     fits.then(|| (u32::from(*file_id), block_id, payload))
 }
 
+/// What follows `head` in `bytes`. (`strip_prefix` does the same, with a check that is left in small builds and can panic.)
+#[inline(always)]
+fn behind<const N: usize>(bytes: &[u8], head: [u8; N]) -> Option<&[u8]> {
+    let (found, rest) = bytes.split_first_chunk()?;
+    (*found == head).then_some(rest)
+}
+
 /// The payload of `message`, if that is block `block_id` of file `file_id` with `size` bytes as the service writes it. Nothing is
 /// read from the message that is not known before. `None` as of [`block_as_sent`].
 #[inline]
@@ -172,15 +179,15 @@ pub(crate) fn block_as_expected(message: &[u8], file_id: u8, block_id: u32, size
     if file_id >= ONE {
         return None;
     }
-    let rest = message.strip_prefix(&[cbor::MAP_INDEFINITE, NAME, b'f', file_id, NAME, b'i'])?;
+    let rest = behind(message, [cbor::MAP_INDEFINITE, NAME, b'f', file_id, NAME, b'i'])?;
     let rest = match block_id.to_be_bytes() {
-        [0, 0, 0, id @ 0..ONE] => rest.strip_prefix(&[id]),
-        [0, 0, 0, id] => rest.strip_prefix(&[ONE, id]),
-        [0, 0, high, low] => rest.strip_prefix(&[TWO, high, low]),
+        [0, 0, 0, id @ 0..ONE] => behind(rest, [id]),
+        [0, 0, 0, id] => behind(rest, [ONE, id]),
+        [0, 0, high, low] => behind(rest, [TWO, high, low]),
         _ => None,
     }?;
     let sizes = [NAME, b'l', TWO, size_high, size_low, NAME, b'p', BYTES_TWO, size_high, size_low];
-    let (payload, end) = rest.strip_prefix(&sizes)?.split_at_checked(size as usize)?;
+    let (payload, end) = behind(rest, sizes)?.split_at_checked(size as usize)?;
     (end == [cbor::BREAK]).then_some(payload)
 }
 
