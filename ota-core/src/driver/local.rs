@@ -227,11 +227,13 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
         received: &Received<'m>,
         scratch: &'m mut [u8],
     ) -> Held<'m> {
-        let message = match agent.take_block(now_ms, received) {
-            // A block in hand is nothing to tell the observer.
-            Ok(block) => return Held { block, payload: received.payload },
-            Err(Some(message)) => message,
-            Err(None) => decode(agent.config().thing_name, received, scratch),
+        // A block in hand is nothing to tell the observer.
+        if let Some(block) = agent.take_block(now_ms, received) {
+            return Held { block, payload: received.payload };
+        }
+        let message = match agent.read_block(received) {
+            Some(message) => message,
+            None => decode(agent.config().thing_name, received, scratch),
         };
         self.step(agent, now_ms, Input::Message(&message));
         Held::new(&message, received.payload)

@@ -40,16 +40,16 @@ fn deliver(t: &mut Talk, lane: bool, topic: &str, payload: &[u8]) -> (bool, Vec<
     let received = Received { topic, payload };
     let mut scratch = [0; 1024];
     let general = decode(THING, &received, &mut scratch);
-    let message = match if lane { t.agent.take_block(t.now, &received) } else { Err(None) } {
-        Ok(block) => {
-            t.action = *t.agent.action();
-            return (true, block.to_vec());
-        }
-        Err(Some(message)) => {
+    if lane && let Some(block) = t.agent.take_block(t.now, &received) {
+        t.action = *t.agent.action();
+        return (true, block.to_vec());
+    }
+    let message = match t.agent.read_block(&received) {
+        Some(message) => {
             assert_eq!(format!("{message:?}"), format!("{general:?}"));
             message
         }
-        Err(None) => general,
+        None => general,
     };
     t.action = t.agent.step(t.now, Input::Message(&message));
     (false, Held::new(&message, payload).block.to_vec())

@@ -64,7 +64,11 @@ pub(crate) fn wire() {
 /// The way of one block: decode, bitmap, write with read-back.
 #[cfg(feature = "block")]
 pub(crate) async fn block() {
-    use ota_core::{bitmap::Bitmap, slot::Slot, wire::{Format, stream}};
+    use ota_core::{
+        bitmap::Bitmap,
+        slot::Slot,
+        wire::{Format, stream},
+    };
 
     let Some(mut bitmap) = Bitmap::new(unknown(), black_box(256)) else { return };
     let Ok(mut slot) = Slot::new(Flash, layout::SECONDARY) else { return };

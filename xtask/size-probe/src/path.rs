@@ -67,13 +67,13 @@ impl Device<'_> {
     #[inline(never)]
     fn receive(&mut self, agent: &mut Agent<'_>) {
         let received = Received { topic: unknown_str(), payload: self.payload };
-        let message = match agent.take_block(black_box(0), &received) {
-            Ok(block) => {
-                black_box(block);
-                return;
-            }
-            Err(Some(message)) => message,
-            Err(None) => decode(agent.config().thing_name, &received, self.scratch),
+        if let Some(block) = agent.take_block(black_box(0), &received) {
+            black_box(block);
+            return;
+        }
+        let message = match agent.read_block(&received) {
+            Some(message) => message,
+            None => decode(agent.config().thing_name, &received, self.scratch),
         };
         step(agent, Input::Message(&message));
     }

@@ -18,7 +18,9 @@ use core::{
 use cortex_m_semihosting::{debug, hio, hprintln};
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use ota_core::{
-    agent::{self, Action, Agent, Config, Failure, Input, Message, MAX_PAYLOAD_SIZE, Part, StateKind, TopicBuffer},
+    agent::{
+        self, Action, Agent, Config, Failure, Input, MAX_PAYLOAD_SIZE, Message, Part, StateKind, TopicBuffer,
+    },
     boot::{Image, Images, SharedFlash},
     driver::{Held, decode},
     geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout},
@@ -188,8 +190,8 @@ impl Device<'_> {
         self.stack = stack_pointer();
         let received = Received { topic, payload };
         let held = match self.agent.take_block(NOW_MS, &received) {
-            Ok(block) => Held { block, payload },
-            Err(message) => self.other_message(message, &received),
+            Some(block) => Held { block, payload },
+            None => self.other_message(&received),
         };
         let mut action = *self.agent.action();
         let mut only_writes = true;
@@ -215,8 +217,11 @@ impl Device<'_> {
 
     /// Nearly every block takes the lane; what does not is kept out of the frame that is measured.
     #[inline(never)]
-    fn other_message<'r>(&mut self, message: Option<Message<'r>>, received: &Received<'r>) -> Held<'r> {
-        let message = message.unwrap_or_else(|| decode(THING, received, &mut []));
+    fn other_message<'r>(&mut self, received: &Received<'r>) -> Held<'r> {
+        let message = match self.agent.read_block(received) {
+            Some(message) => message,
+            None => decode(THING, received, &mut []),
+        };
         self.agent.step(NOW_MS, Input::Message(&message));
         Held::new(&message, received.payload)
     }
