@@ -11,6 +11,8 @@
 //! On parts whose units may not be programmed a second time ([`Reprogram::Forbidden`]), a place that a torn write left
 //! looking erased must not be used. Such places cannot be told from fresh ones after a restart, so the first append after
 //! it goes to a freshly erased sector.
+//!
+//! [`Reprogram::Forbidden`]: crate::geometry::Reprogram::Forbidden
 
 mod record;
 mod region;
