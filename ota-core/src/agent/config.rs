@@ -9,9 +9,8 @@ use crate::geometry::ImageLayout;
 use crate::version::Version;
 use crate::wire::{Format, ThingName};
 
-/// Most block data the service sends for one GetStream request, bytes (AWS IoT developer guide, "Using AWS IoT
-/// MQTT-based file delivery in devices").
-pub const MAX_REQUEST_SIZE: u32 = 128 * 1024;
+pub use crate::wire::request::MAX_REQUEST_SIZE;
+
 /// Smallest and largest block. The service allows 256 to 131,072; a block of the latter and its envelope exceed the
 /// broker's largest message (128 KB), so half of it is the limit here.
 pub const BLOCK_SIZES: core::ops::RangeInclusive<u32> = 256..=65_536;

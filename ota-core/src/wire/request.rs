@@ -18,7 +18,8 @@ pub const MAX_BLOCK_SIZE: u32 = 131_072;
 pub const MAX_BLOCK_COUNT: u32 = 98_304;
 /// Largest block bitmap of a request, bytes (AWS: fewer than 12,288).
 pub const MAX_BITMAP_SIZE: usize = 12_287;
-/// Most bytes of blocks the service sends for one request.
+/// Most bytes of blocks the service sends for one request (AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery
+/// in devices").
 pub const MAX_REQUEST_SIZE: u32 = 131_072;
 
 /// A request for blocks.

@@ -148,20 +148,17 @@ pub fn decode_block<'a>(
 
 /// File, block and payload of a block as the service writes it, with the shortest heads. `None` leaves it to
 /// [`decode_block`], also where it is wrong, the file's id is above 23, or the payload shorter than 256 bytes.
-#[inline(always)]
 pub(crate) fn block_as_sent(message: &[u8]) -> Option<(u32, u32, &[u8])> {
-    use cbor::{BREAK, MAP_INDEFINITE};
-    let [MAP_INDEFINITE, NAME, b'f', file_id @ 0..ONE, NAME, b'i', rest @ ..] = message else { return None };
+    let [_, _, _, file_id, _, _, rest @ ..] = message else { return None };
     let (block_id, rest) = match rest {
         [block_id @ 0..ONE, rest @ ..] | [ONE, block_id, rest @ ..] => (u32::from(*block_id), rest),
         [TWO, high, low, rest @ ..] => (u32::from(u16::from_be_bytes([*high, *low])), rest),
         _ => return None,
     };
-    let [NAME, b'l', TWO, size @ .., BREAK] = rest else { return None };
-    let (size, [NAME, b'p', BYTES_TWO, payload @ ..]) = size.split_first_chunk()? else { return None };
-    let (len, payload) = payload.split_first_chunk()?;
-    let fits = size == len && usize::from(u16::from_be_bytes(*size)) == payload.len();
-    fits.then(|| (u32::from(*file_id), block_id, payload))
+    let [_, _, _, high, low, ..] = rest else { return None };
+    // What it says it is decides what every other byte has to be.
+    let payload = block_as_expected(message, *file_id, block_id, u16::from_be_bytes([*high, *low]).into())?;
+    Some((u32::from(*file_id), block_id, payload))
 }
 
 /// What follows `head` in `bytes`. (`strip_prefix` does the same, with a check that is left in small builds and can panic.)

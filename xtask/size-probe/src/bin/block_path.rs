@@ -18,9 +18,7 @@ use core::{
 use cortex_m_semihosting::{debug, hio, hprintln};
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use ota_core::{
-    agent::{
-        self, Action, Agent, Config, Failure, Input, MAX_PAYLOAD_SIZE, Message, Part, StateKind, TopicBuffer,
-    },
+    agent::{self, Action, Agent, Config, Failure, Input, MAX_PAYLOAD_SIZE, Part, StateKind, TopicBuffer},
     boot::{Image, Images, SharedFlash},
     driver::{Held, decode},
     geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout},
