@@ -19,10 +19,7 @@ impl Agent<'_> {
             return None;
         };
         // Blocks of a bundle may have to be hashed from the hand.
-        if self.record_due || !self.cleared || self.job.bundle.is_open() {
-            return None;
-        }
-        if !self.is_block_topic(received.topic) {
+        if self.job.bundle.is_open() || !self.is_block_topic(received.topic) {
             return None;
         }
         // Where the block goes is known from the front. Were it taken from the message, the copy into flash would wait for
@@ -32,6 +29,7 @@ impl Agent<'_> {
         let file = self.job.files.get(usize::from(file))?;
         let hand = Hand { at: from, len: to - from, done: 0, blank: false };
         let part = self.part_to(&hand, file.image, hand.len);
+        // An open sector says, too, that the slot was cleared.
         let is_due = self.fetch.was_asked(front) && self.fetch.is_open(from, to);
         // Last of all, for the message is not in any cache: what comes before is done while it is fetched.
         let data = match block_as_expected(received.payload, file.id, front, hand.len) {
@@ -63,15 +61,36 @@ impl Agent<'_> {
         !wanted.is_empty() && topic.as_bytes() == wanted
     }
 
-    /// A block is in flash, and nothing is due but to wait for the next one: until when. `None`: more may be due.
+    /// The write of a block that was [taken](Self::take_block) is done, and nothing is due but to wait for the next one: it is
+    /// held, and an [`Action::Receive`] is outstanding, as [`step`](Self::step) would have it. False: nothing has changed.
     #[inline]
-    pub(super) fn next_wait(&self, now: u64) -> Option<u64> {
-        let fetch = &self.fetch;
-        let waits = fetch.under_way() > fetch.enough
-            && now < fetch.due
-            && fetch.hashed >= fetch.front_bytes()
-            && !self.progress_due;
+    pub(crate) fn hold_block(&mut self, now: u64) -> bool {
+        let fetch = &mut self.fetch;
+        // While it is calm no other block comes into the hand, and no part of one.
+        let (1.., Some(Action::Write(part))) = (fetch.calm, &self.doing) else { return false };
+        let lasts = now < fetch.due && now < self.quiet_until;
+        if !lasts || !part.hash || !fetch.is_missing(fetch.front + 1) {
+            return false;
+        }
+        fetch.calm -= 1;
+        fetch.hashed += part.to;
+        fetch.hold_front();
+        self.failures = 0;
+        self.hand = None;
         let poll = now + u64::from(self.config.timing.poll_ms);
-        waits.then(|| self.deadline_of_blocks(now, poll.min(self.quiet_until)))
+        let until_ms = poll.min(self.quiet_until).min(self.fetch.due);
+        self.doing = Some(Action::Receive { until_ms });
+        if cfg!(debug_assertions) {
+            self.debug_hold(now);
+        }
+        true
+    }
+
+    /// Debug builds look at everything, which must come to the same.
+    fn debug_hold(&mut self, now: u64) {
+        let (doing, calm) = (self.doing, self.fetch.calm);
+        (self.now, self.waited) = (now, false);
+        self.plan();
+        debug_assert_eq!((self.doing, self.fetch.calm), (doing, calm));
     }
 }

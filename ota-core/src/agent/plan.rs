@@ -272,7 +272,6 @@ impl<'a> Agent<'a> {
 
     /// Blocks are asked for and waited for.
     fn plan_waiting(&mut self) -> Next {
-        self.fetch.enough = u16::MAX;
         if self.state.is_fetching() {
             if !self.has_one_session() {
                 match self.plan_fetch() {
@@ -286,38 +285,6 @@ impl<'a> Agent<'a> {
         }
         let until_ms = self.deadline();
         self.act(Action::Receive { until_ms })
-    }
-
-    /// What follows a block or a part of one, while nothing but blocks has come since the agent last waited for them: the
-    /// rest of the plan was looked at then, and what it found holds until `quiet_until`.
-    #[inline]
-    pub(super) fn plan_block(&mut self, now: u64) -> Next {
-        if self.record_due || !matches!(self.state, State::Downloading { .. }) {
-            return Next::Nothing;
-        }
-        if self.hand.is_some() {
-            return self.plan_hand();
-        }
-        if now >= self.quiet_until {
-            return Next::Nothing;
-        }
-        if cfg!(debug_assertions) {
-            (self.now, self.waited) = (now, false);
-        }
-        debug_assert!(match self.link {
-            Link::Up { jobs: true, stream, .. } => matches!(self.plan_beside_blocks(stream), Next::Nothing),
-            Link::Up { .. } | Link::Down { .. } | Link::Suspended { .. } | Link::Aside { .. } => false,
-        });
-        let Some(until_ms) = self.next_wait(now) else {
-            (self.now, self.waited) = (now, false);
-            return self.plan_waiting();
-        };
-        let action = Action::Receive { until_ms };
-        if cfg!(debug_assertions) {
-            self.plan_waiting();
-            debug_assert_eq!(self.doing, Some(action));
-        }
-        self.act(action)
     }
 
     /// The next moment something is due without the network.
@@ -339,21 +306,20 @@ impl<'a> Agent<'a> {
         {
             until = until.min(self.call_at());
         }
-        match self.state {
-            State::Judging { .. } | State::Downloading { .. } => self.deadline_of_blocks(self.now, until),
-            _other => until.max(self.now + 1),
+        if self.state.is_fetching() {
+            until = self.deadline_of_blocks(until);
         }
+        until.max(self.now + 1)
     }
 
     /// The next moment something is due while blocks are waited for, if nothing else is before `until`.
-    #[inline]
-    pub(super) fn deadline_of_blocks(&self, now: u64, mut until: u64) -> u64 {
+    fn deadline_of_blocks(&self, mut until: u64) -> u64 {
         if self.fetch.under_way() > 0 || self.planes.is_open() {
             until = until.min(self.fetch.due);
         }
-        if self.fetch.under_way() <= self.fetch.window / 2 && self.fetch.paced > now {
+        if self.fetch.under_way() <= self.few() && self.fetch.paced > self.now {
             until = until.min(self.fetch.paced);
         }
-        until.max(now + 1)
+        until
     }
 }

@@ -225,7 +225,7 @@ impl Agent<'_> {
         }
         self.planes.refreshes = 0;
         let received = self.statistics.blocks_received;
-        self.block(self.now, None, 0, next, data);
+        self.block(None, 0, next, data);
         let accepted = self.statistics.blocks_received.saturating_sub(received);
         self.statistics.range_blocks = self.statistics.range_blocks.saturating_add(accepted);
         self.fetch.due = self.after(self.config.timing.request_ms);

@@ -240,7 +240,18 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
     }
 
     /// Steps the agent and tells the observer what changed.
+    #[inline]
     pub fn step(&mut self, agent: &mut Agent<'_>, now_ms: u64, input: Input<'_>) -> Action {
+        if matches!(input, Input::Done) && agent.hold_block(now_ms) {
+            let (held, total) = agent.progress();
+            self.observer.progress(held, total);
+            return *agent.action();
+        }
+        self.other_step(agent, now_ms, input)
+    }
+
+    #[inline(never)]
+    fn other_step(&mut self, agent: &mut Agent<'_>, now_ms: u64, input: Input<'_>) -> Action {
         let state = agent.state().kind();
         let progress = agent.progress();
         let dropped = agent.statistics().dropped;
