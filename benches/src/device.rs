@@ -3,17 +3,15 @@
 //! The loops here are the driver's (`ota_core::driver::run`) with two things left out: waiting, since the next message is
 //! always there, and the socket, so that a publication ends when its bytes are encoded.
 
-use core::cell::RefCell;
 use std::hint::black_box;
 
 use ota_core::{
     agent::{self, Action, Agent, Config, Input, MAX_PAYLOAD_SIZE, Publication, StateKind, TopicBuffer},
-    boot::{Image, SharedFlash},
+    boot::Image,
     driver::{Completion, Held, Local},
     geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout},
     journal::NoJournal,
     policy::{DefaultPolicy, NoObserver},
-    slot::Slot,
     transport::Received,
     verify::{Rules, Scheme, VerifyError},
 };
@@ -61,8 +59,8 @@ pub enum Way {
 /// The memory a device borrows: made before the device, and outlives it.
 pub struct Memory {
     config: Option<Config<'static>>,
-    flash: RefCell<RamFlash>,
-    primary: RefCell<RamFlash>,
+    flash: RamFlash,
+    primary: RamFlash,
     strings: Vec<u8>,
     blocks: Vec<u8>,
     sectors: Vec<u8>,
@@ -73,8 +71,8 @@ impl Memory {
     pub fn new() -> Self {
         Self {
             config: None,
-            flash: RefCell::new(RamFlash::new(SLOT_SIZE)),
-            primary: RefCell::new(RamFlash::new(SLOT_SIZE)),
+            flash: RamFlash::new(SLOT_SIZE),
+            primary: RamFlash::new(SLOT_SIZE),
             strings: vec![0; agent::Memory::STRINGS],
             blocks: vec![0; agent::Memory::block_bytes(&LAYOUT, 512)],
             sectors: vec![0; agent::Memory::sector_bytes(&LAYOUT)],
@@ -83,7 +81,7 @@ impl Memory {
 
     /// The flash array blocks land in; also the target of the `memcpy` yardstick.
     pub fn flash_mut(&mut self) -> &mut RamFlash {
-        self.flash.get_mut()
+        &mut self.flash
     }
 }
 
@@ -93,8 +91,8 @@ impl Default for Memory {
     }
 }
 
-type Flash<'m> = SharedFlash<'m, RamFlash>;
-type Parts<'m> = Local<'static, Image<Flash<'m>, Flash<'m>>, NoJournal, DefaultPolicy, NoObserver, NoScheme>;
+type Images<'m> = Image<&'m mut RamFlash, &'m mut RamFlash>;
+type Parts<'m> = Local<'static, Images<'m>, NoJournal, DefaultPolicy, NoObserver, NoScheme>;
 
 /// Nothing is verified here.
 struct NoScheme;
@@ -109,8 +107,6 @@ impl Scheme for NoScheme {
 pub struct Device<'m> {
     agent: Agent<'m>,
     local: Parts<'m>,
-    /// The secondary once more, for writes without read-back.
-    slot: Slot<Flash<'m>>,
     buffer: [u8; MAX_PAYLOAD_SIZE],
 }
 
@@ -128,15 +124,12 @@ pub fn device(memory: &mut Memory, size: u32, block_size: u32) -> Device<'_> {
     });
     let Memory { config, flash, primary, strings, blocks, sectors } = memory;
     let config = config.as_ref().expect("just put there");
-    let secondary = SharedFlash::new(flash);
     let agent = Agent::new(config, agent::Memory { strings, blocks, sectors }).expect("a good configuration");
-    let images = Image::new(SharedFlash::new(primary), secondary, LAYOUT).expect("a good image");
-    let slot = Slot::new(secondary, SECONDARY).expect("a good slot");
+    let images = Image::new(primary, flash, LAYOUT).expect("a good image");
     let rules = Rules { job: NoScheme, image_keys: &[], reset_vector: None };
     let mut device = Device {
         agent,
         local: Local::new(images, NoJournal, rules, DefaultPolicy, NoObserver),
-        slot,
         buffer: [0; MAX_PAYLOAD_SIZE],
     };
     embassy_futures::block_on(device.start(size));
@@ -202,7 +195,7 @@ impl Device<'_> {
             match self.agent.action() {
                 Action::Receive { .. } | Action::Verify { .. } => return,
                 Action::Write(part) => {
-                    let written = self.slot.program(part.at, held.part(part.from, part.to)).await;
+                    let written = self.local.images.secondary().program(part.at, held.part(part.from, part.to)).await;
                     written.expect("flash takes what is written");
                     self.local.step(&mut self.agent, NOW_MS, Input::Done);
                 }
