@@ -59,8 +59,8 @@ pub enum Way {
 /// The memory a device borrows: made before the device, and outlives it.
 pub struct Memory {
     config: Option<Config<'static>>,
-    flash: RamFlash,
-    primary: RamFlash,
+    flash: Vec<u8>,
+    primary: Vec<u8>,
     strings: Vec<u8>,
     blocks: Vec<u8>,
     sectors: Vec<u8>,
@@ -71,8 +71,8 @@ impl Memory {
     pub fn new() -> Self {
         Self {
             config: None,
-            flash: RamFlash::new(SLOT_SIZE),
-            primary: RamFlash::new(SLOT_SIZE),
+            flash: vec![0xff; SLOT_SIZE as usize],
+            primary: vec![0xff; SLOT_SIZE as usize],
             strings: vec![0; agent::Memory::STRINGS],
             blocks: vec![0; agent::Memory::block_bytes(&LAYOUT, 512)],
             sectors: vec![0; agent::Memory::sector_bytes(&LAYOUT)],
@@ -80,7 +80,7 @@ impl Memory {
     }
 
     /// The flash array blocks land in; also the target of the `memcpy` yardstick.
-    pub fn flash_mut(&mut self) -> &mut RamFlash {
+    pub fn flash_mut(&mut self) -> &mut [u8] {
         &mut self.flash
     }
 }
@@ -91,7 +91,7 @@ impl Default for Memory {
     }
 }
 
-type Images<'m> = Image<&'m mut RamFlash, &'m mut RamFlash>;
+type Images<'m> = Image<RamFlash<'m>, RamFlash<'m>>;
 type Parts<'m> = Local<'static, Images<'m>, NoJournal, DefaultPolicy, NoObserver, NoScheme>;
 
 /// Nothing is verified here.
@@ -125,7 +125,7 @@ pub fn device(memory: &mut Memory, size: u32, block_size: u32) -> Device<'_> {
     let Memory { config, flash, primary, strings, blocks, sectors } = memory;
     let config = config.as_ref().expect("just put there");
     let agent = Agent::new(config, agent::Memory { strings, blocks, sectors }).expect("a good configuration");
-    let images = Image::new(primary, flash, LAYOUT).expect("a good image");
+    let images = Image::new(RamFlash::new(primary), RamFlash::new(flash), LAYOUT).expect("a good image");
     let rules = Rules { job: NoScheme, image_keys: &[], reset_vector: None };
     let mut device = Device {
         agent,
