@@ -1,10 +1,11 @@
 //! A device in the middle of a download: the library's agent and the driver's own pieces, over [`RamFlash`].
 //!
-//! The loops here are the driver's (`ota_core::driver::run`) with two things left out: waiting, since the next message is
-//! always there, and the socket, so that a publication ends when its bytes are encoded.
+//! The loops here are a super-loop's (`ota_core::driver`, "Without an async runtime") with two things left out: waiting, since
+//! the next message is always there, and the socket, so that a publication ends when its bytes are encoded.
 
 use std::hint::black_box;
 
+use embassy_futures::block_on;
 use ota_core::{
     agent::{self, Action, Agent, Config, Input, MAX_PAYLOAD_SIZE, Publication, StateKind, TopicBuffer},
     boot::Image,
@@ -132,38 +133,31 @@ pub fn device(memory: &mut Memory, size: u32, block_size: u32) -> Device<'_> {
         local: Local::new(images, NoJournal, rules, DefaultPolicy, NoObserver),
         buffer: [0; MAX_PAYLOAD_SIZE],
     };
-    embassy_futures::block_on(device.start(size));
+    device.start(size);
     device
 }
 
 impl Device<'_> {
     /// Takes a job and asks for the first block.
-    async fn start(&mut self, size: u32) {
+    fn start(&mut self, size: u32) {
         self.local.step(&mut self.agent, NOW_MS, Input::Start);
-        self.work(&Held::NONE).await;
+        self.work(Way::Full, &Held::NONE);
         // Every request carries a counter and the seed as its token: this is the first one.
         let job = format!(
             r#"{{"clientToken":"0:0","timestamp":1,"execution":{{"jobId":"bench-job","status":"QUEUED","versionNumber":1,
             "executionNumber":1,"jobDocument":{{"afr_ota":{{"protocols":["MQTT"],"streamname":"bench-stream","files":[
             {{"filepath":"/","filesize":{size},"fileid":0,"certfile":"/","sig-sha256-ecdsa":"MAYCAQECAQE="}}]}}}}}}}}"#
         );
-        self.receive(&Received { topic: JOB_TOPIC, payload: job.as_bytes() }).await;
+        self.receive(Way::Full, &Received { topic: JOB_TOPIC, payload: job.as_bytes() });
         assert_eq!(self.agent.state().kind(), StateKind::Judging, "the job is taken");
     }
 
     /// Takes one message after the other the way `way`, until the file is whole or the messages are used up.
     #[inline(never)]
     pub fn take(&mut self, way: Way, messages: &[Message]) {
-        embassy_futures::block_on(async {
-            for message in messages {
-                let payload = black_box(&*message.bytes);
-                let received = Received { topic: BLOCK_TOPIC, payload };
-                match way {
-                    Way::Ingest => self.ingest(&received).await,
-                    Way::Full | Way::Duplicate => self.receive(&received).await,
-                }
-            }
-        });
+        for message in messages {
+            self.receive(way, &Received { topic: BLOCK_TOPIC, payload: black_box(&*message.bytes) });
+        }
     }
 
     /// Blocks that flash holds, and duplicates that were dropped. Panics where anything else was dropped.
@@ -174,46 +168,35 @@ impl Device<'_> {
     }
 
     /// The outstanding receive brings `received`; works until the device receives again, or is to verify the file.
-    async fn receive(&mut self, received: &Received<'_>) {
+    fn receive(&mut self, way: Way, received: &Received<'_>) {
         let mut scratch = [];
         let held = self.local.receive(&mut self.agent, NOW_MS, received, &mut scratch);
-        self.work(&held).await;
+        self.work(way, &held);
     }
 
-    async fn work(&mut self, held: &Held<'_>) {
-        while !self.is_waiting() {
-            self.act(held).await;
-        }
-    }
-
-    /// [`receive`](Self::receive) with two differences: blocks are written without read-back and hash, and erases are done,
-    /// since how long a chip takes for one is not the library's, and a new array is blank.
-    async fn ingest(&mut self, received: &Received<'_>) {
-        let mut scratch = [];
-        let held = self.local.receive(&mut self.agent, NOW_MS, received, &mut scratch);
+    /// Two things are done in another way on the way of [`Way::Ingest`]: blocks are written without read-back and hash, and
+    /// erases are done, since how long a chip takes for one is not the library's, and a new array is blank.
+    fn work(&mut self, way: Way, held: &Held<'_>) {
         loop {
             match self.agent.action() {
                 Action::Receive { .. } | Action::Verify { .. } => return,
-                Action::Write(part) => {
-                    let written = self.local.images.secondary().program(part.at, held.part(part.from, part.to)).await;
+                Action::Write(part) if way == Way::Ingest => {
+                    let bytes = held.part(part.from, part.to);
+                    let written = block_on(self.local.images.secondary().program(part.at, bytes));
                     written.expect("flash takes what is written");
                     self.local.step(&mut self.agent, NOW_MS, Input::Done);
                 }
-                Action::Erase { .. } => {
+                Action::Erase { .. } if way == Way::Ingest => {
                     self.local.step(&mut self.agent, NOW_MS, Input::Done);
                 }
-                _ => self.act(&held).await,
+                _ => self.act(held),
             }
         }
     }
 
-    /// The device receives, or is to verify the file.
-    fn is_waiting(&self) -> bool {
-        matches!(self.agent.action(), Action::Receive { .. } | Action::Verify { .. })
-    }
-
     /// The outstanding action, as the driver does it.
-    async fn act(&mut self, held: &Held<'_>) {
+    #[inline(never)]
+    fn act(&mut self, held: &Held<'_>) {
         match *self.agent.action() {
             Action::Connect | Action::Subscribe(_) => {
                 self.local.step(&mut self.agent, NOW_MS, Input::Done);
@@ -223,7 +206,7 @@ impl Device<'_> {
                 self.local.step(&mut self.agent, NOW_MS, Input::Done);
             }
             _ => {
-                let completion = self.local.perform(&mut self.agent, held).await;
+                let completion = block_on(self.local.perform(&mut self.agent, held));
                 assert!(!matches!(completion, Completion::Failed(_)), "everything succeeds");
                 self.local.step_with(&mut self.agent, NOW_MS, completion);
             }

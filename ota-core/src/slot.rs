@@ -143,7 +143,7 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
     ///
     /// The units must be blank, except on parts that rewrite them. An error leaves the units in any state.
     pub async fn write(&mut self, at: u32, data: &[u8]) -> Result<(), FlashError> {
-        self.program(at, data).await?;
+        self.program_units(at, data).await?;
         let mut comparison = self.comparison(at, data)?;
         self.run(&mut comparison).await?;
         if comparison.outcome() == Compared::Equal { Ok(()) } else { Err(FlashError::ReadBack) }
@@ -151,24 +151,24 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
 
     /// [`write`](Self::write) without reading back: for a caller who compares what flash holds himself, and for benches.
     pub async fn program(&mut self, at: u32, data: &[u8]) -> Result<(), FlashError> {
-        let from = self.place(at, data.len())?;
-        let unit = self.geometry.write_size();
-        // The length fits, since the place does.
-        let size = data.len() as u32;
+        let (unit, size) = (self.geometry.write_size(), data.len());
         // No division where a mask does: the whole write would wait for it.
-        if unit.is_power_of_two() && (at | size) & (unit - 1) == 0 && size != 0 {
+        if unit.is_power_of_two() && (at as usize | size) & (unit as usize - 1) == 0 && size != 0 {
+            let from = self.place(at, size)?;
             self.bench.changes = self.bench.changes.wrapping_add(1);
             return self.bench.flash.write(from, data).await.map_err(fault);
         }
-        if unit_start(at, unit) != at {
-            return Err(FlashError::NotAligned);
-        }
-        self.program_padded(from, data).await
+        self.program_units(at, data).await
     }
 
     /// Programs whole units and what is left for the last one, padded.
-    async fn program_padded(&mut self, from: u32, data: &[u8]) -> Result<(), FlashError> {
+    async fn program_units(&mut self, at: u32, data: &[u8]) -> Result<(), FlashError> {
+        let from = self.place(at, data.len())?;
         let unit = self.geometry.write_size();
+        if unit_start(at, unit) != at {
+            return Err(FlashError::NotAligned);
+        }
+        // The length fits, since the place does.
         let whole = unit_start(data.len() as u32, unit);
         let (units, rest) = data.split_at_checked(whole as usize).ok_or(FlashError::OutOfBounds)?;
         self.bench.changes = self.bench.changes.wrapping_add(1);

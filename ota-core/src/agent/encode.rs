@@ -124,8 +124,11 @@ impl Agent<'_> {
                     bitmap: request.bitmap(),
                     count: request.count,
                 };
-                topic.len =
-                    request_topic(self.arena.get(self.job.block_topic), self.config.format, &mut topic.bytes)?;
+                topic.len = request_topic(
+                    self.arena.get(self.job.block_topic),
+                    self.config.format,
+                    &mut topic.bytes,
+                )?;
                 return Ok((get.encode(self.config.format, payload)?, Qos::AtMostOnce));
             }
         };

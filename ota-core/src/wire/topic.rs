@@ -117,7 +117,11 @@ pub(crate) fn stream_of<'a>(block_topic: &'a str, thing: &str) -> &'a str {
 }
 
 /// Writes the topic on which the blocks of a topic that [`block_topic`] made are asked for; returns the bytes written.
-pub(crate) fn request_topic(block_topic: &[u8], format: Format, buf: &mut [u8]) -> Result<usize, EncodeError> {
+pub(crate) fn request_topic(
+    block_topic: &[u8],
+    format: Format,
+    buf: &mut [u8],
+) -> Result<usize, EncodeError> {
     let stem = block_topic.len().saturating_sub(BLOCK_TAIL.len());
     let mut writer = Writer::new(buf);
     writer.bytes(block_topic.get(..stem).unwrap_or_default());
