@@ -1,5 +1,6 @@
 //! The first half of a step: an input is applied to what the agent knows.
 
+use super::clock::{NEVER, Wait, after};
 use super::sectors::Sector;
 use super::{Action, Agent, Failure, Input, Link, Message, Publication, Request, State, Subscription};
 use crate::policy::Drop;
@@ -8,18 +9,19 @@ use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 impl Agent<'_> {
     /// A step, whatever the input. (Of a block's two steps `turn` takes the first half itself.)
     #[inline(never)]
-    pub(super) fn take(&mut self, now: u64, input: Input<'_>) {
-        self.now = now;
+    pub(super) fn take(&mut self, now_ms: u64, input: Input<'_>) {
+        self.clock.step(now_ms);
         self.waited = matches!(input, Input::Timeout);
-        self.quiet_until = 0;
+        self.clock.set(Wait::Quiet, 0);
         self.absorb(input);
         self.plan();
     }
 
     /// What follows a block, where more is due than its own second half of a step looks at.
     #[inline(never)]
-    pub(super) fn go_on(&mut self, now: u64) {
-        (self.now, self.waited) = (now, false);
+    pub(super) fn go_on(&mut self, now_ms: u64) {
+        self.clock.step(now_ms);
+        self.waited = false;
         self.plan();
     }
 
@@ -122,10 +124,11 @@ impl Agent<'_> {
     }
 
     fn started(&mut self) {
-        self.booted_at = self.now;
+        self.clock.set(Wait::Test, after(self.config.timing.self_test_ms));
         self.doing = None;
         self.state = State::Booting { inspected: 0 };
-        self.link = Link::Down { at: self.now, tries: 0 };
+        self.clock.set(Wait::Link, 0);
+        self.link = Link::Down { tries: 0 };
         self.stop_work();
         self.record_due = false;
         self.fetch.begun = false;
@@ -170,7 +173,8 @@ impl Agent<'_> {
         }
         if matches!(self.state, State::Custom) {
             // Its document went with the message: ask for it again.
-            self.leave_alone(self.now);
+            self.clock.set(Wait::Check, 0);
+            self.leave_alone();
         }
         self.rehash();
         self.link_lost();
@@ -186,7 +190,7 @@ impl Agent<'_> {
             }
             Message::Updated { job_id, accepted: true, ref answer } => self.updated(job_id, answer),
             Message::Updated { job_id, accepted: false, ref answer } => self.update_rejected(job_id, answer),
-            Message::Notify => self.check_at = self.now,
+            Message::Notify => self.clock.set(Wait::Check, 0),
             Message::StreamRejected { stream, code } => {
                 if !self.state.is_fetching() || stream != self.stream() {
                     return self.drop_message(Drop::Late);
@@ -211,7 +215,7 @@ impl Agent<'_> {
         };
         self.link = Link::Up { jobs: false, stream: false, tries };
         // Answers to what was asked on the link before are lost, and so may be a notification.
-        self.check_at = self.now;
+        self.clock.set(Wait::Check, 0);
         if !matches!(self.call.request, Some(Request::Report(_))) {
             self.call.end();
         }
@@ -219,7 +223,7 @@ impl Agent<'_> {
 
     fn disconnected(&mut self) {
         self.link = match self.link {
-            Link::Aside { until, .. } => Link::Aside { until, closed: true },
+            Link::Aside { .. } => Link::Aside { closed: true },
             Link::Suspended { .. } | Link::Down { .. } | Link::Up { .. } => Link::Suspended { closed: true },
         };
     }
@@ -230,7 +234,7 @@ impl Agent<'_> {
             Subscription::Jobs => *jobs = true,
             Subscription::Stream => {
                 *stream = true;
-                self.fetch.paced = self.now;
+                self.clock.set(Wait::Pace, 0);
             }
         }
     }
@@ -240,7 +244,7 @@ impl Agent<'_> {
             Publication::Jobs(request) => {
                 self.call.request = Some(request);
                 self.call.waits = true;
-                self.call.at = self.after(self.config.timing.request_ms);
+                self.clock.set(Wait::Call, after(self.config.timing.request_ms));
                 self.next_token = self.next_token.wrapping_add(1);
                 self.asked(request);
             }
@@ -251,10 +255,10 @@ impl Agent<'_> {
                     self.fetch.grow(self.config.window_max());
                 }
                 self.fetch.asked();
-                self.fetch.due = self.after(self.config.timing.block_ms);
+                self.clock.set(Wait::Blocks, after(self.config.timing.block_ms));
                 let pace = self.fetch.request.count.saturating_mul(1000);
-                self.fetch.paced =
-                    self.now + u64::from(pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0));
+                let pace = pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0);
+                self.clock.set(Wait::Pace, after(pace));
             }
         }
     }
@@ -274,7 +278,7 @@ impl Agent<'_> {
     /// The question is on its way: no other one before it is answered.
     fn asked(&mut self, request: Request) {
         if !matches!(request, Request::Report(_)) {
-            self.check_at = u64::MAX;
+            self.clock.set(Wait::Check, NEVER);
         }
     }
 }

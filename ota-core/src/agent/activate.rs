@@ -1,5 +1,6 @@
 //! From verified to confirmed: set pending, withdraw, confirm, and what follows when they fail.
 
+use super::clock::{Wait, after};
 use super::{Agent, Slots, Stage, State};
 use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
 use crate::geometry::ImageLayout;
@@ -88,8 +89,9 @@ impl Agent<'_> {
             State::Activating { file: file + 1 }
         } else {
             self.record_due = true;
-            self.check_at = self.now;
-            State::Pending { until: self.after(self.config.timing.request_ms) }
+            self.clock.set(Wait::Check, 0);
+            self.clock.set(Wait::State, after(self.config.timing.request_ms));
+            State::Pending
         };
     }
 

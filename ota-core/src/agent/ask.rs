@@ -1,5 +1,6 @@
 //! Blocks are asked for, and what can be done while they travel is done.
 
+use super::clock::Wait;
 use super::plan::Next;
 use super::{Action, Agent, Plane, Publication, State};
 use crate::geometry::ImageLayout;
@@ -46,7 +47,7 @@ impl<'a> Agent<'a> {
     /// Requests for blocks over MQTT.
     fn plan_blocks(&mut self, layout: &'a ImageLayout) -> Next {
         let under_way = self.fetch.under_way();
-        if under_way > 0 && self.is_late(self.fetch.due, self.config.timing.block_ms) {
+        if under_way > 0 && self.is_late(Wait::Blocks, self.config.timing.block_ms) {
             return self.blocks_overdue();
         }
         let judging = matches!(self.state, State::Judging { .. });
@@ -57,7 +58,7 @@ impl<'a> Agent<'a> {
             self.fetch.enough = low;
         }
         let all_asked = u32::from(under_way) >= self.fetch.missing_count;
-        if under_way > low || all_asked || !self.is_due(self.fetch.paced) {
+        if under_way > low || all_asked || !self.clock.is_due(Wait::Pace) {
             return Next::Nothing;
         }
         let wanted = u32::from(window.saturating_sub(under_way).min(self.config.request_max()));
@@ -98,7 +99,8 @@ impl<'a> Agent<'a> {
             return self.plane_lost(Reason::NoBlocks, 0);
         }
         // The job may have been canceled and its stream deleted, or the link be half dead.
-        self.check_at = self.check_at.min(self.now);
-        self.fetch.paced = self.retry_at(tries);
+        self.clock.set(Wait::Check, 0);
+        let at = self.retry_at(tries);
+        self.clock.set(Wait::Pace, at);
     }
 }

@@ -1,5 +1,6 @@
 //! Blocks: judged when they arrive, written part by part, held only when flash holds them.
 
+use super::clock::{Wait, after};
 use super::fetch::Fetch;
 use super::job::File;
 use super::sectors::Sector;
@@ -21,7 +22,7 @@ impl<'a> Agent<'a> {
     /// A block arrived, of this file of a stream or from the open range. Order of checks: stream and file, within what was
     /// asked, length, still missing.
     #[inline]
-    pub(super) fn block(&mut self, now: u64, stream: Option<&str>, file_id: u32, block: u32, data: &[u8]) {
+    pub(super) fn block(&mut self, now: i32, stream: Option<&str>, file_id: u32, block: u32, data: &[u8]) {
         let (file, judging) = match self.state {
             State::Judging { file, .. } => (file, true),
             State::Downloading { file } => (file, false),
@@ -30,10 +31,10 @@ impl<'a> Agent<'a> {
             | State::Custom
             | State::Offered { .. }
             | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
+            | State::Verified
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. }
+            | State::Pending
             | State::Withdrawing { .. }
             | State::Testing { .. }
             | State::Confirming { .. }
@@ -75,11 +76,11 @@ impl<'a> Agent<'a> {
 
     /// The block is what was asked for: the link works.
     #[inline]
-    pub(super) fn accept(&mut self, now: u64, block: u32) {
+    pub(super) fn accept(&mut self, now: i32, block: u32) {
         if self.fetch.arrived(block) {
             self.fetch.shrink();
         }
-        self.fetch.due = now + u64::from(self.config.timing.block_ms);
+        self.clock.set(Wait::Blocks, now.saturating_add(after(self.config.timing.block_ms)));
         self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
     }
 
@@ -168,9 +169,10 @@ impl<'a> Agent<'a> {
     /// Nothing is left to check.
     pub(super) fn all_verified(&mut self, stage: Stage) {
         self.record_due = true;
+        self.clock.set(Wait::State, 0);
         self.state = match stage {
-            Stage::Ready => State::Ready { at: self.now },
-            Stage::New | Stage::Verified => State::Verified { ask_at: self.now },
+            Stage::Ready => State::Ready,
+            Stage::New | Stage::Verified => State::Verified,
         };
     }
 

@@ -1,5 +1,6 @@
 //! The one request to AWS IoT Jobs: when it goes out, when it is repeated, when it is given up.
 
+use super::clock::Wait;
 use super::encode::TOKEN_SIZE;
 use super::plan::Next;
 use super::{Action, Agent, Link, Publication, Report, Request, State};
@@ -12,14 +13,12 @@ pub(super) struct Call {
     pub(super) request: Option<Request>,
     /// Published, and not answered. Otherwise it is to be published, perhaps not for the first time.
     pub(super) waits: bool,
-    /// When the answer is late, or the next attempt is due.
-    pub(super) at: u64,
     /// Attempts that came to nothing.
     pub(super) tries: u8,
 }
 
 impl Call {
-    pub(super) const NONE: Self = Self { request: None, waits: false, at: 0, tries: 0 };
+    pub(super) const NONE: Self = Self { request: None, waits: false, tries: 0 };
 
     /// Answered, or of no use any more.
     pub(super) fn end(&mut self) {
@@ -58,19 +57,20 @@ impl Agent<'_> {
     #[inline(never)]
     pub(super) fn again(&mut self, request: Request, tries: u8) {
         let at = self.retry_at(tries);
-        self.call = Call { request: Some(request), waits: false, at, tries: tries.saturating_add(1) };
+        self.clock.set(Wait::Call, at);
+        self.call = Call { request: Some(request), waits: false, tries: tries.saturating_add(1) };
     }
 
     /// When Jobs has to be looked after: the call's moment, or the next question's.
-    pub(super) fn call_at(&self) -> u64 {
-        if self.call.request.is_some() { self.call.at } else { self.check_at }
+    pub(super) fn call_at(&self) -> i32 {
+        self.clock.at(if self.call.request.is_some() { Wait::Call } else { Wait::Check })
     }
 
     /// Its deadline, its retry, or the next request.
     pub(super) fn plan_jobs(&mut self) -> Next {
         let request = match (self.call.request, self.call.waits) {
             (Some(request), true) => {
-                if !self.is_late(self.call.at, self.config.timing.request_ms) {
+                if !self.is_late(Wait::Call, self.config.timing.request_ms) {
                     return Next::Nothing;
                 }
                 self.call_expired(request, self.call.tries);
@@ -78,10 +78,10 @@ impl Agent<'_> {
             }
             (Some(request), false) if !self.still_wanted(request) => {
                 self.call.end();
-                self.check_at = self.check_at.min(self.now);
+                self.clock.set(Wait::Check, 0);
                 return Next::Again;
             }
-            (Some(request), false) if self.is_due(self.call.at) => Some(request),
+            (Some(request), false) if self.clock.is_due(Wait::Call) => Some(request),
             (Some(_), false) => None,
             (None, _) => self.wanted(),
         };
@@ -112,7 +112,7 @@ impl Agent<'_> {
         match self.state {
             // The report's own answer tells whether the job is still there.
             State::Confirmed { .. } | State::Failed { .. } => owed().map(Request::Report),
-            _other if self.is_due(self.check_at) => Some(match self.job.is_held() {
+            _other if self.clock.is_due(Wait::Check) => Some(match self.job.is_held() {
                 true => Request::Held {
                     document: self.planes.stale
                         || !self.job.loaded && matches!(self.state, State::Offered { .. }),
@@ -137,7 +137,7 @@ impl Agent<'_> {
     /// Whether `report` is what the state owes.
     pub(super) fn owed(&self) -> Option<Report> {
         match self.state {
-            State::Verified { .. } => Some(Report::Ready),
+            State::Verified => Some(Report::Ready),
             State::Testing { announced: false, .. } => Some(Report::Active),
             State::Confirmed { .. } => Some(Report::Succeeded),
             State::Failed { .. } => Some(Report::Ended),
@@ -148,9 +148,9 @@ impl Agent<'_> {
             | State::Judging { .. }
             | State::Downloading { .. }
             | State::Verifying { .. }
-            | State::Ready { .. }
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. }
+            | State::Pending
             | State::Withdrawing { .. }
             | State::Testing { .. }
             | State::Confirming { .. }

@@ -1,5 +1,6 @@
 //! How a job ends on this side: failed, reported, closed.
 
+use super::clock::Wait;
 use super::job::Job;
 use super::{Agent, MAX_IMAGES, State};
 use crate::boot::{Request as SwapRequest, Revert};
@@ -32,7 +33,7 @@ impl Agent<'_> {
         if !self.job.is_held() {
             self.ended = Some(Ended::Failed(reason));
             // The question for a job that was under way is forgotten: ask again.
-            self.check_at = 0;
+            self.clock.set(Wait::Check, 0);
             self.state = State::Idle;
         }
     }
@@ -73,7 +74,7 @@ impl Agent<'_> {
         self.complete = 0;
         self.erase_agreed = false;
         self.progress_due = false;
-        self.check_at = self.now;
+        self.clock.set(Wait::Check, 0);
         self.state = State::Idle;
     }
 }

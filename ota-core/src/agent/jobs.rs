@@ -1,5 +1,6 @@
 //! Answers of AWS IoT Jobs: judged by token and job id, then applied.
 
+use super::clock::{Wait, after};
 use super::job::Number;
 use super::{Agent, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
@@ -17,7 +18,7 @@ impl Agent<'_> {
         let Some((request, _)) = self.take_call(job_id, answer.token, false) else {
             return self.drop_message(Drop::Late);
         };
-        self.check_at = self.after(self.config.timing.poll_ms);
+        self.clock.set(Wait::Check, after(self.config.timing.poll_ms));
         match (request, &answer.execution) {
             (Request::Next { document }, Some(execution)) => self.next_job(execution, document),
             (Request::Next { .. }, None) => self.withheld = 0,
@@ -88,10 +89,9 @@ impl Agent<'_> {
         }
     }
 
-    /// The job in hand is none of this library's: `$next` is asked again at `check_at`.
-    pub(super) fn leave_alone(&mut self, check_at: u64) {
+    /// The job in hand is none of this library's.
+    pub(super) fn leave_alone(&mut self) {
         self.drop_job();
-        self.check_at = check_at;
         self.state = State::Idle;
     }
 
@@ -106,7 +106,7 @@ impl Agent<'_> {
         if let State::Idle = self.state {
             self.drop_job();
         }
-        self.check_at = self.now;
+        self.clock.set(Wait::Check, 0);
     }
 
     /// Takes the execution's identity and status over, without the document.
@@ -133,7 +133,8 @@ impl Agent<'_> {
             Err(reason) => self.fail(reason, 0),
             Ok(()) => {
                 let stage = if self.job.digest == digest { stage } else { Stage::New };
-                self.state = State::Offered { at: self.now, stage };
+                self.clock.set(Wait::State, 0);
+                self.state = State::Offered { stage };
             }
         }
     }
@@ -174,7 +175,7 @@ impl Agent<'_> {
             }
             return;
         }
-        if let State::Offered { stage, .. } = self.state {
+        if let State::Offered { stage } = self.state {
             self.document(execution, document, stage);
         }
     }
@@ -183,15 +184,12 @@ impl Agent<'_> {
     fn retried(&mut self) {
         self.record_due = true;
         match self.state {
-            State::Ready { .. } | State::Activating { .. } => {
-                self.state = State::Verified { ask_at: self.now }
+            State::Ready | State::Activating { .. } => {
+                self.clock.set(Wait::State, 0);
+                self.state = State::Verified;
             }
-            State::Offered { at, stage: Stage::Ready } => {
-                self.state = State::Offered { at, stage: Stage::Verified }
-            }
-            State::Testing { until, question, .. } => {
-                self.state = State::Testing { until, announced: false, question }
-            }
+            State::Offered { stage: Stage::Ready } => self.state = State::Offered { stage: Stage::Verified },
+            State::Testing { question, .. } => self.state = State::Testing { announced: false, question },
             // The failure owed belongs to the execution before; the new one gets its own try.
             State::Failed { .. } => self.close(Ended::Gone),
             State::Booting { .. }
@@ -201,8 +199,8 @@ impl Agent<'_> {
             | State::Judging { .. }
             | State::Downloading { .. }
             | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Pending { .. }
+            | State::Verified
+            | State::Pending
             | State::Withdrawing { .. }
             | State::Confirming { .. }
             | State::Confirmed { .. }
@@ -218,10 +216,10 @@ impl Agent<'_> {
             | State::Judging { .. }
             | State::Downloading { .. }
             | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
+            | State::Verified
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. }
+            | State::Pending
                 if self.is_requested() =>
             {
                 self.failures = 0;
@@ -231,22 +229,21 @@ impl Agent<'_> {
             | State::Judging { .. }
             | State::Downloading { .. }
             | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
+            | State::Verified
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. }
+            | State::Pending
             | State::Custom
             | State::Confirmed { .. }
             | State::Failed { .. } => self.close(Ended::Gone),
             State::Withdrawing { image, .. } => self.state = State::Withdrawing { image, reason: None },
-            State::Testing { until, .. } => {
+            State::Testing { .. } => {
                 // Nobody is left to report to. The image still has to be confirmed or taken back.
                 let digest = self.job.digest;
                 self.drop_job();
                 self.job.digest = digest;
                 self.record_due = true;
-                self.state =
-                    State::Testing { until, announced: false, question: Some(Question::JobGoneInTest) };
+                self.state = State::Testing { announced: false, question: Some(Question::JobGoneInTest) };
             }
             State::Confirming { .. } => {
                 self.drop_job();
@@ -277,12 +274,13 @@ impl Agent<'_> {
     fn accepted(&mut self, report: Report) {
         self.job.started = true;
         match (report, self.state) {
-            (Report::Ready, State::Verified { .. }) => {
+            (Report::Ready, State::Verified) => {
                 self.record_due = true;
-                self.state = State::Ready { at: self.now };
+                self.clock.set(Wait::State, 0);
+                self.state = State::Ready;
             }
-            (Report::Active, State::Testing { until, question, .. }) => {
-                self.state = State::Testing { until, announced: true, question };
+            (Report::Active, State::Testing { question, .. }) => {
+                self.state = State::Testing { announced: true, question };
             }
             (Report::Succeeded, State::Confirmed { .. }) => self.close(Ended::Succeeded),
             (Report::Ended, State::Failed { reason, rejected, .. }) => {
@@ -298,7 +296,7 @@ impl Agent<'_> {
             self.take_call(Some(job_id), rejected.token, true)
         else {
             // A progress update was refused: canceled, deleted, or just throttled. Look.
-            self.check_at = self.check_at.min(self.now);
+            self.clock.set(Wait::Check, 0);
             return self.drop_message(Drop::Late);
         };
         match rejected.code {
@@ -347,7 +345,7 @@ impl Agent<'_> {
     fn repeat(&mut self, request: Request, tries: u8) {
         self.again(request, tries);
         if tries == 0 {
-            self.call.at = self.now;
+            self.clock.set(Wait::Call, 0);
         }
     }
 

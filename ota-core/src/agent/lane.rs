@@ -4,6 +4,7 @@
 //! It decides nothing of its own. What it takes the general way would have taken with the same outcome, and whatever it
 //! does not recognise at once is left to that way untouched.
 
+use super::clock::{Wait, after};
 use super::{Action, Agent, Hand, Message, State};
 use crate::transport::Received;
 use crate::wire::stream::{block_as_expected, block_as_sent};
@@ -40,7 +41,7 @@ impl Agent<'_> {
         };
         // The front is the first missing block, and beyond the last one none was asked for.
         debug_assert!(self.fetch.is_missing(front));
-        self.accept(now_ms, front);
+        self.accept(self.clock.since(now_ms), front);
         self.hand = Some(hand);
         self.doing = Some(Action::Write(part));
         Some(data)
@@ -65,13 +66,13 @@ impl Agent<'_> {
 
     /// A block is in flash, and nothing is due but to wait for the next one: until when. `None`: more may be due.
     #[inline]
-    pub(super) fn next_wait(&self, now: u64) -> Option<u64> {
+    pub(super) fn next_wait(&self, now: i32) -> Option<i32> {
         let fetch = &self.fetch;
         let waits = fetch.under_way() > fetch.enough
-            && now < fetch.due
+            && now < self.clock.at(Wait::Blocks)
             && fetch.hashed >= fetch.front_bytes()
             && !self.progress_due;
-        let poll = now + u64::from(self.config.timing.poll_ms);
-        waits.then(|| self.deadline_of_blocks(now, poll.min(self.quiet_until)))
+        let poll = now.saturating_add(after(self.config.timing.poll_ms));
+        waits.then(|| self.deadline_of_blocks(now, poll.min(self.clock.at(Wait::Quiet))))
     }
 }

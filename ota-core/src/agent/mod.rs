@@ -60,6 +60,7 @@ use crate::version::Version;
 use crate::wire::topic::stream_of;
 
 use call::Call;
+use clock::{Clock, Wait};
 pub use config::{
     BLOCK_SIZES, Component, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory,
     Plane, Timing,
@@ -83,10 +84,10 @@ pub const MAX_IMAGES: usize = 3;
 enum Link {
     /// The application wants no network.
     Suspended { closed: bool },
-    /// Put aside for a range over HTTP, where memory allows one session only; wanted again at `until`.
-    Aside { until: u64, closed: bool },
-    /// Down; tried again at `at`.
-    Down { at: u64, tries: u8 },
+    /// Put aside for a range over HTTP, where memory allows one session only; wanted again at [`Wait::Link`].
+    Aside { closed: bool },
+    /// Down; tried again at [`Wait::Link`].
+    Down { tries: u8 },
     /// Up; what is subscribed.
     Up { jobs: bool, stream: bool, tries: u8 },
 }
@@ -204,13 +205,7 @@ pub struct Agent<'a> {
     planes: Planes,
     link: Link,
     call: Call,
-    /// When Jobs is asked for the next (or after the held) job.
-    check_at: u64,
-    /// Until then nothing but blocks is to be looked after, as long as nothing but blocks comes.
-    quiet_until: u64,
-    /// The time of the step; the two steps of a block, which go their own way, leave it alone.
-    now: u64,
-    booted_at: u64,
+    clock: Clock,
     /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
     doing: Option<Action>,
     fetch: Fetch<'a>,
@@ -241,7 +236,7 @@ impl<'a> Agent<'a> {
             fetch: Fetch::new(memory.blocks, memory.sectors, config.block_size),
             state: State::Booting { inspected: 0 },
             doing: None,
-            link: Link::Down { at: 0, tries: 0 },
+            link: Link::Down { tries: 0 },
             call: Call::NONE,
             job: Job::default(),
             hand: None,
@@ -249,8 +244,7 @@ impl<'a> Agent<'a> {
             slots: [None; MAX_IMAGES],
             intended: [[0; 32]; MAX_IMAGES],
             tokens: [const { None }; MAX_IMAGES],
-            check_at: 0,
-            quiet_until: 0,
+            clock: Clock::new(),
             withheld: 0,
             record_due: false,
             complete: 0,
@@ -263,9 +257,7 @@ impl<'a> Agent<'a> {
             remembers: false,
             resets: 0,
             failures: 0,
-            now: 0,
             waited: false,
-            booted_at: 0,
             next_token: 0,
             // Any odd number keeps xorshift away from its fixed point.
             random: config.seed | 1,
@@ -296,14 +288,14 @@ impl<'a> Agent<'a> {
                 Some(Action::Receive { .. }),
                 Input::Message(Message::Block { stream, file_id, block_id, data }),
             ) => {
-                self.block(now_ms, Some(stream), *file_id, *block_id, data);
+                self.block(self.clock.since(now_ms), Some(stream), *file_id, *block_id, data);
             }
             (Some(Action::Finish(_)), other) if !matches!(other, Input::Start) => return,
             (_, _) => {
                 return self.take(now_ms, input);
             }
         }
-        match self.plan_block(now_ms) {
+        match self.plan_block(self.clock.since(now_ms)) {
             Next::Act => {}
             Next::Again | Next::Nothing => self.go_on(now_ms),
         }
@@ -434,10 +426,12 @@ impl<'a> Agent<'a> {
             Link::Aside { .. } => 0,
         };
         let at = self.retry_at(tries);
-        self.link = Link::Down { at, tries: tries.saturating_add(1) };
+        self.clock.set(Wait::Link, at);
+        self.link = Link::Down { tries: tries.saturating_add(1) };
         // The driver works with one link, and a range beside it.
         self.range_closed();
         self.fetch.forget_requests();
-        (self.call.waits, self.call.at) = (false, at);
+        self.clock.set(Wait::Call, at);
+        self.call.waits = false;
     }
 }

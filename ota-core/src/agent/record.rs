@@ -94,14 +94,14 @@ impl Agent<'_> {
                 }
             }
             State::Judging { .. } | State::Downloading { .. } => Phase::Downloading,
-            State::Offered { stage, .. } | State::Verifying { stage, .. } => match stage {
+            State::Offered { stage } | State::Verifying { stage, .. } => match stage {
                 Stage::New => Phase::Downloading,
                 Stage::Verified => Phase::Verified,
                 Stage::Ready => Phase::Ready,
             },
-            State::Verified { .. } => Phase::Verified,
-            State::Ready { .. } | State::Activating { .. } => Phase::Ready,
-            State::Pending { .. } => Phase::Pending,
+            State::Verified => Phase::Verified,
+            State::Ready | State::Activating { .. } => Phase::Ready,
+            State::Pending => Phase::Pending,
             // Should the power go now, the request may stand or not: what boots decides.
             State::Withdrawing { .. } => Phase::Pending,
             State::Testing { .. } | State::Confirming { .. } | State::Resetting => Phase::Testing,

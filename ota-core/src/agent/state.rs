@@ -1,5 +1,6 @@
 //! Where a job can stand.
 
+use super::clock::Wait;
 use crate::policy::Question;
 use crate::status::Reason;
 
@@ -17,8 +18,6 @@ pub enum State {
     Custom,
     /// A job is held. Its document may still be on its way; policy has not said yes yet.
     Offered {
-        /// Not asked before.
-        at: u64,
         /// What the journal knows of it.
         stage: Stage,
     },
@@ -44,25 +43,16 @@ pub enum State {
         question: Option<Question>,
     },
     /// Every file is verified; the cloud is told and has to accept.
-    Verified {
-        /// Policy is not asked about activating offline before.
-        ask_at: u64,
-    },
-    /// The cloud has accepted; policy is asked from `at` on.
-    Ready {
-        /// Not asked before.
-        at: u64,
-    },
+    Verified,
+    /// The cloud has accepted; policy is asked.
+    Ready,
     /// The swap is requested, image by image.
     Activating {
         /// The file.
         file: u8,
     },
     /// The swap is requested; one last look at the job, then reset.
-    Pending {
-        /// Look no longer than this.
-        until: u64,
-    },
+    Pending,
     /// The request for a swap is taken back, image by image.
     Withdrawing {
         /// The image.
@@ -72,8 +62,6 @@ pub enum State {
     },
     /// The new image runs and is tested.
     Testing {
-        /// The application must have spoken by then.
-        until: u64,
         /// The cloud has accepted `self_test: active`.
         announced: bool,
         /// The question policy has to answer before the test may pass.
@@ -152,10 +140,10 @@ impl State {
             State::Judging { .. } => StateKind::Judging,
             State::Downloading { .. } => StateKind::Downloading,
             State::Verifying { .. } => StateKind::Verifying,
-            State::Verified { .. } => StateKind::Verified,
-            State::Ready { .. } => StateKind::Ready,
+            State::Verified => StateKind::Verified,
+            State::Ready => StateKind::Ready,
             State::Activating { .. } => StateKind::Activating,
-            State::Pending { .. } => StateKind::Pending,
+            State::Pending => StateKind::Pending,
             State::Withdrawing { .. } => StateKind::Withdrawing,
             State::Testing { .. } => StateKind::Testing,
             State::Confirming { .. } => StateKind::Confirming,
@@ -171,14 +159,11 @@ impl State {
         matches!(self, State::Judging { .. } | State::Downloading { .. })
     }
 
-    /// When the state itself has to be looked at again, if it says so.
-    pub(crate) const fn waits_until(&self) -> Option<u64> {
+    /// What the state itself waits for, if anything.
+    pub(super) const fn waits(&self) -> Option<Wait> {
         match self {
-            State::Offered { at, .. }
-            | State::Verified { ask_at: at }
-            | State::Ready { at }
-            | State::Pending { until: at }
-            | State::Testing { until: at, .. } => Some(*at),
+            State::Offered { .. } | State::Verified | State::Ready | State::Pending => Some(Wait::State),
+            State::Testing { .. } => Some(Wait::Test),
             State::Booting { .. }
             | State::Idle
             | State::Custom

@@ -1,5 +1,6 @@
 //! The application's words: its commands, and its answers to what policy was asked.
 
+use super::clock::{NEVER, Wait, after};
 use super::job::Number;
 use super::{Agent, Link, Stage, State};
 use crate::command::Command;
@@ -18,10 +19,11 @@ impl Agent<'_> {
             }
             Command::Resume => {
                 if matches!(self.link, Link::Suspended { .. }) {
-                    self.link = Link::Down { at: self.now, tries: 0 };
+                    self.clock.set(Wait::Link, 0);
+                    self.link = Link::Down { tries: 0 };
                 }
             }
-            Command::CheckNow => self.check_at = self.now,
+            Command::CheckNow => self.clock.set(Wait::Check, 0),
             Command::Abort => self.abort(),
             Command::SelfTestPassed => {
                 if let State::Testing { question: None, .. } = self.state {
@@ -42,10 +44,10 @@ impl Agent<'_> {
             | State::Judging { .. }
             | State::Downloading { .. }
             | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
+            | State::Verified
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. } => self.fail(Reason::Aborted, 0),
+            | State::Pending => self.fail(Reason::Aborted, 0),
             State::Testing { .. } => self.test_failed(),
             // Nothing to abort, or too late: the truth is told.
             State::Booting { .. }
@@ -63,7 +65,7 @@ impl Agent<'_> {
     pub(super) fn answer(&mut self, question: &Question, answer: Answer) {
         match answer {
             Answer::Yes => self.agreed(question),
-            Answer::Later { ms } => self.put_off(question, self.after(ms)),
+            Answer::Later { ms } => self.put_off(question, after(ms)),
             Answer::No => self.declined(question),
         }
     }
@@ -100,17 +102,17 @@ impl Agent<'_> {
     }
 
     /// Asked again at `at`, where that is possible; elsewhere later is never.
-    fn put_off(&mut self, question: &Question, at: u64) {
+    fn put_off(&mut self, question: &Question, at: i32) {
         match (question, self.state) {
-            (_, State::Offered { stage, .. }) => self.state = State::Offered { at, stage },
+            (_, State::Offered { .. }) => self.clock.set(Wait::State, at),
             (_, State::Judging { .. }) => {
                 // The block in hand does not wait; it is fetched again.
                 self.hand = None;
                 self.keep_progress();
-                self.state = State::Offered { at, stage: Stage::New };
+                self.clock.set(Wait::State, at);
+                self.state = State::Offered { stage: Stage::New };
             }
-            (Question::Activate, _) => self.state = State::Ready { at },
-            (Question::ActivateOffline, _) => self.state = State::Verified { ask_at: at },
+            (Question::Activate | Question::ActivateOffline, _) => self.clock.set(Wait::State, at),
             (Question::JobGoneInTest, _) => self.test_goes_on(),
             (_, _) => self.declined(question),
         }
@@ -119,9 +121,9 @@ impl Agent<'_> {
     #[inline(never)]
     fn declined(&mut self, question: &Question) {
         let reason = match question {
-            Question::ActivateOffline => return self.state = State::Verified { ask_at: u64::MAX },
+            Question::ActivateOffline => return self.clock.set(Wait::State, NEVER),
             // Somebody else's: it is asked about again when the next job changes.
-            Question::Custom => return self.leave_alone(self.check_at),
+            Question::Custom => return self.leave_alone(),
             _ if matches!(self.state, State::Testing { .. }) => return self.test_failed(),
             Question::Start | Question::Erase | Question::Activate | Question::JobGoneInTest => {
                 Reason::Declined
@@ -135,14 +137,14 @@ impl Agent<'_> {
     }
 
     fn test_goes_on(&mut self) {
-        if let State::Testing { until, announced, .. } = self.state {
-            self.state = State::Testing { until, announced, question: None };
+        if let State::Testing { announced, .. } = self.state {
+            self.state = State::Testing { announced, question: None };
         }
     }
 
     /// Policy agreed: the job starts, or goes on from what flash holds.
     pub(super) fn start_job(&mut self) {
-        let State::Offered { stage, .. } = self.state else { return };
+        let State::Offered { stage } = self.state else { return };
         if self.job.updated_by.get().is_none() || stage == Stage::New {
             self.job.updated_by = Number::of(Some(self.running_version().word()));
         }
