@@ -168,8 +168,8 @@ impl Agent<'_> {
             ) => {}
         }
         self.distrust_hand(false);
-        if let State::Judging { file, .. } = self.state {
-            self.state = State::Judging { file, question: None };
+        if let State::Judging = self.state {
+            self.question = None;
         }
         if matches!(self.state, State::Custom) {
             // Its document went with the message: ask for it again.

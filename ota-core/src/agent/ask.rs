@@ -17,7 +17,7 @@ impl<'a> Agent<'a> {
         };
         match asked {
             // While blocks travel.
-            Next::Nothing if matches!(self.state, State::Downloading { .. }) => self.plan_ahead(layout),
+            Next::Nothing if matches!(self.state, State::Downloading) => self.plan_ahead(layout),
             next => next,
         }
     }
@@ -50,7 +50,7 @@ impl<'a> Agent<'a> {
         if under_way > 0 && self.is_late(Wait::Blocks, self.config.timing.block_ms) {
             return self.blocks_overdue();
         }
-        let judging = matches!(self.state, State::Judging { .. });
+        let judging = matches!(self.state, State::Judging);
         // Only the first block can be judged: nothing else is asked for before it is here.
         let (window, slow) = if judging { (1, false) } else { (self.fetch.window, self.is_slow(layout)) };
         let low = if slow { 0 } else { window / 2 };

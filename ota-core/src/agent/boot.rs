@@ -69,10 +69,10 @@ impl Agent<'_> {
             }
             (Phase::Confirmed, _) if self.job.is_held() => self.state = State::Confirmed { custom: false },
             (Phase::Ended, _) if self.job.is_held() => {
+                self.detail = record.detail;
                 self.state = State::Failed {
                     reason: Reason::from_number(record.reason).unwrap_or(Reason::StateLost),
                     rejected: record.status == super::record::REJECTED,
-                    detail: record.detail,
                 }
             }
             (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Intended) => {
@@ -111,7 +111,8 @@ impl Agent<'_> {
     /// The old image runs; the job's document is asked for.
     fn offered(&mut self, stage: Stage) {
         self.clock.set(Wait::State, 0);
-        self.state = State::Offered { stage };
+        self.stage = stage;
+        self.state = State::Offered;
     }
 
     #[inline(never)]
@@ -138,7 +139,8 @@ impl Agent<'_> {
     /// The running image is tested.
     #[inline(never)]
     pub(super) fn test(&mut self, question: Option<Question>) {
-        self.state = State::Testing { announced: false, question };
+        self.question = question;
+        self.state = State::Testing { announced: false };
     }
 
     /// Every image is confirmed; where there is nobody to report it to, that is all.

@@ -114,8 +114,7 @@ impl Agent<'_> {
             State::Confirmed { .. } | State::Failed { .. } => owed().map(Request::Report),
             _other if self.clock.is_due(Wait::Check) => Some(match self.job.is_held() {
                 true => Request::Held {
-                    document: self.planes.stale
-                        || !self.job.loaded && matches!(self.state, State::Offered { .. }),
+                    document: self.planes.stale || !self.job.loaded && matches!(self.state, State::Offered),
                 },
                 false => Request::Next { document: true },
             }),
@@ -144,10 +143,10 @@ impl Agent<'_> {
             State::Booting { .. }
             | State::Idle
             | State::Custom
-            | State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
+            | State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
             | State::Ready
             | State::Activating { .. }
             | State::Pending

@@ -29,7 +29,8 @@ impl Agent<'_> {
     pub(super) fn report(&mut self, reason: Reason, detail: u32) {
         // REJECTED is accepted only from QUEUED.
         let rejected = reason.is_judgement() && !self.job.started;
-        self.state = State::Failed { reason, rejected, detail };
+        self.detail = detail;
+        self.state = State::Failed { reason, rejected };
         if !self.job.is_held() {
             self.ended = Some(Ended::Failed(reason));
             // The question for a job that was under way is forgotten: ask again.
@@ -49,6 +50,7 @@ impl Agent<'_> {
     #[inline(never)]
     pub(super) fn stop_work(&mut self) {
         self.hand = None;
+        self.question = None;
         self.failures = 0;
         self.drop_tokens();
         self.fetch.forget_requests();

@@ -71,16 +71,17 @@ impl Agent<'_> {
             return;
         }
         self.complete = 0;
-        self.document(execution, document, Stage::New);
+        self.stage = Stage::New;
+        self.document(execution, document);
     }
 
     /// The document of the held job, where it came: does this device update itself by it? `asked`: it had to come.
     #[inline(never)]
-    fn document(&mut self, execution: &Execution<'_>, asked: bool, stage: Stage) {
+    fn document(&mut self, execution: &Execution<'_>, asked: bool) {
         match &execution.document() {
             Document::Ota(document) => {
                 self.withheld = 0;
-                self.adopt(execution, document, stage);
+                self.adopt(execution, document);
             }
             Document::Custom(_) if matches!(self.state, State::Idle) => self.state = State::Custom,
             Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
@@ -120,7 +121,7 @@ impl Agent<'_> {
     }
 
     /// An OTA job's document: the job is offered.
-    fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>, stage: Stage) {
+    fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>) {
         if let State::Idle = self.state {
             if execution.self_test().is_some() && execution.status == JobStatus::InProgress {
                 return self.orphaned_test();
@@ -132,9 +133,11 @@ impl Agent<'_> {
         match self.job.load(&mut self.arena, self.config, document, largest) {
             Err(reason) => self.fail(reason, 0),
             Ok(()) => {
-                let stage = if self.job.digest == digest { stage } else { Stage::New };
+                if self.job.digest != digest {
+                    self.stage = Stage::New;
+                }
                 self.clock.set(Wait::State, 0);
-                self.state = State::Offered { stage };
+                self.state = State::Offered;
             }
         }
     }
@@ -175,30 +178,32 @@ impl Agent<'_> {
             }
             return;
         }
-        if let State::Offered { stage } = self.state {
-            self.document(execution, document, stage);
+        if let State::Offered = self.state {
+            self.document(execution, document);
         }
     }
 
     /// Same job, new execution: its status starts afresh, what flash holds stays.
     fn retried(&mut self) {
         self.record_due = true;
+        if self.stage == Stage::Ready {
+            self.stage = Stage::Verified;
+        }
         match self.state {
             State::Ready | State::Activating { .. } => {
                 self.clock.set(Wait::State, 0);
                 self.state = State::Verified;
             }
-            State::Offered { stage: Stage::Ready } => self.state = State::Offered { stage: Stage::Verified },
-            State::Testing { question, .. } => self.state = State::Testing { announced: false, question },
+            State::Testing { .. } => self.state = State::Testing { announced: false },
             // The failure owed belongs to the execution before; the new one gets its own try.
             State::Failed { .. } => self.close(Ended::Gone),
             State::Booting { .. }
             | State::Idle
             | State::Custom
-            | State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
+            | State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
             | State::Verified
             | State::Pending
             | State::Withdrawing { .. }
@@ -212,10 +217,10 @@ impl Agent<'_> {
     /// The held job is canceled, deleted or timed out.
     pub(super) fn gone(&mut self) {
         match self.state {
-            State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
+            State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
             | State::Verified
             | State::Ready
             | State::Activating { .. }
@@ -225,10 +230,10 @@ impl Agent<'_> {
                 self.failures = 0;
                 self.state = State::Withdrawing { image: 0, reason: None }
             }
-            State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
+            State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
             | State::Verified
             | State::Ready
             | State::Activating { .. }
@@ -243,7 +248,8 @@ impl Agent<'_> {
                 self.drop_job();
                 self.job.digest = digest;
                 self.record_due = true;
-                self.state = State::Testing { announced: false, question: Some(Question::JobGoneInTest) };
+                self.state = State::Testing { announced: false };
+                self.question = Some(Question::JobGoneInTest);
             }
             State::Confirming { .. } => {
                 self.drop_job();
@@ -279,8 +285,8 @@ impl Agent<'_> {
                 self.clock.set(Wait::State, 0);
                 self.state = State::Ready;
             }
-            (Report::Active, State::Testing { question, .. }) => {
-                self.state = State::Testing { announced: true, question };
+            (Report::Active, State::Testing { .. }) => {
+                self.state = State::Testing { announced: true };
             }
             (Report::Succeeded, State::Confirmed { .. }) => self.close(Ended::Succeeded),
             (Report::Ended, State::Failed { reason, rejected, .. }) => {
@@ -311,8 +317,8 @@ impl Agent<'_> {
                 Some(state) => {
                     self.job.version = Number::of(state.version_number);
                     self.job.started = state.status == JobStatus::InProgress;
-                    if let State::Failed { reason, rejected: true, detail } = self.state {
-                        self.state = State::Failed { reason, rejected: !self.job.started, detail };
+                    if let State::Failed { reason, rejected: true } = self.state {
+                        self.state = State::Failed { reason, rejected: !self.job.started };
                     }
                     self.repeat(request, tries);
                 }

@@ -16,7 +16,7 @@ impl Agent<'_> {
     /// way through [`decode`](crate::driver::decode) and [`step`](Self::step) would have it. `None`: nothing has changed, and
     /// the message goes that way.
     pub fn take_block<'m>(&mut self, now_ms: u64, received: &Received<'m>) -> Option<&'m [u8]> {
-        let (Some(Action::Receive { .. }), State::Downloading { file }) = (&self.doing, self.state) else {
+        let (Some(Action::Receive { .. }), State::Downloading) = (&self.doing, self.state) else {
             return None;
         };
         // Blocks of a bundle may have to be hashed from the hand.
@@ -30,7 +30,7 @@ impl Agent<'_> {
         // the message's first bytes to come from memory.
         let front = self.fetch.front;
         let (from, to) = self.fetch.block_range(front);
-        let file = self.job.files.get(usize::from(file))?;
+        let file = self.job.files.get(usize::from(self.fetch.file))?;
         let hand = Hand { at: from, len: to - from, done: 0, blank: false };
         let part = self.part_to(&hand, file.image, hand.len);
         let is_due = self.fetch.was_asked(front) && self.fetch.is_open(from, to);

@@ -53,7 +53,7 @@ use core::num::NonZeroU8;
 
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
-use crate::policy::Drop;
+use crate::policy::{Drop, Question};
 use crate::status::Ended;
 use crate::verify::{Kept, Verified};
 use crate::version::Version;
@@ -199,6 +199,11 @@ pub struct Agent<'a> {
     ended: Option<Ended>,
     next_token: u32,
     state: State,
+    stage: Stage,
+    /// What policy has to answer before the state goes on.
+    question: Option<Question>,
+    /// The number reported beside the reason of a failure; 0: none.
+    detail: u32,
     config: &'a Config<'a>,
     arena: Arena<'a>,
     hand: Option<Hand>,
@@ -240,6 +245,9 @@ impl<'a> Agent<'a> {
             call: Call::NONE,
             job: Job::default(),
             hand: None,
+            question: None,
+            stage: Stage::New,
+            detail: 0,
             planes: Planes::new(),
             slots: [None; MAX_IMAGES],
             intended: [[0; 32]; MAX_IMAGES],

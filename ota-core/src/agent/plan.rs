@@ -121,24 +121,18 @@ impl<'a> Agent<'a> {
 
     /// What the state can do without the network.
     fn plan_state(&mut self) -> Next {
+        if let Some(question) = self.question {
+            return self.consult(question);
+        }
         match self.state {
-            State::Downloading { .. } if self.hand.is_some() => self.plan_hand(),
+            State::Downloading if self.hand.is_some() => self.plan_hand(),
             State::Booting { inspected } if usize::from(inspected) < self.config.images.len() => {
                 self.act(Action::Inspect { image: inspected })
             }
             State::Booting { .. } => self.act(Action::Load),
             State::Custom => self.consult(Question::Custom),
-            State::Offered { .. } if self.clock.is_due(Wait::State) && self.job.loaded => self.plan_offer(),
-            State::Judging { question: Some(question), .. } => match question {
-                Question::Erase if self.erase_agreed => {
-                    let State::Judging { file, .. } = self.state else { return Next::Nothing };
-                    self.download(file);
-                    Next::Again
-                }
-                question => self.consult(question),
-            },
-            State::Verifying { question: Some(question), .. } => self.consult(question),
-            State::Verifying { file, .. } => self.plan_verify(file),
+            State::Offered if self.clock.is_due(Wait::State) && self.job.loaded => self.plan_offer(),
+            State::Verifying => self.plan_verify(),
             State::Verified if self.clock.is_due(Wait::State) && self.is_offline() => {
                 self.consult(Question::ActivateOffline)
             }
@@ -157,16 +151,15 @@ impl<'a> Agent<'a> {
                 Next::Again
             }
             State::Withdrawing { image, .. } => self.act(Action::Withdraw { image }),
-            State::Testing { question: Some(question), .. } => self.consult(question),
             State::Testing { .. } if self.clock.is_due(Wait::Test) => {
                 self.test_failed();
                 Next::Again
             }
-            State::Confirming { image, .. } => self.act(Action::Confirm { image }),
+            State::Confirming { image } => self.act(Action::Confirm { image }),
             State::Idle
-            | State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
+            | State::Offered
+            | State::Judging
+            | State::Downloading
             | State::Verified
             | State::Ready
             | State::Testing { .. }
@@ -190,12 +183,12 @@ impl<'a> Agent<'a> {
     }
 
     /// Flash holds the whole file: hash what is not hashed yet, then verify.
-    fn plan_verify(&mut self, file: u8) -> Next {
-        let &File { image, size, .. } = self.job.file(file);
+    fn plan_verify(&mut self) -> Next {
+        let &File { image, size, .. } = self.file_in_hand();
         if self.fetch.hashed < size {
             return self.hash(image, size);
         }
-        self.act(Action::Verify { image, file, size })
+        self.act(Action::Verify { image, file: self.fetch.file, size })
     }
 
     #[inline(never)]
@@ -218,7 +211,8 @@ impl<'a> Agent<'a> {
             return Next::Again;
         }
         self.complete = self.job.file_count;
-        self.next_file(Stage::Ready);
+        self.stage = Stage::Ready;
+        self.next_file();
         Next::Again
     }
 
@@ -298,7 +292,7 @@ impl<'a> Agent<'a> {
     /// rest of the plan was looked at then, and what it found holds until `quiet_until`.
     #[inline]
     pub(super) fn plan_block(&mut self, now: i32) -> Next {
-        if self.record_due || !matches!(self.state, State::Downloading { .. }) {
+        if self.record_due || !matches!(self.state, State::Downloading) {
             return Next::Nothing;
         }
         if self.hand.is_some() {
@@ -346,7 +340,7 @@ impl<'a> Agent<'a> {
             until = until.min(self.call_at());
         }
         match self.state {
-            State::Judging { .. } | State::Downloading { .. } => self.deadline_of_blocks(0, until),
+            State::Judging | State::Downloading => self.deadline_of_blocks(0, until),
             _other => until.max(1),
         }
     }

@@ -1,7 +1,6 @@
 //! Where a job can stand.
 
 use super::clock::Wait;
-use crate::policy::Question;
 use crate::status::Reason;
 
 /// Where the job stands.
@@ -17,31 +16,13 @@ pub enum State {
     /// A job of another kind: the application is asked what it makes of it.
     Custom,
     /// A job is held. Its document may still be on its way; policy has not said yes yet.
-    Offered {
-        /// What the journal knows of it.
-        stage: Stage,
-    },
+    Offered,
     /// The file's first block is fetched and judged; its slot is not touched.
-    Judging {
-        /// The file.
-        file: u8,
-        /// The question policy has to answer before going on.
-        question: Option<Question>,
-    },
+    Judging,
     /// Blocks are fetched and written.
-    Downloading {
-        /// The file.
-        file: u8,
-    },
+    Downloading,
     /// Flash holds the whole file; it is hashed to its end and verified.
-    Verifying {
-        /// The file.
-        file: u8,
-        /// What the journal knows of the job: from where to go on when every file is verified.
-        stage: Stage,
-        /// The question policy has to answer before going on.
-        question: Option<Question>,
-    },
+    Verifying,
     /// Every file is verified; the cloud is told and has to accept.
     Verified,
     /// The cloud has accepted; policy is asked.
@@ -64,15 +45,11 @@ pub enum State {
     Testing {
         /// The cloud has accepted `self_test: active`.
         announced: bool,
-        /// The question policy has to answer before the test may pass.
-        question: Option<Question>,
     },
     /// The image is confirmed, image by image.
     Confirming {
         /// The image.
         image: u8,
-        /// Attempts that failed.
-        failed: u8,
     },
     /// The image is confirmed (or a custom job is done); `SUCCEEDED` is owed.
     Confirmed {
@@ -85,8 +62,6 @@ pub enum State {
         reason: Reason,
         /// `REJECTED`, not `FAILED`.
         rejected: bool,
-        /// A number reported beside the reason; 0: none.
-        detail: u32,
     },
     /// The device is to be reset.
     Resetting,
@@ -94,7 +69,7 @@ pub enum State {
     Stopped,
 }
 
-/// How far the journal says a job had come.
+/// How far the journal says a job had come: from where to go on when every file is verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
     /// Not beyond the download.
@@ -136,10 +111,10 @@ impl State {
             State::Booting { .. } => StateKind::Booting,
             State::Idle => StateKind::Idle,
             State::Custom => StateKind::Custom,
-            State::Offered { .. } => StateKind::Offered,
-            State::Judging { .. } => StateKind::Judging,
-            State::Downloading { .. } => StateKind::Downloading,
-            State::Verifying { .. } => StateKind::Verifying,
+            State::Offered => StateKind::Offered,
+            State::Judging => StateKind::Judging,
+            State::Downloading => StateKind::Downloading,
+            State::Verifying => StateKind::Verifying,
             State::Verified => StateKind::Verified,
             State::Ready => StateKind::Ready,
             State::Activating { .. } => StateKind::Activating,
@@ -156,20 +131,20 @@ impl State {
 
     /// Blocks are asked for.
     pub(crate) const fn is_fetching(&self) -> bool {
-        matches!(self, State::Judging { .. } | State::Downloading { .. })
+        matches!(self, State::Judging | State::Downloading)
     }
 
     /// What the state itself waits for, if anything.
     pub(super) const fn waits(&self) -> Option<Wait> {
         match self {
-            State::Offered { .. } | State::Verified | State::Ready | State::Pending => Some(Wait::State),
+            State::Offered | State::Verified | State::Ready | State::Pending => Some(Wait::State),
             State::Testing { .. } => Some(Wait::Test),
             State::Booting { .. }
             | State::Idle
             | State::Custom
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
             | State::Activating { .. }
             | State::Withdrawing { .. }
             | State::Confirming { .. }
