@@ -175,18 +175,23 @@ pub struct Statistics {
 // 124 bytes from the start).
 #[repr(C)]
 pub struct Agent<'a> {
+    planes: Planes,
+    state: State,
+    link: Link,
+    call: Call,
+    stage: Stage,
     /// A journal record is due.
     record_due: bool,
     /// A progress update is due.
     progress_due: bool,
     /// The slot was cleared of an old trailer (and of what lies before the image).
     cleared: bool,
+    /// Attempts at set pending, or at a sector, that failed.
+    failures: u8,
     /// The policy agreed to erase for this job.
     erase_agreed: bool,
     /// Files of the held job, from the first, that flash is known to hold whole.
     complete: u8,
-    /// Attempts at set pending, or at a sector, that failed.
-    failures: u8,
     /// Resets spent on an image of which nobody knows whether a reset reverts it.
     resets: u8,
     /// The journal held a record at boot: what is written to it now is there at the next one.
@@ -197,22 +202,17 @@ pub struct Agent<'a> {
     /// where a long flash operation kept it waiting.
     waited: bool,
     ended: Option<Ended>,
+    config: &'a Config<'a>,
+    clock: Clock,
+    /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
+    doing: Option<Action>,
+    hand: Option<Hand>,
+    arena: Arena<'a>,
     next_token: u32,
-    state: State,
-    stage: Stage,
     /// What policy has to answer before the state goes on.
     question: Option<Question>,
     /// The number reported beside the reason of a failure; 0: none.
     detail: u32,
-    config: &'a Config<'a>,
-    arena: Arena<'a>,
-    hand: Option<Hand>,
-    planes: Planes,
-    link: Link,
-    call: Call,
-    clock: Clock,
-    /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
-    doing: Option<Action>,
     fetch: Fetch<'a>,
     job: Job,
     statistics: Statistics,
