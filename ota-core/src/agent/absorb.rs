@@ -267,7 +267,8 @@ impl Agent<'_> {
     fn refused(&mut self, publication: Publication) {
         match publication {
             Publication::Jobs(request) => {
-                self.again(request, self.call.tries);
+                self.call.request = Some(request);
+                self.again();
                 self.asked(request);
             }
             Publication::Progress => self.progress_due = false,

@@ -27,15 +27,16 @@ impl Call {
 }
 
 impl Agent<'_> {
-    /// Takes the call that an answer with `token` is to: about the job of this id (`None`: the next one), to a report or to a
-    /// question. Every call carries a token and the service echoes it: an answer without ours is to something else.
+    /// The call that an answer with `token` is to: about the job of this id (`None`: the next one), to a report or to a
+    /// question. Every call carries a token and the service echoes it: an answer without ours is to something else. The
+    /// call waits no more; who takes the answer in ends it or makes it [`again`](Self::again).
     #[inline(never)]
-    pub(super) fn take_call(
+    pub(super) fn answered(
         &mut self,
         job_id: Option<&str>,
         token: Token<'_>,
         reported: bool,
-    ) -> Option<(Request, u8)> {
+    ) -> Option<Request> {
         let request = self.call.request.filter(|_| self.call.waits)?;
         let asked = match request {
             Request::Next { .. } => None,
@@ -45,20 +46,19 @@ impl Agent<'_> {
         if !fits || !token.matches(self.token(self.next_token.wrapping_sub(1), &mut [0; TOKEN_SIZE])) {
             return None;
         }
-        let tries = self.call.tries;
-        self.call.end();
+        self.call.waits = false;
         if let Link::Up { tries, .. } = &mut self.link {
             *tries = 0;
         }
-        Some((request, tries))
+        Some(request)
     }
 
-    /// The request again, after a pause.
+    /// The call again, after a pause.
     #[inline(never)]
-    pub(super) fn again(&mut self, request: Request, tries: u8) {
-        let at = self.retry_at(tries);
+    pub(super) fn again(&mut self) {
+        let at = self.retry_at(self.call.tries);
         self.clock.set(Wait::Call, at);
-        self.call = Call { request: Some(request), waits: false, tries: tries.saturating_add(1) };
+        (self.call.waits, self.call.tries) = (false, self.call.tries.saturating_add(1));
     }
 
     /// When Jobs has to be looked after: the call's moment, or the next question's.
@@ -68,22 +68,21 @@ impl Agent<'_> {
 
     /// Its deadline, its retry, or the next request.
     pub(super) fn plan_jobs(&mut self) -> Next {
-        let request = match (self.call.request, self.call.waits) {
-            (Some(request), true) => {
+        let request = match self.call.request {
+            Some(request) if self.call.waits => {
                 if !self.is_late(Wait::Call, self.config.timing.request_ms) {
                     return Next::Nothing;
                 }
-                self.call_expired(request, self.call.tries);
+                self.call_expired(request);
                 return Next::Again;
             }
-            (Some(request), false) if !self.still_wanted(request) => {
+            Some(request) if !self.still_wanted(request) => {
                 self.call.end();
                 self.clock.set(Wait::Check, 0);
                 return Next::Again;
             }
-            (Some(request), false) if self.clock.is_due(Wait::Call) => Some(request),
-            (Some(_), false) => None,
-            (None, _) => self.wanted(),
+            Some(request) => self.clock.is_due(Wait::Call).then_some(request),
+            None => self.wanted(),
         };
         match request {
             Some(request) => self.act(Action::Publish(Publication::Jobs(request))),
@@ -92,15 +91,16 @@ impl Agent<'_> {
     }
 
     /// Time is up for the answer.
-    fn call_expired(&mut self, request: Request, tries: u8) {
+    fn call_expired(&mut self, request: Request) {
+        let tries = self.call.tries;
         // Twice with the document, once without: an answer larger than the receive buffer never arrives.
-        let document = tries % 3 != 1;
-        let request = match request {
-            Request::Next { .. } => Request::Next { document },
-            Request::Held { .. } => Request::Held { document: document && !self.job.loaded },
+        let with = tries % 3 != 1;
+        self.call.request = Some(match request {
+            Request::Next { .. } => Request::Next { document: with },
+            Request::Held { .. } => Request::Held { document: with && !self.job.loaded },
             Request::Report(report) => Request::Report(report),
-        };
-        self.again(request, tries);
+        });
+        self.again();
         // A link on which nothing is answered may be half dead: make a new one now and then.
         if tries % 4 == 3 {
             self.link_lost();

@@ -15,9 +15,10 @@ const MAX_WITHHELD: u8 = 2;
 impl Agent<'_> {
     #[inline(never)]
     pub(super) fn described(&mut self, job_id: Option<&str>, answer: &JobsAnswer<'_>) {
-        let Some((request, _)) = self.take_call(job_id, answer.token, false) else {
+        let Some(request) = self.answered(job_id, answer.token, false) else {
             return self.drop_message(Drop::Late);
         };
+        self.call.end();
         self.clock.set(Wait::Check, after(self.config.timing.poll_ms));
         match (request, &answer.execution) {
             (Request::Next { document }, Some(execution)) => self.next_job(execution, document),
@@ -36,7 +37,7 @@ impl Agent<'_> {
     }
 
     pub(super) fn describe_rejected(&mut self, job_id: Option<&str>, rejected: &JobsAnswer<'_>) {
-        let Some((request, tries)) = self.take_call(job_id, rejected.token, false) else {
+        let Some(request) = self.answered(job_id, rejected.token, false) else {
             return self.drop_message(Drop::Late);
         };
         let held = matches!(request, Request::Held { .. });
@@ -51,7 +52,7 @@ impl Agent<'_> {
             | RejectedCode::VersionMismatch
             | RejectedCode::InternalError
             | RejectedCode::RequestThrottled
-            | RejectedCode::Unknown => self.again(request, tries),
+            | RejectedCode::Unknown => self.again(),
         }
     }
 
@@ -216,6 +217,7 @@ impl Agent<'_> {
 
     /// The held job is canceled, deleted or timed out.
     pub(super) fn gone(&mut self) {
+        self.call.end();
         match self.state {
             State::Offered
             | State::Judging
@@ -260,7 +262,7 @@ impl Agent<'_> {
     }
 
     pub(super) fn updated(&mut self, job_id: &str, answer: &JobsAnswer<'_>) {
-        let Some((Request::Report(report), _)) = self.take_call(Some(job_id), answer.token, true) else {
+        let Some(Request::Report(report)) = self.answered(Some(job_id), answer.token, true) else {
             // A progress update: all it tells is that the version went up by one.
             if answer.token.0.is_none() && job_id == self.job_id() {
                 self.job.count_version();
@@ -278,6 +280,7 @@ impl Agent<'_> {
 
     /// The service has what was reported.
     fn accepted(&mut self, report: Report) {
+        self.call.end();
         self.job.started = true;
         match (report, self.state) {
             (Report::Ready, State::Verified) => {
@@ -298,9 +301,7 @@ impl Agent<'_> {
     }
 
     pub(super) fn update_rejected(&mut self, job_id: &str, rejected: &JobsAnswer<'_>) {
-        let Some((request @ Request::Report(report), tries)) =
-            self.take_call(Some(job_id), rejected.token, true)
-        else {
+        let Some(Request::Report(report)) = self.answered(Some(job_id), rejected.token, true) else {
             // A progress update was refused: canceled, deleted, or just throttled. Look.
             self.clock.set(Wait::Check, 0);
             return self.drop_message(Drop::Late);
@@ -320,11 +321,11 @@ impl Agent<'_> {
                     if let State::Failed { reason, rejected: true } = self.state {
                         self.state = State::Failed { reason, rejected: !self.job.started };
                     }
-                    self.repeat(request, tries);
+                    self.repeat();
                 }
                 None => {
                     self.job.version = Number::of(None);
-                    self.retry_or_give_up(request, tries);
+                    self.retry_or_give_up();
                 }
             },
             RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached => self.gone(),
@@ -334,23 +335,23 @@ impl Agent<'_> {
             | RejectedCode::Unknown => {
                 // Perhaps it was the number: some services want none.
                 self.job.version = Number::of(None);
-                self.retry_or_give_up(request, tries);
+                self.retry_or_give_up();
             }
-            RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(request, tries),
+            RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(),
         }
     }
 
-    fn retry_or_give_up(&mut self, request: Request, tries: u8) {
-        if tries >= MAX_REFUSALS {
+    fn retry_or_give_up(&mut self) {
+        if self.call.tries >= MAX_REFUSALS {
             return self.gone();
         }
-        self.repeat(request, tries);
+        self.repeat();
     }
 
     /// The same request with what the refusal taught: at once, then after pauses.
-    fn repeat(&mut self, request: Request, tries: u8) {
-        self.again(request, tries);
-        if tries == 0 {
+    fn repeat(&mut self) {
+        self.again();
+        if self.call.tries == 1 {
             self.clock.set(Wait::Call, 0);
         }
     }
