@@ -184,13 +184,14 @@ impl Device<'_> {
                     let bytes = held.part(part.from, part.to);
                     let written = block_on(self.local.images.secondary().program(part.at, bytes));
                     written.expect("flash takes what is written");
-                    self.local.step(&mut self.agent, NOW_MS, Input::Done);
                 }
-                Action::Erase { .. } if way == Way::Ingest => {
-                    self.local.step(&mut self.agent, NOW_MS, Input::Done);
+                Action::Erase { .. } if way == Way::Ingest => {}
+                _ => {
+                    self.act(held);
+                    continue;
                 }
-                _ => self.act(held),
             }
+            self.local.step(&mut self.agent, NOW_MS, Input::Done);
         }
     }
 

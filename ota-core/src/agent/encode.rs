@@ -157,8 +157,8 @@ impl Agent<'_> {
                     write_version(&mut update.writer, self.running_version());
                 }
             }
-            (Report::Ended, State::Failed { reason, detail, .. }) => {
-                write_reason(&mut update.writer, reason, detail)
+            (Report::Ended, State::Failed { reason, .. }) => {
+                write_reason(&mut update.writer, reason, self.detail)
             }
             (Report::Ended, _) => return Err(EncodeError::Status),
         }

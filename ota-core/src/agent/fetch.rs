@@ -124,10 +124,6 @@ pub(crate) struct Fetch<'a> {
     pub(crate) calm: u16,
     /// Blocks that may be under way at once; follows what the link can take.
     pub(crate) window: u16,
-    /// When what is under way is given up.
-    pub(crate) due: u64,
-    /// Not before this may the next request go out (the broker delivers 100 messages a second and discards the rest).
-    pub(crate) paced: u64,
     /// Requests in a row that brought nothing.
     pub(crate) useless: u8,
     /// A block arrived since the last request.
@@ -159,8 +155,6 @@ impl<'a> Fetch<'a> {
             ahead: 0,
             calm: 0,
             window: 1,
-            due: 0,
-            paced: 0,
             useless: 0,
             alive: false,
         }

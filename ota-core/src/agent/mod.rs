@@ -53,13 +53,14 @@ use core::num::NonZeroU8;
 
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
-use crate::policy::Drop;
+use crate::policy::{Drop, Question};
 use crate::status::Ended;
 use crate::verify::{Kept, Verified};
 use crate::version::Version;
 use crate::wire::topic::stream_of;
 
 use call::Call;
+use clock::{Clock, Wait};
 pub use config::{
     BLOCK_SIZES, Component, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory,
     Plane, Timing,
@@ -82,10 +83,10 @@ pub const MAX_IMAGES: usize = 3;
 enum Link {
     /// The application wants no network.
     Suspended { closed: bool },
-    /// Put aside for a range over HTTP, where memory allows one session only; wanted again at `until`.
-    Aside { until: u64, closed: bool },
-    /// Down; tried again at `at`.
-    Down { at: u64, tries: u8 },
+    /// Put aside for a range over HTTP, where memory allows one session only; wanted again at [`Wait::Link`].
+    Aside { closed: bool },
+    /// Down; tried again at [`Wait::Link`].
+    Down { tries: u8 },
     /// Up; what is subscribed.
     Up { jobs: bool, stream: bool, tries: u8 },
 }
@@ -173,18 +174,23 @@ pub struct Statistics {
 // 124 bytes from the start).
 #[repr(C)]
 pub struct Agent<'a> {
+    planes: Planes,
+    state: State,
+    link: Link,
+    call: Call,
+    stage: Stage,
     /// A journal record is due.
     record_due: bool,
     /// A progress update is due.
     progress_due: bool,
     /// The slot was cleared of an old trailer (and of what lies before the image).
     cleared: bool,
+    /// Attempts at set pending, or at a sector, that failed.
+    failures: u8,
     /// The policy agreed to erase for this job.
     erase_agreed: bool,
     /// Files of the held job, from the first, that flash is known to hold whole.
     complete: u8,
-    /// Attempts at set pending, or at a sector, that failed.
-    failures: u8,
     /// Resets spent on an image of which nobody knows whether a reset reverts it.
     resets: u8,
     /// The journal held a record at boot: what is written to it now is there at the next one.
@@ -195,23 +201,17 @@ pub struct Agent<'a> {
     /// where a long flash operation kept it waiting.
     waited: bool,
     ended: Option<Ended>,
-    next_token: u32,
-    state: State,
     config: &'a Config<'a>,
-    arena: Arena<'a>,
-    hand: Option<Hand>,
-    planes: Planes,
-    link: Link,
-    call: Call,
-    /// When Jobs is asked for the next (or after the held) job.
-    check_at: u64,
-    /// Until then nothing but blocks is to be looked after, as long as nothing but blocks comes.
-    quiet_until: u64,
-    /// The time of the step; a block that takes the lane leaves it alone.
-    now: u64,
-    booted_at: u64,
+    clock: Clock,
     /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
     doing: Option<Action>,
+    hand: Option<Hand>,
+    arena: Arena<'a>,
+    next_token: u32,
+    /// What policy has to answer before the state goes on.
+    question: Option<Question>,
+    /// The number reported beside the reason of a failure; 0: none.
+    detail: u32,
     fetch: Fetch<'a>,
     job: Job,
     statistics: Statistics,
@@ -240,16 +240,18 @@ impl<'a> Agent<'a> {
             fetch: Fetch::new(memory.blocks, memory.sectors, config.block_size),
             state: State::Booting { inspected: 0 },
             doing: None,
-            link: Link::Down { at: 0, tries: 0 },
+            link: Link::Down { tries: 0 },
             call: Call::NONE,
             job: Job::default(),
             hand: None,
+            question: None,
+            stage: Stage::New,
+            detail: 0,
             planes: Planes::new(),
             slots: [None; MAX_IMAGES],
             intended: [[0; 32]; MAX_IMAGES],
             tokens: [const { None }; MAX_IMAGES],
-            check_at: 0,
-            quiet_until: 0,
+            clock: Clock::new(),
             withheld: 0,
             record_due: false,
             complete: 0,
@@ -262,9 +264,7 @@ impl<'a> Agent<'a> {
             remembers: false,
             resets: 0,
             failures: 0,
-            now: 0,
             waited: false,
-            booted_at: 0,
             next_token: 0,
             // Any odd number keeps xorshift away from its fixed point.
             random: config.seed | 1,
@@ -282,7 +282,7 @@ impl<'a> Agent<'a> {
     #[inline]
     pub fn step(&mut self, now_ms: u64, input: Input<'_>) -> Action {
         if !matches!(input, Input::Done) || !self.hold_block(now_ms) {
-            self.take(now_ms, input);
+            self.other_step(now_ms, input);
         }
         *self.action()
     }
@@ -412,10 +412,12 @@ impl<'a> Agent<'a> {
             Link::Aside { .. } => 0,
         };
         let at = self.retry_at(tries);
-        self.link = Link::Down { at, tries: tries.saturating_add(1) };
+        self.clock.set(Wait::Link, at);
+        self.link = Link::Down { tries: tries.saturating_add(1) };
         // The driver works with one link, and a range beside it.
         self.range_closed();
         self.fetch.forget_requests();
-        (self.call.waits, self.call.at) = (false, at);
+        self.clock.set(Wait::Call, at);
+        self.call.waits = false;
     }
 }
