@@ -3,11 +3,10 @@
 use super::{Agent, Publication, Report, Request, State, Subscription};
 use crate::status::Reason;
 use crate::transport::Qos;
-use crate::version::Version;
-use crate::wire::topic::{MAX_TOPIC_SIZE, request_topic};
-use crate::wire::update::UpdateWriter;
+use crate::wire::topic::{self, MAX_TOPIC_SIZE, NEXT, Tail};
+use crate::wire::update::write_detail;
 use crate::wire::writer::Writer;
-use crate::wire::{EncodeError, GetStream, JobStatus, Topic, TopicError, encode_describe};
+use crate::wire::{EncodeError, Format, GetStream, TopicError};
 
 /// Room for a client token: ten digits, a colon, eight digits.
 pub(super) const TOKEN_SIZE: usize = 24;
@@ -33,9 +32,9 @@ impl TopicBuffer {
         self.bytes.get(..self.len).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("")
     }
 
-    fn put(&mut self, topic: &Topic<'_>, thing: &str) -> Result<(), TopicError> {
-        self.len = topic.write(thing, &mut self.bytes)?;
-        Ok(())
+    fn put(&mut self, thing: &str, id: &str, tail: (Tail, Format)) -> Option<()> {
+        self.len = topic::write(&mut self.bytes, thing, id, tail)?;
+        Some(())
     }
 }
 
@@ -54,26 +53,19 @@ impl Agent<'_> {
     /// # Errors
     /// The names do not make a topic the broker takes.
     pub fn filters(&self, subscription: Subscription, filters: &mut Filters) -> Result<usize, TopicError> {
-        let thing = self.config.thing_name;
-        let stream = self.stream();
-        let format = self.config.format;
         // AWS delivers answers of Jobs without a subscription; other brokers and proxies need one.
-        let wanted: &[(Topic<'_>, Qos)] = match subscription {
-            Subscription::Jobs => &[
-                (Topic::NotifyNext, Qos::AtLeastOnce),
-                (Topic::AnyDescribeAnswers, Qos::AtLeastOnce),
-                (Topic::AnyUpdateAnswers, Qos::AtLeastOnce),
-            ],
-            Subscription::Stream => &[
-                (Topic::StreamData(stream, format), Qos::AtMostOnce),
-                (Topic::StreamRejected(stream, format), Qos::AtMostOnce),
-            ],
+        let (id, tails, qos): (_, &[_], _) = match subscription {
+            Subscription::Jobs => {
+                ("", &[Tail::NotifyNext, Tail::AnyDescribeAnswer, Tail::AnyUpdateAnswer], Qos::AtLeastOnce)
+            }
+            Subscription::Stream => (self.stream(), &[Tail::Data, Tail::StreamRejected], Qos::AtMostOnce),
         };
-        for (place, (topic, qos)) in filters.iter_mut().zip(wanted) {
-            place.0.put(topic, thing)?;
-            place.1 = *qos;
+        for (place, tail) in filters.iter_mut().zip(tails) {
+            let put = place.0.put(self.config.thing_name, id, (*tail, self.config.format));
+            put.ok_or(TopicError::TooLong)?;
+            place.1 = qos;
         }
-        Ok(wanted.len())
+        Ok(tails.len())
     }
 
     /// Encodes what is to be published: fills `topic` and `payload`, returns the payload's length and the QoS.
@@ -86,126 +78,137 @@ impl Agent<'_> {
         topic: &mut TopicBuffer,
         payload: &mut [u8],
     ) -> Result<(usize, Qos), EncodeError> {
-        let thing = self.config.thing_name;
-        let (target, len, qos) = match publication {
-            Publication::Jobs(request) => {
-                let mut token = [0; TOKEN_SIZE];
-                let token = self.token(self.next_token, &mut token);
-                let (target, document) = match *request {
-                    Request::Next { document } => (Topic::DescribeNext, Some(document)),
-                    Request::Held { document } => (Topic::Describe(self.job_id()), Some(document)),
-                    Request::Report(_) => (Topic::Update(self.job_id()), None),
-                };
-                let len = match (document, *request) {
-                    (None, Request::Report(report)) => self.encode_report(report, token, payload)?,
-                    (document, _) => encode_describe(payload, token, document.unwrap_or(true), None)?,
-                };
-                (target, len, Qos::AtLeastOnce)
+        let (id, tail, forms) = match *publication {
+            Publication::Blocks => return self.encode_blocks(topic, payload),
+            Publication::Progress => (self.job_id(), Tail::Update, [UPDATE, PROGRESS, PROGRESS_END]),
+            Publication::Jobs(Request::Next { document }) => {
+                (NEXT, Tail::Describe, [describe(document), "", ""])
             }
-            Publication::Progress => {
-                let (held, total) = self.progress();
-                let mut update = UpdateWriter::new(payload, JobStatus::InProgress);
-                update.detail_name("receive");
-                update.writer.byte(b'"');
-                update.writer.decimal(held.into());
-                update.writer.byte(b'/');
-                update.writer.decimal(total.into());
-                update.writer.byte(b'"');
-                let len = self.end_update(update, None)?;
-                (Topic::Update(self.job_id()), len, Qos::AtMostOnce)
+            Publication::Jobs(Request::Held { document }) => {
+                (self.job_id(), Tail::Describe, [describe(document), "", ""])
             }
-            Publication::Blocks => {
-                let request = self.block_request();
-                let get = GetStream {
-                    token: None,
-                    file_id: request.file_id,
-                    block_size: self.config.block_size,
-                    offset: request.offset,
-                    bitmap: request.bitmap(),
-                    count: request.count,
-                };
-                topic.len = request_topic(
-                    self.arena.get(self.job.block_topic),
-                    self.config.format,
-                    &mut topic.bytes,
-                )?;
-                return Ok((get.encode(self.config.format, payload)?, Qos::AtMostOnce));
+            Publication::Jobs(Request::Report(report)) => {
+                (self.job_id(), Tail::Update, [UPDATE, self.report_form(report)?, REPORT_END])
             }
         };
-        topic.put(&target, thing).map_err(|_| EncodeError::BufferTooSmall)?;
-        Ok((len, qos))
+        let put = topic.put(self.config.thing_name, id, (tail, self.config.format));
+        put.ok_or(EncodeError::BufferTooSmall)?;
+        let mut writer = Writer::new(payload);
+        let hole = |writer: &mut Writer<'_>, hole| self.fill_hole(writer, hole);
+        for form in forms {
+            writer.fill(form, &hole);
+        }
+        let is_answered = matches!(publication, Publication::Jobs(_));
+        Ok((writer.finish()?, if is_answered { Qos::AtLeastOnce } else { Qos::AtMostOnce }))
     }
 
-    fn encode_report(&self, report: Report, token: &str, payload: &mut [u8]) -> Result<usize, EncodeError> {
-        let (status, name) = match (report, self.state) {
-            (Report::Ready | Report::Active, _) => (JobStatus::InProgress, "self_test"),
-            (Report::Succeeded, _) => (JobStatus::Succeeded, "reason"),
-            (Report::Ended, State::Failed { rejected: true, .. }) => (JobStatus::Rejected, "reason"),
-            (Report::Ended, _) => (JobStatus::Failed, "reason"),
+    fn encode_blocks(&self, topic: &mut TopicBuffer, payload: &mut [u8]) -> Result<(usize, Qos), EncodeError> {
+        let format = self.config.format;
+        let len = topic::request_topic(&mut topic.bytes, self.arena.get(self.job.block_topic), format);
+        topic.len = len.ok_or(EncodeError::BufferTooSmall)?;
+        let request = self.block_request();
+        let get = GetStream {
+            token: None,
+            file_id: request.file_id,
+            block_size: self.config.block_size,
+            offset: request.offset,
+            bitmap: request.bitmap(),
+            count: request.count,
         };
-        let mut update = UpdateWriter::new(payload, status);
-        update.detail_name(name);
-        // Nothing in these values needs an escape.
-        update.writer.byte(b'"');
-        match (report, self.state) {
-            (Report::Ready, _) => update.writer.str("ready"),
-            (Report::Active, _) => update.writer.str("active"),
-            (Report::Succeeded, state) => {
-                update.writer.str("accepted");
-                if !matches!(state, State::Confirmed { custom: true }) {
-                    update.writer.str(" v");
-                    write_version(&mut update.writer, self.running_version());
+        Ok((get.encode(format, payload)?, Qos::AtMostOnce))
+    }
+
+    /// How the body of a report begins.
+    fn report_form(&self, report: Report) -> Result<&'static str, EncodeError> {
+        Ok(match (report, self.state) {
+            (Report::Ready, _) => READY,
+            (Report::Active, _) => ACTIVE,
+            (Report::Succeeded, State::Confirmed { custom: true }) => ACCEPTED,
+            (Report::Succeeded, _) => ACCEPTED_VERSION,
+            (Report::Ended, State::Failed { rejected: true, .. }) => REJECTED,
+            (Report::Ended, State::Failed { .. }) => FAILED,
+            (Report::Ended, _) => return Err(EncodeError::Status),
+        })
+    }
+
+    /// Writes what a letter of a form stands for. Nothing of it needs an escape.
+    fn fill_hole(&self, writer: &mut Writer<'_>, hole: u8) {
+        let version = self.running_version();
+        match hole {
+            b's' => writer.str("\",\"statusDetails\":{\""),
+            b'k' => self.write_token(writer, self.next_token),
+            b'h' => writer.decimal(self.progress().0),
+            b't' => writer.decimal(self.progress().1),
+            b'v' => {
+                for (before, number) in
+                    [('v', version.major.into()), ('.', version.minor.into()), ('.', version.revision.into())]
+                {
+                    writer.byte(before as u8);
+                    writer.decimal(number);
+                }
+                if version.build != 0 {
+                    writer.byte(b'+');
+                    writer.decimal(version.build);
                 }
             }
-            (Report::Ended, State::Failed { reason, .. }) => {
-                write_reason(&mut update.writer, reason, self.detail)
+            b'r' => {
+                if let State::Failed { reason, .. } = self.state {
+                    write_reason(writer, reason, self.detail);
+                }
             }
-            (Report::Ended, _) => return Err(EncodeError::Status),
+            // The version that did the download, until the job ends: the new image's own would make the next boot take the
+            // new image for the old one (DESIGN.md, "updatedBy").
+            b'u' => writer.hexadecimal(self.job.updated_by.get().unwrap_or_else(|| version.word()), 1),
+            b'd' => {
+                for (name, value) in self.config.details {
+                    writer.json_name(name);
+                    write_detail(writer, value);
+                }
+            }
+            b'e' => {
+                if let Some(version) = self.job.version.get().filter(|_| self.config.expected_version) {
+                    writer.json_number("expectedVersion", version.into());
+                }
+            }
+            b'x' => {
+                if self.job.execution != 0 {
+                    writer.json_number("executionNumber", self.job.execution);
+                }
+            }
+            _ => {}
         }
-        update.writer.byte(b'"');
-        // The version that did the download, until the job ends: the new image's own would make the next boot take the
-        // new image for the old one (DESIGN.md, "updatedBy").
-        update.detail_name("updatedBy");
-        update.writer.str("\"0x");
-        let word = self.job.updated_by.get().unwrap_or_else(|| self.running_version().word());
-        update.writer.hexadecimal(word, 1);
-        update.writer.byte(b'"');
-        self.end_update(update, Some(token))
-    }
-
-    /// Adds the application's own details; with a token also all that makes its answer count.
-    fn end_update(&self, update: UpdateWriter<'_>, token: Option<&str>) -> Result<usize, EncodeError> {
-        let mut update = update;
-        for (name, value) in self.config.details {
-            update.detail(name, value)?;
-        }
-        let answered = token.is_some();
-        let version = self.job.version.get().filter(|_| self.config.expected_version && answered);
-        let execution = Some(self.job.execution).filter(|number| *number != 0 && answered);
-        update.end(version, execution, answered, token)
     }
 
     /// The client token of a request: a counter, and what tells this boot of this device from others.
     pub(super) fn token<'b>(&self, number: u32, buf: &'b mut [u8; TOKEN_SIZE]) -> &'b str {
         let mut writer = Writer::new(buf);
-        writer.decimal(number.into());
+        self.write_token(&mut writer, number);
+        writer.into_str().unwrap_or_default()
+    }
+
+    fn write_token(&self, writer: &mut Writer<'_>, number: u32) {
+        writer.decimal(number);
         writer.byte(b':');
         writer.hexadecimal(self.config.seed, 1);
-        writer.into_str().unwrap_or_default()
     }
 }
 
-/// `major.minor.revision`, and `+build` where there is one.
-fn write_version(writer: &mut Writer<'_>, version: Version) {
-    writer.decimal(version.major.into());
-    writer.byte(b'.');
-    writer.decimal(version.minor.into());
-    writer.byte(b'.');
-    writer.decimal(version.revision.into());
-    if version.build != 0 {
-        writer.byte(b'+');
-        writer.decimal(version.build.into());
-    }
+// Bodies of requests to Jobs, with holes that `fill_hole` fills. In what expects an answer all is there that makes it count.
+const DESCRIBE: &str = r#"{"clientToken":"%k"}"#;
+const DESCRIBE_BRIEFLY: &str = r#"{"clientToken":"%k","includeJobDocument":false}"#;
+const UPDATE: &str = r#"{"status":""#;
+const PROGRESS: &str = r#"IN_PROGRESS%sreceive":"%h/%t"#;
+const PROGRESS_END: &str = r#""%d}}"#;
+const READY: &str = r#"IN_PROGRESS%sself_test":"ready"#;
+const ACTIVE: &str = r#"IN_PROGRESS%sself_test":"active"#;
+const ACCEPTED: &str = r#"SUCCEEDED%sreason":"accepted"#;
+const ACCEPTED_VERSION: &str = r#"SUCCEEDED%sreason":"accepted %v"#;
+const FAILED: &str = r#"FAILED%sreason":"%r"#;
+const REJECTED: &str = r#"REJECTED%sreason":"%r"#;
+const REPORT_END: &str = r#"","updatedBy":"0x%u"%d}%e%x,"includeJobExecutionState":true,"clientToken":"%k"}"#;
+
+fn describe(document: bool) -> &'static str {
+    if document { DESCRIBE } else { DESCRIBE_BRIEFLY }
 }
 
 /// The reason's spelling, and the number beside it: that of an error, or the reasons of both planes.

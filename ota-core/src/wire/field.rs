@@ -134,7 +134,7 @@ impl<'b> FieldWriter<'b> {
         self.name(name);
         match self.format {
             Format::Cbor => cbor::head(&mut self.writer, major::UNSIGNED, number),
-            Format::Json => self.writer.decimal(number.into()),
+            Format::Json => self.writer.decimal(number),
         }
     }
 

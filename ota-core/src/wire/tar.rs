@@ -354,7 +354,7 @@ pub fn encode_components(
     let most = buf.len().min(MAX_LIST_SIZE as usize);
     let mut writer = Writer::new(buf.get_mut(..most).unwrap_or(&mut []));
     writer.str(r#"{"numberOfComponents":""#);
-    writer.decimal(members.len() as u64 + 1);
+    writer.decimal(members.len() as u32 + 1);
     for text in [r#"","version":""#, version, r#"","files":[{"fileName":""#, LIST_NAME] {
         writer.str(text);
     }
@@ -365,7 +365,7 @@ pub fn encode_components(
         for text in [r#",{"fileName":""#, name, r#"","fileType":""#, kind, r#"","fileSize":""#] {
             writer.str(text);
         }
-        writer.decimal(u64::from(*size));
+        writer.decimal(*size);
         writer.str(r#""}"#);
     }
     writer.str("]}");
