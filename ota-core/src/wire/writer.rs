@@ -102,14 +102,14 @@ impl<'b> Writer<'b> {
     /// Writes a form: its bytes as they are, but for a `%` and the letter behind it what `hole` writes for that letter.
     #[inline(never)]
     pub(crate) fn fill(&mut self, form: &str, hole: &dyn Fn(&mut Self, u8)) {
-        let mut is_hole = false;
-        for byte in form.bytes() {
-            if is_hole {
-                hole(self, byte);
-            } else if byte != b'%' {
-                self.byte(byte);
-            }
-            is_hole = !is_hole && byte == b'%';
+        let mut rest = form.as_bytes();
+        loop {
+            let end = rest.iter().position(|byte| *byte == b'%').unwrap_or(rest.len());
+            let (literal, behind) = rest.split_at_checked(end).unwrap_or_default();
+            self.bytes(literal);
+            let [_, letter, tail @ ..] = behind else { return };
+            hole(self, *letter);
+            rest = tail;
         }
     }
 
