@@ -31,12 +31,12 @@ impl Agent<'_> {
             *intended = running.map_or(NONE, |running| running.hash);
         }
         if let Some(slots) = self.slots.get_mut(usize::from(image)) {
-            *slots = state.map(|state| Slots {
+            *slots = state.map_or(Slots::UNKNOWN, |state| Slots {
                 version: running.map_or(Version::new(0, 0, 0, 0), |running| running.version),
                 security_counter: running.and_then(|running| running.security_counter),
                 request: state.request,
                 revert: state.revert,
-                confirmed: state.confirmed,
+                unconfirmed: !state.confirmed,
                 reverted: state.reverted,
             });
         }
@@ -178,7 +178,7 @@ impl Agent<'_> {
     #[inline(never)]
     pub(super) fn is_confirmed(&self) -> bool {
         self.config.images.iter().all(|image| image.mode().has_trailer_state())
-            && !self.any_image(|slots| !slots.confirmed)
+            && !self.any_image(|slots| slots.unconfirmed)
     }
 
     /// Only some images were exchanged. Where a reset takes those back, one is spent on it.
@@ -220,7 +220,7 @@ impl Agent<'_> {
             }
             Revert::Yes if self.resets < REVERT_RESETS => return self.reset(),
             Revert::Yes => {
-                for slots in self.slots.iter_mut().flatten() {
+                for slots in &mut self.slots {
                     slots.revert = Revert::No;
                 }
             }
@@ -241,8 +241,7 @@ impl Agent<'_> {
             self.job.version = Number::of(record.version_number);
             self.job.started = record.started;
             self.job.digest = record.job_digest;
-            // 0: ended before anything was updated.
-            self.job.updated_by = Number::of((record.updated_by != 0).then_some(record.updated_by));
+            self.job.updated_by = record.updated_by;
         }
         self.intended = record.intended;
         self.bad_image = record.reverted;

@@ -163,7 +163,10 @@ impl Agent<'_> {
         // new image for the old one (DESIGN.md, "updatedBy").
         update.detail_name("updatedBy");
         update.writer.str("\"0x");
-        let word = self.job.updated_by.get().unwrap_or_else(|| self.running_version().word());
+        let word = match self.job.updated_by {
+            0 => self.running_version().word(),
+            word => word,
+        };
         update.writer.hexadecimal(word, 1);
         update.writer.byte(b'"');
         self.end_update(update, Some(token))

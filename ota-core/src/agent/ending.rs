@@ -43,7 +43,7 @@ impl Agent<'_> {
     #[inline(never)]
     pub(super) fn drop_job(&mut self) {
         self.arena.clear();
-        self.job = Job::default();
+        self.job = Job::NONE;
     }
 
     /// Nothing is verified, and nothing is under way.

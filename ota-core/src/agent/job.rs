@@ -16,6 +16,10 @@ pub(crate) struct Span {
     len: u16,
 }
 
+impl Span {
+    const NONE: Self = Self { start: 0, len: 0 };
+}
+
 /// Strings of the held job, in memory the caller gave.
 pub(crate) struct Arena<'a> {
     bytes: &'a mut [u8],
@@ -60,20 +64,19 @@ impl<'a> Arena<'a> {
     }
 }
 
-/// A number that may be unknown, in five bytes.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Number {
-    bytes: [u8; 4],
-    known: bool,
-}
+/// A number that may be unknown: kept as one more, so that 0 is that.
+#[derive(Clone, Copy)]
+pub(crate) struct Number(u32);
 
 impl Number {
+    pub(crate) const UNKNOWN: Self = Self(0);
+
     pub(crate) fn of(number: Option<u32>) -> Self {
-        Self { bytes: number.unwrap_or(0).to_ne_bytes(), known: number.is_some() }
+        number.map_or(Self::UNKNOWN, |number| Self(number.wrapping_add(1)))
     }
 
     pub(crate) fn get(self) -> Option<u32> {
-        self.known.then_some(u32::from_ne_bytes(self.bytes))
+        self.0.checked_sub(1)
     }
 }
 
@@ -93,17 +96,10 @@ pub(crate) struct File {
 }
 
 impl File {
-    const NONE: Self = Self {
-        id: 0,
-        image: 0,
-        size: 0,
-        signature: Span { start: 0, len: 0 },
-        url: Span { start: 0, len: 0 },
-    };
+    pub(crate) const NONE: Self = Self { id: 0, image: 0, size: 0, signature: Span::NONE, url: Span::NONE };
 }
 
 /// The held job execution. `id` empty: none is held.
-#[derive(Default)]
 pub(crate) struct Job {
     pub(crate) id: Span,
     /// The topic its blocks come on as CBOR, with the stream's name in it; empty: there is no stream.
@@ -124,13 +120,30 @@ pub(crate) struct Job {
     pub(crate) urls_at: u16,
     /// Identity of the data: SHA-256 over every file's size, image and signature.
     pub(crate) digest: [u8; 32],
-    /// `statusDetails.updatedBy` as the service or the journal had it.
-    pub(crate) updated_by: Number,
+    /// `statusDetails.updatedBy` as the service or the journal had it; 0: not known.
+    pub(crate) updated_by: u32,
     /// What is known of the file, if it is a bundle.
     pub(crate) bundle: Bundle,
 }
 
 impl Job {
+    /// None is held.
+    pub(crate) const NONE: Self = Self {
+        id: Span::NONE,
+        block_topic: Span::NONE,
+        execution: 0,
+        version: Number::UNKNOWN,
+        started: false,
+        loaded: false,
+        files: [File::NONE; MAX_IMAGES],
+        file_count: 0,
+        http: false,
+        urls_at: 0,
+        digest: [0; 32],
+        updated_by: 0,
+        bundle: Bundle::NONE,
+    };
+
     pub(crate) fn is_held(&self) -> bool {
         self.id.len > 0
     }
@@ -138,7 +151,9 @@ impl Job {
     /// Status and version as the service says they are now.
     pub(crate) fn refresh(&mut self, execution: &Execution<'_>) {
         self.execution = execution.execution_number.unwrap_or(self.execution);
-        self.version = Number::of(execution.version_number.or(self.version.get()));
+        if execution.version_number.is_some() {
+            self.version = Number::of(execution.version_number);
+        }
         self.started = match execution.status {
             JobStatus::Queued => false,
             JobStatus::InProgress
@@ -150,7 +165,7 @@ impl Job {
             | JobStatus::Removed => true,
         };
         if let Some(updated_by) = execution.updated_by() {
-            self.updated_by = Number::of(Some(updated_by));
+            self.updated_by = updated_by;
         }
     }
 
@@ -169,7 +184,7 @@ impl Job {
         document: &OtaDocument<'_>,
         bundle_size: u32,
     ) -> Result<(), Reason> {
-        self.bundle = Default::default();
+        self.bundle = Bundle::NONE;
         if document.file_count() > MAX_IMAGES {
             return Err(Reason::TooManyFiles);
         }
@@ -182,7 +197,7 @@ impl Job {
             return Err(Reason::UnknownProtocol);
         }
         self.http = protocols.http;
-        self.block_topic = Span::default();
+        self.block_topic = Span::NONE;
         if protocols.mqtt {
             let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
             self.block_topic.start = arena.used;
@@ -215,7 +230,7 @@ impl Job {
             identity.update(&file.size.to_le_bytes());
             identity.update(&[image]);
             identity.update(arena.get(signature));
-            self.add_file(File { id: file.id, image, size: file.size, signature, url: Span::default() });
+            self.add_file(File { id: file.id, image, size: file.size, signature, url: Span::NONE });
         }
         if self.file_count == 0 {
             return Err(Reason::DocumentMalformed);

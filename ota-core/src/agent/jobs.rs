@@ -127,7 +127,7 @@ impl Agent<'_> {
             if execution.self_test().is_some() && execution.status == JobStatus::InProgress {
                 return self.orphaned_test();
             }
-            self.job.updated_by = Number::of(None);
+            self.job.updated_by = 0;
         }
         let digest = self.job.digest;
         let largest = self.largest_file();
@@ -147,7 +147,7 @@ impl Agent<'_> {
     /// to go by (AWS' agents always do it this way).
     fn orphaned_test(&mut self) {
         let running = self.running_version();
-        match running.word().cmp(&self.job.updated_by.get().unwrap_or(0)) {
+        match running.word().cmp(&self.job.updated_by) {
             _ if self.was_reverted() => self.fail(Reason::Reverted, 0),
             core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped, 0),
             core::cmp::Ordering::Less => self.fail(Reason::Downgrade, 0),
@@ -166,10 +166,12 @@ impl Agent<'_> {
     fn held_job(&mut self, execution: &Execution<'_>, document: bool) {
         let retried =
             execution.execution_number.is_some_and(|n| self.job.execution != 0 && n != self.job.execution);
-        let updated_by = self.job.updated_by.get();
+        let updated_by = self.job.updated_by;
         self.job.refresh(execution);
         // What this device wrote down outranks what the service stored last.
-        self.job.updated_by = Number::of(updated_by.or(self.job.updated_by.get()));
+        if updated_by != 0 {
+            self.job.updated_by = updated_by;
+        }
         if retried {
             self.retried();
         }

@@ -137,8 +137,20 @@ struct Slots {
     security_counter: Option<u32>,
     request: SwapRequest,
     revert: Revert,
-    confirmed: bool,
+    unconfirmed: bool,
     reverted: bool,
+}
+
+impl Slots {
+    /// Not looked at, or flash failed.
+    const UNKNOWN: Self = Self {
+        version: Version::new(0, 0, 0, 0),
+        security_counter: None,
+        request: SwapRequest::None,
+        revert: Revert::No,
+        unconfirmed: false,
+        reverted: false,
+    };
 }
 
 /// Counters since [`Agent::new`], for tables and telemetry.
@@ -216,8 +228,8 @@ pub struct Agent<'a> {
     fetch: Fetch<'a>,
     job: Job,
     statistics: Statistics,
-    /// What was found in the slots of each image; `None`: not looked at, or flash failed.
-    slots: [Option<Slots>; MAX_IMAGES],
+    /// What was found in the slots of each image.
+    slots: [Slots; MAX_IMAGES],
     random: u32,
     /// MCUboot's hash of each image meant to boot; zero: none. Until the journal is loaded: of the image that runs.
     intended: [[u8; 32]; MAX_IMAGES],
@@ -243,13 +255,13 @@ impl<'a> Agent<'a> {
             doing: None,
             link: Link::Down { tries: 0 },
             call: Call::NONE,
-            job: Job::default(),
+            job: Job::NONE,
             hand: None,
             question: None,
             stage: Stage::New,
             detail: 0,
             planes: Planes::new(),
-            slots: [None; MAX_IMAGES],
+            slots: [Slots::UNKNOWN; MAX_IMAGES],
             intended: [[0; 32]; MAX_IMAGES],
             tokens: [const { None }; MAX_IMAGES],
             clock: Clock::new(),
@@ -390,16 +402,12 @@ impl<'a> Agent<'a> {
 
     #[inline(never)]
     fn version_of(&self, image: u8) -> Version {
-        self.slots_of(image).map_or(Version::new(0, 0, 0, 0), |slots| slots.version)
-    }
-
-    fn slots_of(&self, image: u8) -> Option<&Slots> {
-        self.slots.get(usize::from(image))?.as_ref()
+        self.slots.get(usize::from(image)).unwrap_or(&Slots::UNKNOWN).version
     }
 
     /// Some image's slots are so.
     fn any_image(&self, is_so: fn(&Slots) -> bool) -> bool {
-        self.slots.iter().flatten().any(is_so)
+        self.slots.iter().any(is_so)
     }
 
     /// Does a reset take the running image back? The worst answer of all images.

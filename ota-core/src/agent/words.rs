@@ -1,7 +1,6 @@
 //! The application's words: its commands, and its answers to what policy was asked.
 
 use super::clock::{NEVER, Wait, after};
-use super::job::Number;
 use super::{Agent, Link, Stage, State};
 use crate::command::Command;
 use crate::policy::{Answer, Question};
@@ -134,8 +133,8 @@ impl Agent<'_> {
 
     /// Policy agreed: the job starts, or goes on from what flash holds.
     pub(super) fn start_job(&mut self) {
-        if self.job.updated_by.get().is_none() || self.stage == Stage::New {
-            self.job.updated_by = Number::of(Some(self.running_version().word()));
+        if self.job.updated_by == 0 || self.stage == Stage::New {
+            self.job.updated_by = self.running_version().word();
         }
         let known = self.resume.filter(|resume| resume.identity == self.job.digest);
         self.job.close_bundle();
