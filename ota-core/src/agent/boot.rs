@@ -2,7 +2,7 @@
 
 use super::clock::Wait;
 use super::job::Number;
-use super::{Agent, MAX_IMAGES, Resume, Slots, Stage, State};
+use super::{Agent, NO_HASHES, Resume, Slots, Stage, State};
 use crate::boot::{ImageState, Revert};
 use crate::journal::{Phase, Record};
 use crate::policy::Question;
@@ -64,7 +64,7 @@ impl Agent<'_> {
     fn derive(&mut self, record: &Record, running: Running) {
         match (record.phase, running) {
             // Confirmed, and yet another image runs: somebody else changed it. SUCCEEDED would not be true any more.
-            (Phase::Confirmed, Running::Other | Running::Mixed) if self.intended != [NONE; MAX_IMAGES] => {
+            (Phase::Confirmed, Running::Other | Running::Mixed) if self.intended != NO_HASHES => {
                 self.fail(Reason::Reverted, 0)
             }
             (Phase::Confirmed, _) if self.job.is_held() => self.state = State::Confirmed { custom: false },
@@ -87,7 +87,7 @@ impl Agent<'_> {
                 self.test(None);
             }
             // An unknown image was tested and is confirmed by now, or gone; if the cloud has a job for it, it says so.
-            (Phase::Testing, Running::Other) if self.intended == [NONE; MAX_IMAGES] => self.idle(),
+            (Phase::Testing, Running::Other) if self.intended == NO_HASHES => self.idle(),
             (Phase::Testing, Running::Other) => {
                 self.remember_bad();
                 self.fail(Reason::Reverted, 0);
@@ -150,7 +150,7 @@ impl Agent<'_> {
         self.state = State::Confirmed { custom: false };
         if !self.job.is_held() {
             self.ended = Some(Ended::Succeeded);
-            self.intended = [NONE; MAX_IMAGES];
+            self.intended = NO_HASHES;
             self.state = State::Idle;
         }
     }
@@ -206,7 +206,7 @@ impl Agent<'_> {
 
     fn forget_job(&mut self) {
         self.drop_job();
-        self.intended = [NONE; MAX_IMAGES];
+        self.intended = NO_HASHES;
     }
 
     /// The self test is lost.

@@ -446,7 +446,7 @@ impl<'a> Agent<'a> {
     pub(super) fn reopen_bundle(&mut self, image: u8, sectors: core::ops::Range<u32>) -> bool {
         let Some(member) = self.job.bundle.of_image(image).copied() else { return false };
         self.job.put_bundle();
-        self.tokens = [const { None }; MAX_IMAGES];
+        self.tokens = super::NO_TOKENS;
         self.complete = 0;
         self.fetch.start(0, self.job.bundle.file.size);
         self.fetch.restore_blocks(u32::MAX, &[0; 32]);

@@ -2,7 +2,7 @@
 
 use super::clock::Wait;
 use super::job::Job;
-use super::{Agent, MAX_IMAGES, State};
+use super::{Agent, NO_HASHES, NO_TOKENS, State};
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::status::{Ended, Reason};
 
@@ -60,7 +60,7 @@ impl Agent<'_> {
 
     #[inline(never)]
     pub(super) fn drop_tokens(&mut self) {
-        self.tokens = [const { None }; MAX_IMAGES];
+        self.tokens = NO_TOKENS;
     }
 
     /// The job is over and everybody knows.
@@ -70,7 +70,7 @@ impl Agent<'_> {
         self.keep_progress();
         self.stop_work();
         self.drop_job();
-        self.intended = [[0; 32]; MAX_IMAGES];
+        self.intended = NO_HASHES;
         self.withheld = 0;
         self.resets = 0;
         self.complete = 0;

@@ -79,6 +79,11 @@ pub use state::{Stage, State, StateKind};
 /// Images one device may have, and files one job may have.
 pub const MAX_IMAGES: usize = 3;
 
+/// No image is meant to boot.
+const NO_HASHES: [[u8; 32]; MAX_IMAGES] = [[0; 32]; MAX_IMAGES];
+/// Nothing is verified.
+const NO_TOKENS: [Option<Kept>; MAX_IMAGES] = [const { None }; MAX_IMAGES];
+
 /// The link to the broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Link {
@@ -261,9 +266,9 @@ impl<'a> Agent<'a> {
             stage: Stage::New,
             detail: 0,
             planes: Planes::new(),
-            slots: [Slots::UNKNOWN; MAX_IMAGES],
-            intended: [[0; 32]; MAX_IMAGES],
-            tokens: [const { None }; MAX_IMAGES],
+            slots: const { [Slots::UNKNOWN; MAX_IMAGES] },
+            intended: NO_HASHES,
+            tokens: NO_TOKENS,
             clock: Clock::new(),
             withheld: 0,
             record_due: false,
