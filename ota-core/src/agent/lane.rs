@@ -16,7 +16,7 @@ impl Agent<'_> {
     /// way through [`decode`](crate::driver::decode) and [`step`](Self::step) would have it. `None`: nothing has changed, and
     /// the message goes that way.
     pub fn take_block<'m>(&mut self, now_ms: u64, received: &Received<'m>) -> Option<&'m [u8]> {
-        let (Some(Action::Receive { .. }), State::Downloading) = (&self.doing, self.state) else {
+        let (Action::Receive { .. }, State::Downloading) = (&self.doing, self.state) else {
             return None;
         };
         // Blocks of a bundle may have to be hashed from the hand.
@@ -43,7 +43,7 @@ impl Agent<'_> {
         debug_assert!(self.fetch.is_missing(front));
         self.accept(self.clock.since(now_ms), front);
         self.hand = Some(hand);
-        self.doing = Some(Action::Write(part));
+        self.doing = Action::Write(part);
         Some(data)
     }
 

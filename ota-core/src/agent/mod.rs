@@ -218,11 +218,13 @@ pub struct Agent<'a> {
     /// The link was listened to until now, so what is due and not here is late. Otherwise it may lie in the receive buffer,
     /// where a long flash operation kept it waiting.
     waited: bool,
+    /// No step was made yet.
+    is_new: bool,
     ended: Option<Ended>,
     config: &'a Config<'a>,
     clock: Clock,
-    /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
-    doing: Option<Action>,
+    /// The outstanding action, while a step is made the one that ended.
+    doing: Action,
     hand: Option<Hand>,
     arena: Arena<'a>,
     next_token: u32,
@@ -257,7 +259,8 @@ impl<'a> Agent<'a> {
             arena: Arena::new(memory.strings),
             fetch: Fetch::new(memory.blocks, memory.sectors, config.block_size),
             state: State::Booting { inspected: 0 },
-            doing: None,
+            doing: Action::Pause { until_ms: 0 },
+            is_new: true,
             link: Link::Down { tries: 0 },
             call: Call::NONE,
             job: Job::NONE,
@@ -308,14 +311,11 @@ impl<'a> Agent<'a> {
     fn turn(&mut self, now_ms: u64, input: Input<'_>) {
         match (&self.doing, &input) {
             // The two steps of every block.
-            (Some(Action::Write(part)), Input::Done) => self.part_held(part.to, part.hash),
-            (
-                Some(Action::Receive { .. }),
-                Input::Message(Message::Block { stream, file_id, block_id, data }),
-            ) => {
+            (Action::Write(part), Input::Done) => self.part_held(part.to, part.hash),
+            (Action::Receive { .. }, Input::Message(Message::Block { stream, file_id, block_id, data })) => {
                 self.block(self.clock.since(now_ms), Some(stream), *file_id, *block_id, data);
             }
-            (Some(Action::Finish(_)), other) if !matches!(other, Input::Start) => return,
+            (Action::Finish(_), other) if !matches!(other, Input::Start) => return,
             (_, _) => {
                 return self.take(now_ms, input);
             }
@@ -329,12 +329,12 @@ impl<'a> Agent<'a> {
     /// The outstanding action: what the last step answered.
     #[inline]
     pub fn action(&self) -> &Action {
-        self.doing.as_ref().unwrap_or(&Action::Pause { until_ms: 0 })
+        &self.doing
     }
 
     /// No step was made yet.
     pub fn is_new(&self) -> bool {
-        self.doing.is_none()
+        self.is_new
     }
 
     /// Where the job stands.
@@ -371,7 +371,7 @@ impl<'a> Agent<'a> {
     /// token was taken already.
     pub fn take_token(&mut self) -> Option<Verified> {
         match self.doing {
-            Some(Action::SetPending { image, .. }) => {
+            Action::SetPending { image, .. } => {
                 let kept = self.token_in_turn()?.take()?;
                 Some(kept.token(*self.intended.get(usize::from(image))?))
             }

@@ -51,7 +51,7 @@ impl<'a> Agent<'a> {
     }
 
     pub(super) fn act(&mut self, action: Action) -> Next {
-        self.doing = Some(action);
+        self.doing = action;
         Next::Act
     }
 
@@ -315,7 +315,7 @@ impl<'a> Agent<'a> {
         if cfg!(debug_assertions) {
             self.clock.step(now_ms);
             self.plan_waiting();
-            debug_assert_eq!(self.doing, Some(action));
+            debug_assert_eq!(self.doing, action);
         }
         self.act(action)
     }
