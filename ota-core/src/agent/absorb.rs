@@ -83,33 +83,33 @@ impl Agent<'_> {
 
     #[inline(never)]
     fn action_failed(&mut self, why: Failure) {
-        match (self.doing, why) {
-            (Action::Erase { .. } | Action::Compare(_) | Action::Write(_), Failure::Flash(error)) => {
+        match (why, self.doing) {
+            // A journal that fails costs what it would have saved, nothing else.
+            (_, Action::Record) => {}
+            (_, Action::Load) => self.loaded(None),
+            (_, Action::Inspect { image }) => self.inspected(image, None),
+            (_, Action::Disconnect) => self.disconnected(),
+            (_, Action::Withdraw { .. }) => self.withdrawn(None),
+            (_, Action::Confirm { .. }) => self.confirm_failed(),
+            (Failure::Flash(error), Action::Erase { .. } | Action::Compare(_) | Action::Write(_)) => {
                 self.flash_failed(error)
             }
-            (Action::Hash { .. }, Failure::Flash(error)) => self.fail(Reason::FlashFailed, error as u32),
-            (Action::SetPending { .. }, Failure::Flash(error)) => self.set_pending_failed(error),
-            (Action::Verify { .. }, Failure::Verify(error)) => {
+            (Failure::Flash(error), Action::Hash { .. }) => self.fail(Reason::FlashFailed, error as u32),
+            (Failure::Flash(error), Action::SetPending { .. }) => self.set_pending_failed(error),
+            (Failure::Verify(error), Action::Verify { .. }) => {
                 // What does not verify now never will: the next try starts from an erased slot.
                 self.forget_data();
                 self.fail(reason_of_verify(error), u32::from(error.number()));
             }
-            (Action::Publish(publication), Failure::Refused) => self.refused(publication),
+            (Failure::Refused, Action::Publish(publication)) => self.refused(publication),
             (
+                Failure::Link | Failure::Refused,
                 Action::Connect
                 | Action::Subscribe(_)
                 | Action::Publish(_)
                 | Action::Receive { .. }
                 | Action::Pause { .. },
-                Failure::Link | Failure::Refused,
             ) => self.link_lost(),
-            // A journal that fails costs what it would have saved, nothing else.
-            (Action::Record, _) => {}
-            (Action::Load, _) => self.loaded(None),
-            (Action::Inspect { image }, _) => self.inspected(image, None),
-            (Action::Disconnect, _) => self.disconnected(),
-            (Action::Withdraw { .. }, _) => self.withdrawn(None),
-            (Action::Confirm { .. }, _) => self.confirm_failed(),
             (_, _) => self.unexpected(),
         }
     }
