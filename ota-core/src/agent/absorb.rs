@@ -1,6 +1,6 @@
 //! The first half of a step: an input is applied to what the agent knows.
 
-use super::clock::{NEVER, Wait, after};
+use super::clock::{FAR, Wait, after};
 use super::sectors::Sector;
 use super::{Action, Agent, Failure, Input, Link, Message, Publication, Request, State, Subscription};
 use crate::policy::Drop;
@@ -94,12 +94,12 @@ impl Agent<'_> {
             (Failure::Flash(error), Action::Erase { .. } | Action::Compare(_) | Action::Write(_)) => {
                 self.flash_failed(error)
             }
-            (Failure::Flash(error), Action::Hash { .. }) => self.fail(Reason::FlashFailed, error as u32),
+            (Failure::Flash(error), Action::Hash { .. }) => self.fail_with(Reason::FlashFailed, error as u32),
             (Failure::Flash(error), Action::SetPending { .. }) => self.set_pending_failed(error),
             (Failure::Verify(error), Action::Verify { .. }) => {
                 // What does not verify now never will: the next try starts from an erased slot.
                 self.forget_data();
-                self.fail(reason_of_verify(error), u32::from(error.number()));
+                self.fail_with(reason_of_verify(error), u32::from(error.number()));
             }
             (Failure::Refused, Action::Publish(publication)) => self.refused(publication),
             (
@@ -267,7 +267,7 @@ impl Agent<'_> {
     /// The question is on its way: no other one before it is answered.
     fn asked(&mut self, request: Request) {
         if !matches!(request, Request::Report(_)) {
-            self.clock.set(Wait::Check, NEVER);
+            self.clock.set(Wait::Check, FAR);
         }
     }
 }

@@ -22,7 +22,7 @@ impl Agent<'_> {
         if let Some(Slots { security_counter: Some(least), .. }) = self.slots.get(image)
             && token.security_counter().is_none_or(|counter| counter < *least)
         {
-            return self.fail(Reason::SecurityCounter, 0);
+            return self.fail(Reason::SecurityCounter);
         }
         if let Some(intended) = self.intended.get_mut(image) {
             *intended = hash;
@@ -102,7 +102,7 @@ impl Agent<'_> {
         self.may_be_requested();
         self.failures += 1;
         if self.failures >= MAX_BOOT_FAILURES {
-            return self.fail(Reason::SetPendingFailed, error as u32);
+            return self.fail_with(Reason::SetPendingFailed, error as u32);
         }
         let image = self.job.file(file).image;
         let damaged = error == FlashError::Trailer;
@@ -187,7 +187,7 @@ impl Agent<'_> {
         } else if self.revert() == Revert::Yes {
             self.state = State::Resetting;
         } else {
-            self.fail(Reason::ConfirmFailed, 0);
+            self.fail(Reason::ConfirmFailed);
         }
     }
 }

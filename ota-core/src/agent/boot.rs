@@ -65,7 +65,7 @@ impl Agent<'_> {
         match (record.phase, running) {
             // Confirmed, and yet another image runs: somebody else changed it. SUCCEEDED would not be true any more.
             (Phase::Confirmed, Running::Other | Running::Mixed) if self.intended != NO_HASHES => {
-                self.fail(Reason::Reverted, 0)
+                self.fail(Reason::Reverted)
             }
             (Phase::Confirmed, _) if self.job.is_held() => self.state = State::Confirmed { custom: false },
             (Phase::Ended, _) if self.job.is_held() => {
@@ -90,15 +90,15 @@ impl Agent<'_> {
             (Phase::Testing, Running::Other) if self.intended == NO_HASHES => self.idle(),
             (Phase::Testing, Running::Other) => {
                 self.remember_bad();
-                self.fail(Reason::Reverted, 0);
+                self.fail(Reason::Reverted);
             }
             (Phase::Pending, Running::Other) => {
                 // The sign of a revert stays until the next swap: one that stood there before says nothing.
                 if self.was_reverted() && record.detail != super::record::REVERTED_BEFORE {
                     self.remember_bad();
-                    self.fail(Reason::Reverted, 0);
+                    self.fail(Reason::Reverted);
                 } else {
-                    self.fail(Reason::NotSwapped, 0);
+                    self.fail(Reason::NotSwapped);
                 }
             }
             (Phase::Verified, Running::Other) => self.offered(Stage::Verified),
@@ -184,7 +184,7 @@ impl Agent<'_> {
     /// Only some images were exchanged. Where a reset takes those back, one is spent on it.
     fn mixed(&mut self) {
         if self.revert() == Revert::No || self.resets > 0 {
-            self.fail(Reason::MixedImages, 0);
+            self.fail(Reason::MixedImages);
         } else {
             self.reset();
         }
@@ -229,7 +229,7 @@ impl Agent<'_> {
             Revert::Unknown | Revert::No => {}
         }
         self.remember_bad();
-        self.fail(Reason::SelfTestFailedNoRevert, 0);
+        self.fail(Reason::SelfTestFailedNoRevert);
     }
 
     /// Takes over what the journal knows.

@@ -204,7 +204,7 @@ impl<'a> Agent<'a> {
             return false;
         }
         match self.read_head(data) {
-            Err(reason) => self.fail(reason, 0),
+            Err(reason) => self.fail(reason),
             Ok((bundle, version)) => {
                 let first = bundle.members.first().copied().unwrap_or_default();
                 self.job.bundle = bundle;
@@ -365,7 +365,7 @@ impl<'a> Agent<'a> {
         match self.job.bundle.check(bytes, data) {
             Ok(()) => true,
             Err(reason) => {
-                self.fail(reason, 0);
+                self.fail(reason);
                 false
             }
         }

@@ -9,7 +9,13 @@ use crate::status::{Ended, Reason};
 impl Agent<'_> {
     /// The job fails (or is rejected, where nothing has started yet). What flash holds of it stays.
     #[inline(never)]
-    pub(super) fn fail(&mut self, reason: Reason, detail: u32) {
+    pub(super) fn fail(&mut self, reason: Reason) {
+        self.fail_with(reason, 0);
+    }
+
+    /// With the number reported beside the reason.
+    #[inline(never)]
+    pub(super) fn fail_with(&mut self, reason: Reason, detail: u32) {
         self.stop_work();
         if self.is_requested() {
             // A job that failed must not be activated by the next reset.

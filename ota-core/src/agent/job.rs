@@ -189,14 +189,10 @@ impl Job {
             return Err(Reason::TooManyFiles);
         }
         let protocols = document.protocols;
-        let known = |plane: &Plane| match plane {
-            Plane::Mqtt => protocols.mqtt,
-            Plane::Http => protocols.http,
-        };
-        if !config.planes.iter().any(known) {
+        self.http = protocols.http && config.planes.contains(&Plane::Http);
+        if !(self.http || protocols.mqtt && config.planes.contains(&Plane::Mqtt)) {
             return Err(Reason::UnknownProtocol);
         }
-        self.http = protocols.http;
         self.block_topic = Span::NONE;
         if protocols.mqtt {
             let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
@@ -208,7 +204,10 @@ impl Job {
         let mut identity = Sha256::default();
         self.file_count = 0;
         for file in document.files() {
-            let file = file.map_err(reason_of_document)?;
+            let file = match file {
+                Ok(file) => file,
+                Err(error) => return Err(reason_of_document(error)),
+            };
             // AWS' conformance suite wants a document without a file name refused, though the name is never used.
             if file.path.is_none() {
                 return Err(Reason::DocumentMalformed);
@@ -237,7 +236,7 @@ impl Job {
         }
         self.digest = identity.finish();
         self.urls_at = arena.used;
-        if self.http && config.planes.contains(&Plane::Http) {
+        if self.http {
             self.load_urls(arena, document)?;
         }
         self.loaded = true;

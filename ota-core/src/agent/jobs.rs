@@ -85,9 +85,9 @@ impl Agent<'_> {
                 self.adopt(execution, document);
             }
             Document::Custom(_) if matches!(self.state, State::Idle) => self.state = State::Custom,
-            Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
+            Document::Malformed(error) => self.fail(reason_of_document(*error)),
             Document::Absent if !asked => self.withheld(),
-            Document::Custom(_) | Document::Absent => self.fail(Reason::DocumentMalformed, 0),
+            Document::Custom(_) | Document::Absent => self.fail(Reason::DocumentMalformed),
         }
     }
 
@@ -103,7 +103,7 @@ impl Agent<'_> {
         self.withheld += 1;
         if self.withheld >= MAX_WITHHELD {
             self.withheld = 0;
-            return self.fail(Reason::DocumentTooLarge, 0);
+            return self.fail(Reason::DocumentTooLarge);
         }
         if let State::Idle = self.state {
             self.drop_job();
@@ -132,7 +132,7 @@ impl Agent<'_> {
         let digest = self.job.digest;
         let largest = self.largest_file();
         match self.job.load(&mut self.arena, self.config, document, largest) {
-            Err(reason) => self.fail(reason, 0),
+            Err(reason) => self.fail(reason),
             Ok(()) => {
                 if self.job.digest != digest {
                     self.stage = Stage::New;
@@ -148,9 +148,9 @@ impl Agent<'_> {
     fn orphaned_test(&mut self) {
         let running = self.running_version();
         match running.word().cmp(&self.job.updated_by) {
-            _ if self.was_reverted() => self.fail(Reason::Reverted, 0),
-            core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped, 0),
-            core::cmp::Ordering::Less => self.fail(Reason::Downgrade, 0),
+            _ if self.was_reverted() => self.fail(Reason::Reverted),
+            core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped),
+            core::cmp::Ordering::Less => self.fail(Reason::Downgrade),
             core::cmp::Ordering::Greater => {
                 self.record_due = true;
                 if self.is_confirmed() {

@@ -1,6 +1,6 @@
 //! The application's words: its commands, and its answers to what policy was asked.
 
-use super::clock::{NEVER, Wait, after};
+use super::clock::{FAR, Wait, after};
 use super::{Agent, Link, Stage, State};
 use crate::command::Command;
 use crate::policy::{Answer, Question};
@@ -47,7 +47,7 @@ impl Agent<'_> {
             | State::Verified
             | State::Ready
             | State::Activating { .. }
-            | State::Pending => self.fail(Reason::Aborted, 0),
+            | State::Pending => self.fail(Reason::Aborted),
             State::Testing { .. } => self.test_failed(),
             // Nothing to abort, or too late: the truth is told.
             State::Booting { .. }
@@ -116,7 +116,7 @@ impl Agent<'_> {
     #[inline(never)]
     fn declined(&mut self, question: &Question) {
         let reason = match question {
-            Question::ActivateOffline => return self.clock.set(Wait::State, NEVER),
+            Question::ActivateOffline => return self.clock.set(Wait::State, FAR),
             // Somebody else's: it is asked about again when the next job changes.
             Question::Custom => return self.leave_alone(),
             _ if matches!(self.state, State::Testing { .. }) => return self.test_failed(),
@@ -128,7 +128,7 @@ impl Agent<'_> {
             Question::RevertedBefore => Reason::RevertedBefore,
             Question::NotMutual => Reason::NotMutual,
         };
-        self.fail(reason, 0);
+        self.fail(reason);
     }
 
     /// Policy agreed: the job starts, or goes on from what flash holds.
