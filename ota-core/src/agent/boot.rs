@@ -235,14 +235,12 @@ impl Agent<'_> {
     /// Takes over what the journal knows.
     fn restore(&mut self, record: &Record) {
         self.forget_job();
-        if let Ok(id) = self.arena.push(record.job_id().as_bytes()) {
-            self.job.id = id;
-            self.job.execution = record.execution_number;
-            self.job.version = Number::of(record.version_number);
-            self.job.started = record.started;
-            self.job.digest = record.job_digest;
-            self.job.updated_by = record.updated_by;
-        }
+        self.job.id = self.arena.push(record.job_id().as_bytes());
+        self.job.execution = record.execution_number;
+        self.job.version = Number::of(record.version_number);
+        self.job.started = record.started;
+        self.job.digest = record.job_digest;
+        self.job.updated_by = record.updated_by;
         self.intended = record.intended;
         self.bad_image = record.reverted;
         self.bad_job = record.reverted_job;

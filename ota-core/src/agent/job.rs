@@ -18,6 +18,11 @@ pub(crate) struct Span {
 
 impl Span {
     const NONE: Self = Self { start: 0, len: 0 };
+
+    /// Of something that is not empty: it did fit.
+    fn fit(self) -> Result<Self, Reason> {
+        if self.len > 0 { Ok(self) } else { Err(Reason::DocumentTooLarge) }
+    }
 }
 
 /// Strings of the held job, in memory the caller gave.
@@ -40,16 +45,22 @@ impl<'a> Arena<'a> {
         self.bytes.get_mut(usize::from(self.used)..).unwrap_or_default()
     }
 
-    /// Keeps the first `len` bytes of the room.
+    /// Keeps the first `len` bytes of the room; empty where there are not so many.
     #[inline(never)]
-    fn keep(&mut self, len: usize) -> Result<Span, Reason> {
-        let span = Span { start: self.used, len: u16::try_from(len).map_err(|_| Reason::DocumentTooLarge)? };
-        self.used = span.start.checked_add(span.len).ok_or(Reason::DocumentTooLarge)?;
-        Ok(span)
+    fn keep(&mut self, len: usize) -> Span {
+        match u16::try_from(len) {
+            Ok(len) if usize::from(len) <= self.room().len() => {
+                let start = self.used;
+                self.used = start.wrapping_add(len);
+                Span { start, len }
+            }
+            _more => Span::NONE,
+        }
     }
 
-    pub(crate) fn push(&mut self, text: &[u8]) -> Result<Span, Reason> {
-        let room = self.room().get_mut(..text.len()).ok_or(Reason::DocumentTooLarge)?;
+    /// Keeps `text`; empty where there is no room for it.
+    pub(crate) fn push(&mut self, text: &[u8]) -> Span {
+        let Some(room) = self.room().get_mut(..text.len()) else { return Span::NONE };
         copy(room, text);
         self.keep(text.len())
     }
@@ -198,7 +209,7 @@ impl Job {
             let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
             self.block_topic.start = arena.used;
             for piece in block_topic(config.thing_name, stream) {
-                self.block_topic.len += arena.push(piece.as_bytes())?.len;
+                self.block_topic.len += arena.push(piece.as_bytes()).fit()?.len;
             }
         }
         let mut identity = Sha256::default();
@@ -263,10 +274,13 @@ impl Job {
     ) -> Result<(), Reason> {
         arena.used = arena.used.min(self.urls_at);
         for file in document.files() {
-            let file = file.map_err(reason_of_document)?;
+            let file = match file {
+                Ok(file) => file,
+                Err(error) => return Err(reason_of_document(error)),
+            };
             let url = file.url.ok_or(Reason::DocumentMalformed)?;
             let len = url.write(arena.room()).map_err(|_| Reason::DocumentTooLarge)?;
-            let span = arena.keep(len)?;
+            let span = arena.keep(len).fit()?;
             for held in &mut self.files {
                 if held.id == file.id && held.size == file.size {
                     held.url = span;
@@ -293,7 +307,7 @@ impl Job {
 fn decode_signature(arena: &mut Arena<'_>, text: Text<'_>) -> Result<Span, Reason> {
     match base64::decode_text(text, arena.room()) {
         Ok(0) => Err(Reason::Unsigned),
-        Ok(len) => arena.keep(len),
+        Ok(len) => arena.keep(len).fit(),
         Err(base64::Base64Error::BufferTooSmall) => Err(Reason::DocumentTooLarge),
         Err(base64::Base64Error::Character | base64::Base64Error::Padding) => Err(Reason::SignatureInvalid),
     }

@@ -115,10 +115,11 @@ impl Agent<'_> {
     fn identify(&mut self, execution: &Execution<'_>) -> bool {
         self.drop_job();
         // Cannot be reported: not even the id fits. The memory is too small for any job.
-        let Ok(id) = self.arena.push(execution.job_id.as_bytes()) else { return false };
-        self.job.id = id;
-        self.job.refresh(execution);
-        true
+        self.job.id = self.arena.push(execution.job_id.as_bytes());
+        if self.job.is_held() {
+            self.job.refresh(execution);
+        }
+        self.job.is_held()
     }
 
     /// An OTA job's document: the job is offered.
