@@ -172,12 +172,12 @@ impl Agent<'_> {
         match *message {
             // The step itself has taken it in.
             Message::Block { .. } => {}
-            Message::Described { job_id, accepted: true, ref answer } => self.described(job_id, answer),
-            Message::Described { job_id, accepted: false, ref answer } => {
-                self.describe_rejected(job_id, answer)
+            Message::Described { job_id, accepted, ref answer } => {
+                self.answer_of_jobs(job_id, false, accepted, answer)
             }
-            Message::Updated { job_id, accepted: true, ref answer } => self.updated(job_id, answer),
-            Message::Updated { job_id, accepted: false, ref answer } => self.update_rejected(job_id, answer),
+            Message::Updated { job_id, accepted, ref answer } => {
+                self.answer_of_jobs(Some(job_id), true, accepted, answer)
+            }
             Message::Notify => self.clock.set(Wait::Check, 0),
             Message::StreamRejected { stream, code } => {
                 if !self.state.is_fetching() || stream != self.stream() {

@@ -13,46 +13,99 @@ const MAX_REFUSALS: u8 = 4;
 const MAX_WITHHELD: u8 = 2;
 
 impl Agent<'_> {
+    /// An answer of Jobs about the job of this id (`None`: the next one), to a report or to a question.
     #[inline(never)]
-    pub(super) fn described(&mut self, job_id: Option<&str>, answer: &JobsAnswer<'_>) {
-        let Some(request) = self.answered(job_id, answer.token, false) else {
-            return self.drop_message(Drop::Late);
-        };
+    pub(super) fn answer_of_jobs(
+        &mut self,
+        job_id: Option<&str>,
+        reported: bool,
+        accepted: bool,
+        answer: &JobsAnswer<'_>,
+    ) {
+        match self.answered(job_id, answer.token, reported) {
+            None => self.unasked(job_id, reported, accepted, answer),
+            Some(request) if !accepted => self.rejected(request, answer),
+            Some(Request::Report(report)) => {
+                self.job.count_version();
+                if let Some(number) = answer.execution.and_then(|execution| execution.version_number) {
+                    self.job.version = Number::of(Some(number));
+                }
+                self.accepted(report);
+            }
+            Some(request) => self.described(request, answer.execution.as_ref()),
+        }
+    }
+
+    /// An answer to no call: to one of before, or to a progress update, which is sent without a token.
+    fn unasked(&mut self, job_id: Option<&str>, reported: bool, accepted: bool, answer: &JobsAnswer<'_>) {
+        if reported && !accepted {
+            // Canceled, deleted, or just throttled. Look.
+            self.clock.set(Wait::Check, 0);
+        } else if reported && answer.token.0.is_none() && job_id == Some(self.job_id()) {
+            // All it tells is that the version went up by one.
+            self.job.count_version();
+            self.job.started = true;
+            return;
+        }
+        self.drop_message(Drop::Late);
+    }
+
+    fn described(&mut self, request: Request, execution: Option<&Execution<'_>>) {
         self.call.end();
         self.clock.set(Wait::Check, after(self.config.timing.poll_ms));
-        match (request, &answer.execution) {
+        match (request, execution) {
             (Request::Next { document }, Some(execution)) => self.next_job(execution, document),
             (Request::Next { .. }, None) => self.withheld = 0,
-            (Request::Held { document }, Some(execution)) => {
-                if execution.job_id != self.job_id() {
-                    self.drop_message(Drop::Unknown);
-                } else if execution.status.is_terminal() {
-                    self.gone();
-                } else {
-                    self.held_job(execution, document);
-                }
+            (Request::Held { .. }, Some(execution)) if execution.job_id != self.job_id() => {
+                self.drop_message(Drop::Unknown);
+            }
+            (Request::Held { document }, Some(execution)) if !execution.status.is_terminal() => {
+                self.held_job(execution, document);
             }
             (Request::Held { .. } | Request::Report(_), _) => self.gone(),
         }
     }
 
-    pub(super) fn describe_rejected(&mut self, job_id: Option<&str>, rejected: &JobsAnswer<'_>) {
-        let Some(request) = self.answered(job_id, rejected.token, false) else {
-            return self.drop_message(Drop::Late);
-        };
-        let held = matches!(request, Request::Held { .. });
-        match rejected.code {
-            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached if held => self.gone(),
-            RejectedCode::ResourceNotFound
-            | RejectedCode::TerminalStateReached
-            | RejectedCode::InvalidTopic
-            | RejectedCode::InvalidJson
-            | RejectedCode::InvalidRequest
-            | RejectedCode::InvalidStateTransition
-            | RejectedCode::VersionMismatch
-            | RejectedCode::InternalError
-            | RejectedCode::RequestThrottled
-            | RejectedCode::Unknown => self.again(),
+    fn rejected(&mut self, request: Request, answer: &JobsAnswer<'_>) {
+        match (answer.code, request) {
+            (RejectedCode::InternalError | RejectedCode::RequestThrottled, _) | (_, Request::Next { .. }) => {
+                self.again()
+            }
+            (RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached, _) => self.gone(),
+            (_, Request::Held { .. }) => self.again(),
+            (
+                RejectedCode::VersionMismatch
+                | RejectedCode::InvalidStateTransition
+                | RejectedCode::InvalidTopic
+                | RejectedCode::InvalidJson
+                | RejectedCode::InvalidRequest
+                | RejectedCode::Unknown,
+                Request::Report(report),
+            ) => self.report_rejected(report, answer.execution.as_ref()),
+        }
+    }
+
+    /// A report was refused; with a conflict comes what the service has.
+    fn report_rejected(&mut self, report: Report, stored: Option<&Execution<'_>>) {
+        // Perhaps it was the number: some services want none.
+        self.job.version = Number::of(stored.and_then(|execution| execution.version_number));
+        match stored {
+            // The answer to an earlier attempt got lost.
+            Some(execution) if self.is_reported(report, execution) => return self.accepted(report),
+            Some(execution) if execution.status.is_terminal() => return self.gone(),
+            Some(execution) => {
+                self.job.started = execution.status == JobStatus::InProgress;
+                if let State::Failed { reason, rejected: true } = self.state {
+                    self.state = State::Failed { reason, rejected: !self.job.started };
+                }
+            }
+            None if self.call.tries >= MAX_REFUSALS => return self.gone(),
+            None => {}
+        }
+        // With what the refusal taught: at once, then after pauses.
+        self.again();
+        if self.call.tries == 1 {
+            self.clock.set(Wait::Call, 0);
         }
     }
 
@@ -264,23 +317,6 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn updated(&mut self, job_id: &str, answer: &JobsAnswer<'_>) {
-        let Some(Request::Report(report)) = self.answered(Some(job_id), answer.token, true) else {
-            // A progress update: all it tells is that the version went up by one.
-            if answer.token.0.is_none() && job_id == self.job_id() {
-                self.job.count_version();
-                self.job.started = true;
-                return;
-            }
-            return self.drop_message(Drop::Late);
-        };
-        self.job.count_version();
-        if let Some(number) = answer.execution.and_then(|execution| execution.version_number) {
-            self.job.version = Number::of(Some(number));
-        }
-        self.accepted(report);
-    }
-
     /// The service has what was reported.
     fn accepted(&mut self, report: Report) {
         self.call.end();
@@ -300,62 +336,6 @@ impl Agent<'_> {
             }
             // The state moved on meanwhile; nothing hangs on the answer any more.
             (Report::Ready | Report::Active | Report::Succeeded | Report::Ended, _) => {}
-        }
-    }
-
-    pub(super) fn update_rejected(&mut self, job_id: &str, rejected: &JobsAnswer<'_>) {
-        let Some(Request::Report(report)) = self.answered(Some(job_id), rejected.token, true) else {
-            // A progress update was refused: canceled, deleted, or just throttled. Look.
-            self.clock.set(Wait::Check, 0);
-            return self.drop_message(Drop::Late);
-        };
-        match rejected.code {
-            RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.execution
-            {
-                // The answer to an earlier attempt got lost.
-                Some(state) if self.is_reported(report, state) => {
-                    self.job.version = Number::of(state.version_number);
-                    self.accepted(report);
-                }
-                Some(state) if state.status.is_terminal() => self.gone(),
-                Some(state) => {
-                    self.job.version = Number::of(state.version_number);
-                    self.job.started = state.status == JobStatus::InProgress;
-                    if let State::Failed { reason, rejected: true } = self.state {
-                        self.state = State::Failed { reason, rejected: !self.job.started };
-                    }
-                    self.repeat();
-                }
-                None => {
-                    self.job.version = Number::of(None);
-                    self.retry_or_give_up();
-                }
-            },
-            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached => self.gone(),
-            RejectedCode::InvalidTopic
-            | RejectedCode::InvalidJson
-            | RejectedCode::InvalidRequest
-            | RejectedCode::Unknown => {
-                // Perhaps it was the number: some services want none.
-                self.job.version = Number::of(None);
-                self.retry_or_give_up();
-            }
-            RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(),
-        }
-    }
-
-    fn retry_or_give_up(&mut self) {
-        if self.call.tries >= MAX_REFUSALS {
-            return self.gone();
-        }
-        self.repeat();
-    }
-
-    /// The same request with what the refusal taught: at once, then after pauses.
-    fn repeat(&mut self) {
-        self.again();
-        if self.call.tries == 1 {
-            self.clock.set(Wait::Call, 0);
         }
     }
 
