@@ -302,18 +302,21 @@ impl<'a> Agent<'a> {
             return Next::Nothing;
         }
         let now_ms = self.clock.time(now);
+        let waits = self.next_wait(now).map(|until| Action::Receive { until_ms: self.clock.time(until) });
+        if cfg!(debug_assertions) {
+            self.clock.step(now_ms);
+            self.waited = false;
+        }
         debug_assert!(match self.link {
             Link::Up { jobs: true, stream, .. } => matches!(self.plan_beside_blocks(stream), Next::Nothing),
             Link::Up { .. } | Link::Down { .. } | Link::Suspended { .. } | Link::Aside { .. } => false,
         });
-        let Some(until) = self.next_wait(now) else {
+        let Some(action) = waits else {
             self.clock.step(now_ms);
             self.waited = false;
             return self.plan_waiting();
         };
-        let action = Action::Receive { until_ms: self.clock.time(until) };
         if cfg!(debug_assertions) {
-            self.clock.step(now_ms);
             self.plan_waiting();
             debug_assert_eq!(self.doing, action);
         }
