@@ -19,10 +19,10 @@ impl Agent<'_> {
         let file = self.fetch.file;
         let (token, hash) = token.keep();
         let image = usize::from(token.image());
-        if let Some(Some(Slots { security_counter: Some(least), .. })) = self.slots.get(image)
+        if let Some(Slots { security_counter: Some(least), .. }) = self.slots.get(image)
             && token.security_counter().is_none_or(|counter| counter < *least)
         {
-            return self.fail(Reason::SecurityCounter, 0);
+            return self.fail(Reason::SecurityCounter);
         }
         if let Some(intended) = self.intended.get_mut(image) {
             *intended = hash;
@@ -102,7 +102,7 @@ impl Agent<'_> {
         self.may_be_requested();
         self.failures += 1;
         if self.failures >= MAX_BOOT_FAILURES {
-            return self.fail(Reason::SetPendingFailed, error as u32);
+            return self.fail_with(Reason::SetPendingFailed, error as u32);
         }
         let image = self.job.file(file).image;
         let damaged = error == FlashError::Trailer;
@@ -136,7 +136,7 @@ impl Agent<'_> {
 
     #[inline(never)]
     pub(super) fn set_request(&mut self, image: u8, request: SwapRequest) {
-        if let Some(Some(slots)) = self.slots.get_mut(usize::from(image)) {
+        if let Some(slots) = self.slots.get_mut(usize::from(image)) {
             slots.request = request;
         }
     }
@@ -169,9 +169,9 @@ impl Agent<'_> {
     pub(super) fn confirmed_one(&mut self) {
         let State::Confirming { image } = self.state else { return };
         self.failures = 0;
-        if let Some(Some(slots)) = self.slots.get_mut(usize::from(image)) {
+        if let Some(slots) = self.slots.get_mut(usize::from(image)) {
             slots.revert = Revert::No;
-            slots.confirmed = true;
+            slots.unconfirmed = false;
         }
         self.state = State::Confirming { image: image + 1 };
         if usize::from(image) + 1 < self.config.images.len() {
@@ -187,7 +187,7 @@ impl Agent<'_> {
         } else if self.revert() == Revert::Yes {
             self.state = State::Resetting;
         } else {
-            self.fail(Reason::ConfirmFailed, 0);
+            self.fail(Reason::ConfirmFailed);
         }
     }
 }

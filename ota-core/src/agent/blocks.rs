@@ -93,10 +93,10 @@ impl<'a> Agent<'a> {
         }
         let &File { image, size, .. } = self.file_in_hand();
         if self.layout(image).is_none_or(|layout| size > layout.max_image_size()) {
-            return self.fail(Reason::FileTooLarge, 0);
+            return self.fail(Reason::FileTooLarge);
         }
         match judge_header(data, size, self.config.reset_vector(image)) {
-            Err(reason) => self.fail(reason, 0),
+            Err(reason) => self.fail(reason),
             Ok(version) => self.ask_about(image, version),
         }
     }
@@ -145,7 +145,7 @@ impl<'a> Agent<'a> {
         };
         self.fetch.start(file, self.job.file(file).size);
         self.cleared = false;
-        let Some(layout) = self.layout_in_hand() else { return self.fail(Reason::NoDestination, 0) };
+        let Some(layout) = self.layout_in_hand() else { return self.fail(Reason::NoDestination) };
         if file < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
         } else if let Some(resume) = &self.resume
@@ -275,7 +275,7 @@ impl<'a> Agent<'a> {
     pub(super) fn flash_failed(&mut self, error: FlashError) {
         self.failures += 1;
         if self.failures >= MAX_FLASH_FAILURES {
-            return self.fail(Reason::FlashFailed, error as u32);
+            return self.fail_with(Reason::FlashFailed, error as u32);
         }
         self.give_up_in_hand();
     }

@@ -158,7 +158,13 @@ impl Agent<'_> {
             }
             // The version that did the download, until the job ends: the new image's own would make the next boot take the
             // new image for the old one (DESIGN.md, "updatedBy").
-            b'u' => writer.hexadecimal(self.job.updated_by.get().unwrap_or_else(|| version.word()), 1),
+            b'u' => {
+                let word = match self.job.updated_by {
+                    0 => version.word(),
+                    word => word,
+                };
+                writer.hexadecimal(word, 1);
+            }
             b'd' => {
                 for (name, value) in self.config.details {
                     writer.json_name(name);

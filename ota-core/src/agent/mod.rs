@@ -78,6 +78,11 @@ pub use state::{Stage, State, StateKind};
 /// Images one device may have, and files one job may have.
 pub const MAX_IMAGES: usize = 3;
 
+/// No image is meant to boot.
+const NO_HASHES: [[u8; 32]; MAX_IMAGES] = [[0; 32]; MAX_IMAGES];
+/// Nothing is verified.
+const NO_TOKENS: [Option<Kept>; MAX_IMAGES] = [const { None }; MAX_IMAGES];
+
 /// The link to the broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Link {
@@ -136,8 +141,20 @@ struct Slots {
     security_counter: Option<u32>,
     request: SwapRequest,
     revert: Revert,
-    confirmed: bool,
+    unconfirmed: bool,
     reverted: bool,
+}
+
+impl Slots {
+    /// Not looked at, or flash failed.
+    const UNKNOWN: Self = Self {
+        version: Version::new(0, 0, 0, 0),
+        security_counter: None,
+        request: SwapRequest::None,
+        revert: Revert::No,
+        unconfirmed: false,
+        reverted: false,
+    };
 }
 
 /// Counters since [`Agent::new`], for tables and telemetry.
@@ -200,11 +217,13 @@ pub struct Agent<'a> {
     /// The link was listened to until now, so what is due and not here is late. Otherwise it may lie in the receive buffer,
     /// where a long flash operation kept it waiting.
     waited: bool,
+    /// No step was made yet.
+    is_new: bool,
     ended: Option<Ended>,
     config: &'a Config<'a>,
     clock: Clock,
-    /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
-    doing: Option<Action>,
+    /// The outstanding action, while a step is made the one that ended.
+    doing: Action,
     hand: Option<Hand>,
     arena: Arena<'a>,
     next_token: u32,
@@ -215,8 +234,8 @@ pub struct Agent<'a> {
     fetch: Fetch<'a>,
     job: Job,
     statistics: Statistics,
-    /// What was found in the slots of each image; `None`: not looked at, or flash failed.
-    slots: [Option<Slots>; MAX_IMAGES],
+    /// What was found in the slots of each image.
+    slots: [Slots; MAX_IMAGES],
     random: u32,
     /// MCUboot's hash of each image meant to boot; zero: none. Until the journal is loaded: of the image that runs.
     intended: [[u8; 32]; MAX_IMAGES],
@@ -239,18 +258,19 @@ impl<'a> Agent<'a> {
             arena: Arena::new(memory.strings),
             fetch: Fetch::new(memory.blocks, memory.sectors, config.block_size),
             state: State::Booting { inspected: 0 },
-            doing: None,
+            doing: Action::Pause { until_ms: 0 },
+            is_new: true,
             link: Link::Down { tries: 0 },
             call: Call::NONE,
-            job: Job::default(),
+            job: Job::NONE,
             hand: None,
             question: None,
             stage: Stage::New,
             detail: 0,
             planes: Planes::new(),
-            slots: [None; MAX_IMAGES],
-            intended: [[0; 32]; MAX_IMAGES],
-            tokens: [const { None }; MAX_IMAGES],
+            slots: const { [Slots::UNKNOWN; MAX_IMAGES] },
+            intended: NO_HASHES,
+            tokens: NO_TOKENS,
             clock: Clock::new(),
             withheld: 0,
             record_due: false,
@@ -290,12 +310,12 @@ impl<'a> Agent<'a> {
     /// The outstanding action: what the last step answered.
     #[inline]
     pub fn action(&self) -> &Action {
-        self.doing.as_ref().unwrap_or(&Action::Pause { until_ms: 0 })
+        &self.doing
     }
 
     /// No step was made yet.
     pub fn is_new(&self) -> bool {
-        self.doing.is_none()
+        self.is_new
     }
 
     /// Where the job stands.
@@ -332,7 +352,7 @@ impl<'a> Agent<'a> {
     /// token was taken already.
     pub fn take_token(&mut self) -> Option<Verified> {
         match self.doing {
-            Some(Action::SetPending { image, .. }) => {
+            Action::SetPending { image, .. } => {
                 let kept = self.token_in_turn()?.take()?;
                 Some(kept.token(*self.intended.get(usize::from(image))?))
             }
@@ -368,16 +388,12 @@ impl<'a> Agent<'a> {
 
     #[inline(never)]
     fn version_of(&self, image: u8) -> Version {
-        self.slots_of(image).map_or(Version::new(0, 0, 0, 0), |slots| slots.version)
-    }
-
-    fn slots_of(&self, image: u8) -> Option<&Slots> {
-        self.slots.get(usize::from(image))?.as_ref()
+        self.slots.get(usize::from(image)).unwrap_or(&Slots::UNKNOWN).version
     }
 
     /// Some image's slots are so.
     fn any_image(&self, is_so: fn(&Slots) -> bool) -> bool {
-        self.slots.iter().flatten().any(is_so)
+        self.slots.iter().any(is_so)
     }
 
     /// Does a reset take the running image back? The worst answer of all images.

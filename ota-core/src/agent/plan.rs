@@ -51,7 +51,7 @@ impl<'a> Agent<'a> {
     }
 
     pub(super) fn act(&mut self, action: Action) -> Next {
-        self.doing = Some(action);
+        self.doing = action;
         Next::Act
     }
 
@@ -176,7 +176,7 @@ impl<'a> Agent<'a> {
         if self.revert() == Revert::Yes {
             return Next::Nothing;
         }
-        if self.bad_job != [0; 32] && self.job.digest == self.bad_job {
+        if self.job.digest == self.bad_job {
             return self.consult(Question::RevertedBefore);
         }
         self.consult(Question::Start)

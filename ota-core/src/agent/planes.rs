@@ -91,11 +91,11 @@ impl Agent<'_> {
                 self.clock.set(Wait::Pace, 0);
                 return;
             }
-            (None, None, _) => return self.fail(reason, detail),
+            (None, None, _) => return self.fail_with(reason, detail),
             (None, Some(before), Plane::Mqtt) => (reason, before),
             (None, Some(before), Plane::Http) => (before, reason),
         };
-        self.fail(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
+        self.fail_with(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
     }
 
     /// The plane not in use, if configuration and job agree on it and it is not given up.

@@ -1,7 +1,6 @@
 //! The application's words: its commands, and its answers to what policy was asked.
 
-use super::clock::{NEVER, Wait, after};
-use super::job::Number;
+use super::clock::{FAR, Wait, after};
 use super::{Agent, Link, Stage, State};
 use crate::command::Command;
 use crate::policy::{Answer, Question};
@@ -48,7 +47,7 @@ impl Agent<'_> {
             | State::Verified
             | State::Ready
             | State::Activating { .. }
-            | State::Pending => self.fail(Reason::Aborted, 0),
+            | State::Pending => self.fail(Reason::Aborted),
             State::Testing { .. } => self.test_failed(),
             // Nothing to abort, or too late: the truth is told.
             State::Booting { .. }
@@ -117,7 +116,7 @@ impl Agent<'_> {
     #[inline(never)]
     fn declined(&mut self, question: &Question) {
         let reason = match question {
-            Question::ActivateOffline => return self.clock.set(Wait::State, NEVER),
+            Question::ActivateOffline => return self.clock.set(Wait::State, FAR),
             // Somebody else's: it is asked about again when the next job changes.
             Question::Custom => return self.leave_alone(),
             _ if matches!(self.state, State::Testing { .. }) => return self.test_failed(),
@@ -129,13 +128,13 @@ impl Agent<'_> {
             Question::RevertedBefore => Reason::RevertedBefore,
             Question::NotMutual => Reason::NotMutual,
         };
-        self.fail(reason, 0);
+        self.fail(reason);
     }
 
     /// Policy agreed: the job starts, or goes on from what flash holds.
     pub(super) fn start_job(&mut self) {
-        if self.job.updated_by.get().is_none() || self.stage == Stage::New {
-            self.job.updated_by = Number::of(Some(self.running_version().word()));
+        if self.job.updated_by == 0 || self.stage == Stage::New {
+            self.job.updated_by = self.running_version().word();
         }
         let known = self.resume.filter(|resume| resume.identity == self.job.digest);
         self.job.close_bundle();

@@ -23,10 +23,10 @@ pub use single::Image;
 /// Does an unconfirmed image run now which the next reset takes back?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revert {
-    /// Yes: the secondary holds the image to go back to. Do not touch it.
-    Yes,
     /// No.
     No,
+    /// Yes: the secondary holds the image to go back to. Do not touch it.
+    Yes,
     /// This bootloader does not show it to the application (swap-status before 1.8.1).
     Unknown,
 }
