@@ -161,16 +161,6 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// The contents of a byte string.
-    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], StreamDecodeError> {
-        self.string(major::BYTES)
-    }
-
-    /// Text.
-    pub(crate) fn text(&mut self) -> Result<&'a str, StreamDecodeError> {
-        core::str::from_utf8(self.string(major::TEXT)?).map_err(|_| Malformed)
-    }
-
     /// A string of this type. One of indefinite length is taken while it is in one piece.
     #[inline(never)]
     pub(crate) fn string(&mut self, major: u8) -> Result<&'a [u8], StreamDecodeError> {

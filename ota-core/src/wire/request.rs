@@ -3,8 +3,8 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", GetStream and its limits.
 
 use super::{
-    cbor::{self, Decoder},
-    field::{Field, FieldWriter, find, number, text},
+    cbor,
+    field::{Field, FieldWriter, Shape, find, require},
     stream::StreamDecodeError,
     topic::Format,
     writer::{EncodeError, Writer},
@@ -102,22 +102,21 @@ pub fn parse_get_stream<'a>(
     message: &'a [u8],
     bitmap: &'a mut [u8],
 ) -> Result<GetStream<'a>, StreamDecodeError> {
-    let mut found = [None; 6];
-    find(format, message, "c f l o b n", &mut found)?;
-    let [token, file, size, offset, bits, count] = &found;
-    let block_size = number(size)?;
-    let or = |field: &Option<Field<'_>>, absent| if field.is_some() { number(field) } else { Ok(absent) };
+    let mut found = [Field::default(); 6];
+    find(format, message, &Shape { names: "f l c o b n", types: "##\"#.#" }, &mut found)?;
+    let [file, size, token, offset, bits, count] = &found;
+    require(&found[..2])?;
+    let block_size = size.number().unwrap_or_default();
     Ok(GetStream {
-        token: text(token)?,
-        file_id: file_id(number(file)?)?,
+        token: token.text(),
+        file_id: file_id(file.number().unwrap_or_default())?,
         block_size,
-        offset: or(offset, 0)?,
-        bitmap: match bits {
-            Some(Field::Cbor(bits)) => Decoder::new(bits).bytes()?,
-            Some(Field::Json(_)) => decode_hex(text(bits)?.unwrap_or_default(), bitmap)?,
-            None => &[],
+        offset: offset.number().unwrap_or(0),
+        bitmap: match (format, bits.text()) {
+            (Format::Json, Some(bits)) => decode_hex(bits, bitmap)?,
+            _ => bits.bytes().unwrap_or_default(),
         },
-        count: or(count, default_count(block_size))?,
+        count: count.number().unwrap_or(default_count(block_size)),
     })
 }
 
