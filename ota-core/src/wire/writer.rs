@@ -102,14 +102,13 @@ impl<'b> Writer<'b> {
     /// Writes a form: its bytes as they are, but for a `%` and the letter behind it what `hole` writes for that letter.
     #[inline(never)]
     pub(crate) fn fill(&mut self, form: &str, hole: &dyn Fn(&mut Self, u8)) {
-        let mut is_hole = false;
-        for byte in form.bytes() {
-            if is_hole {
-                hole(self, byte);
-            } else if byte != b'%' {
+        let mut bytes = form.bytes();
+        while let Some(byte) = bytes.next() {
+            if byte == b'%' {
+                hole(self, bytes.next().unwrap_or_default());
+            } else {
                 self.byte(byte);
             }
-            is_hole = !is_hole && byte == b'%';
         }
     }
 
