@@ -5,7 +5,7 @@
 
 use super::{
     cbor::Decoder,
-    field::{Field, FieldWriter, Shape, find, require},
+    field::{FieldWriter, Shape, find, none},
     job::Token,
     json::Value,
     stream::StreamDecodeError,
@@ -57,11 +57,11 @@ struct List<'l> {
 
 impl List<'_> {
     fn push(&mut self, format: Format, file: &[u8]) -> Result<(), StreamDecodeError> {
-        let mut found = [Field::default(); 2];
-        find(format, file, &Shape { names: "f z", types: "##" }, &mut found)?;
-        require(&found)?;
-        let [id, size] = found.map(|field| field.number().unwrap_or_default());
-        let id = u8::try_from(id).map_err(|_| StreamDecodeError::Number)?;
+        let mut found = none();
+        find(format, file, &Shape { names: "f z", types: "##", required: 2 }, &mut found)?;
+        let [id, size, ..] = &found;
+        let size = size.number;
+        let id = u8::try_from(id.number).map_err(|_| StreamDecodeError::Number)?;
         *self.files.get_mut(self.count).ok_or(StreamDecodeError::BufferTooSmall)? = StreamFile { id, size };
         self.count = self.count.saturating_add(1);
         Ok(())
@@ -77,10 +77,9 @@ pub fn parse_description<'a>(
     message: &'a [u8],
     files: &mut [StreamFile],
 ) -> Result<StreamDescription<'a>, StreamDecodeError> {
-    let mut found = [Field::default(); 4];
-    find(format, message, &Shape { names: "s r c d", types: "#*\"\"" }, &mut found)?;
-    require(&found[..2])?;
-    let [version, list, token, description] = &found;
+    let mut found = none();
+    find(format, message, &Shape { names: "s r c d", types: "#*\"\"", required: 2 }, &mut found)?;
+    let [version, list, token, description, ..] = &found;
     let list = list.bytes().unwrap_or_default();
     let mut place = List { files, count: 0 };
     match format {
@@ -99,7 +98,7 @@ pub fn parse_description<'a>(
     }
     Ok(StreamDescription {
         token: Token(token.text()),
-        version: version.number().unwrap_or_default(),
+        version: version.number,
         description: description.text(),
         file_count: place.count,
     })

@@ -6,7 +6,7 @@
 use core::fmt;
 
 use super::{
-    field::{Field, Shape, find},
+    field::{Field, Shape, find, none},
     json::{self, Elements, Text, Value},
     stream::StreamDecodeError,
     topic::{self, Format},
@@ -88,8 +88,8 @@ pub enum Document<'a> {
 impl<'a> Document<'a> {
     pub(super) fn parse(document: Option<&'a [u8]>) -> Self {
         let Some(document) = document else { return Self::Absent };
-        let mut found = [Field::default()];
-        match find(Format::Json, document, &Shape { names: OTA, types: "*" }, &mut found) {
+        let mut found = none();
+        match find(Format::Json, document, &Shape { names: OTA, types: "*", required: 0 }, &mut found) {
             Err(StreamDecodeError::Json(_)) => Self::Custom(document),
             Err(error) => Self::Malformed(error.into()),
             Ok(()) => match found[0].bytes() {
@@ -138,10 +138,10 @@ pub struct OtaDocument<'a> {
 
 impl<'a> OtaDocument<'a> {
     fn parse(ota: &'a [u8]) -> Result<Self, DocumentError> {
-        let mut found = [Field::default(); 3];
-        let shape = &Shape { names: "protocols streamname files", types: "*\"*" };
+        let mut found = none();
+        let shape = &Shape { names: "protocols streamname files", types: "*\"*", required: 0 };
         find(Format::Json, ota, shape, &mut found)?;
-        let [protocols, stream, files] = &found;
+        let [protocols, stream, files, ..] = &found;
         let stream = stream.text();
         if stream.is_some_and(|name| !topic::is_id(name)) {
             return Err(DocumentError::StreamName);
@@ -200,9 +200,9 @@ pub struct File<'a> {
 impl<'a> File<'a> {
     #[inline(never)]
     fn parse(members: Value<'a>) -> Result<Self, DocumentError> {
-        let mut found = [Field::default(); 6];
+        let mut found = none();
         let names = "filesize fileid fileType filepath sig-sha256-ecdsa update_data_url";
-        find(Format::Json, members.bytes(), &Shape { names, types: "**#\"\"\"" }, &mut found)?;
+        find(Format::Json, members.bytes(), &Shape { names, types: "**#\"\"\"", required: 0 }, &mut found)?;
         let [size, id, file_type, path, signature, url] = &found;
         let size = size.bytes().and_then(bare_or_quoted).ok_or(DocumentError::FileSize)?;
         if size == 0 {
@@ -214,7 +214,7 @@ impl<'a> File<'a> {
             path: text(path),
             size,
             id: id.ok_or(DocumentError::FileId)?,
-            file_type: file_type.number(),
+            file_type: file_type.some_number(),
             signature: text(signature),
             url: text(url),
             members,

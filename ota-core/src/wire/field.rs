@@ -16,6 +16,8 @@ pub(super) struct Shape<'s> {
     /// What each has to be: `"` a text, `.` bytes (in JSON a text), `#` a number from 0 to `u32::MAX`; in JSON `{` an object
     /// and `[` an array; `*` is left to the caller.
     pub(super) types: &'s str,
+    /// So many of the first ones have to be there.
+    pub(super) required: usize,
 }
 
 /// A member of a map, once it is found.
@@ -23,7 +25,8 @@ pub(super) struct Shape<'s> {
 pub(super) struct Field<'a> {
     /// Contents of a string, in JSON with their escapes; of all else the value as it stands in the message.
     content: Option<&'a [u8]>,
-    number: u32,
+    /// Of a number. 0 where it was not found.
+    pub(super) number: u32,
 }
 
 impl<'a> Field<'a> {
@@ -41,7 +44,7 @@ impl<'a> Field<'a> {
     }
 
     /// A number.
-    pub(super) fn number(&self) -> Option<u32> {
+    pub(super) fn some_number(&self) -> Option<u32> {
         self.content.map(|_| self.number)
     }
 
@@ -77,6 +80,18 @@ impl<'a> Field<'a> {
     }
 }
 
+/// Members of a map, in the order of their [`Shape`].
+pub(super) type Fields<'a> = [Field<'a>; MAX_FIELDS];
+
+/// Most members of a map that are asked for.
+const MAX_FIELDS: usize = 6;
+
+/// Nothing is found yet.
+#[inline(never)]
+pub(super) fn none<'a>() -> Fields<'a> {
+    [Field::default(); MAX_FIELDS]
+}
+
 /// Reads `message`, which is a map: puts the members of this shape into `found`, passes over others. In JSON `null` counts as
 /// absent.
 #[inline(never)]
@@ -84,7 +99,7 @@ pub(super) fn find<'a>(
     format: Format,
     message: &'a [u8],
     shape: &Shape<'_>,
-    found: &mut [Field<'a>],
+    found: &mut Fields<'a>,
 ) -> Result<(), StreamDecodeError> {
     let mut take = |place: Option<usize>, item: &'a [u8]| {
         let Some(at) = place else { return Ok(()) };
@@ -105,7 +120,7 @@ pub(super) fn find<'a>(
                 let name = Decoder::new(decoder.item()?).string(major::TEXT).unwrap_or_default();
                 take(words::position(shape.names, name), decoder.item()?)?;
             }
-            decoder.end()
+            decoder.end()?;
         }
         Format::Json => {
             let members = json::parse(message)?.members();
@@ -114,15 +129,13 @@ pub(super) fn find<'a>(
                     take(name.position_in(shape.names), value.bytes())?;
                 }
             }
-            Ok(())
         }
     }
-}
-
-/// Whether all of these were found.
-#[inline(never)]
-pub(super) fn require(fields: &[Field<'_>]) -> Result<(), StreamDecodeError> {
-    if fields.iter().all(Field::is_some) { Ok(()) } else { Err(StreamDecodeError::Missing) }
+    if found.iter().take(shape.required).all(Field::is_some) {
+        Ok(())
+    } else {
+        Err(StreamDecodeError::Missing)
+    }
 }
 
 /// Writes the fields of a message one by one.

@@ -5,7 +5,7 @@
 
 use super::{
     document::Document,
-    field::{Field, Shape, find},
+    field::{Shape, find, none},
     json::{self, JsonError, Text, Value},
     topic::{self, Format},
     words::{position, word},
@@ -115,9 +115,9 @@ impl<'a> Execution<'a> {
     /// Absent and empty both mean that there is none, or that the answer does not tell. `named`: it must say of which job.
     fn parse(execution: Option<&'a [u8]>, named: bool) -> Result<Option<Self>, JsonError> {
         let Some(execution) = execution else { return Ok(None) };
-        let mut found = [Field::default(); 6];
+        let mut found = none();
         let names = "status jobId versionNumber executionNumber statusDetails jobDocument";
-        find(Format::Json, execution, &Shape { names, types: "\"\"#*{*" }, &mut found)?;
+        find(Format::Json, execution, &Shape { names, types: "\"\"#*{*", required: 0 }, &mut found)?;
         if Value::new(execution).members().is_some_and(|mut members| members.next().is_none()) {
             return Ok(None);
         }
@@ -131,7 +131,7 @@ impl<'a> Execution<'a> {
         let execution = Self {
             job_id: job_id.text().unwrap_or_default(),
             status,
-            version_number: version.number(),
+            version_number: version.some_number(),
             execution_number,
             details: Details(details.bytes().map(Value::new)),
             document: document.bytes(),
@@ -252,11 +252,11 @@ pub fn parse_update(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
 
 /// Reads an answer: of what it says about an execution, either `execution` or `executionState`.
 #[inline(never)]
-fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
-    let mut found = [Field::default(); 4];
-    let shape = &Shape { names: "clientToken code executionState execution", types: "\"***" };
+pub(crate) fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
+    let mut found = none();
+    let shape = &Shape { names: "clientToken code executionState execution", types: "\"***", required: 0 };
     find(Format::Json, message, shape, &mut found)?;
-    let [token, code, state, execution] = &found;
+    let [token, code, state, execution, ..] = &found;
     let code = code.bytes().and_then(|code| RejectedCode::parse(Value::new(code).as_text()?.raw()));
     Ok(JobsAnswer {
         token: Token(token.text()),

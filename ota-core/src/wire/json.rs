@@ -8,7 +8,7 @@ use core::fmt;
 
 pub use super::text::{Text, Unescaped};
 use super::{
-    field::{Field, Shape, find},
+    field::{Shape, find, none},
     scan::Scanner,
     stream::StreamDecodeError,
     topic::Format,
@@ -157,8 +157,8 @@ impl<'a> Value<'a> {
     /// # Errors
     /// [`JsonError::Value`] if this is no object, [`JsonError::Duplicate`] if the name occurs twice.
     pub fn member(&self, name: &str) -> Result<Option<Value<'a>>, JsonError> {
-        let mut found = [Field::default()];
-        find(Format::Json, self.0, &Shape { names: name, types: "*" }, &mut found)?;
+        let mut found = none();
+        find(Format::Json, self.0, &Shape { names: name, types: "*", required: 0 }, &mut found)?;
         Ok(found[0].bytes().map(Value))
     }
 }

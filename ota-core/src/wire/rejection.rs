@@ -4,7 +4,7 @@
 //! (aws-samples/aws-iot-mqtt-download-agent, issue 4), so both are read.
 
 use super::{
-    field::{Field, Shape, find},
+    field::{Field, Shape, find, none},
     job::Token,
     stream::StreamDecodeError,
     topic::Format,
@@ -103,8 +103,8 @@ pub fn parse_stream_error<'a>(
     format: Format,
     message: &'a [u8],
 ) -> Result<StreamError<'a>, StreamDecodeError> {
-    let mut found = [Field::default(); 6];
-    let shape = &Shape { names: "o c m code clientToken message", types: "\"\"\"\"\"\"" };
+    let mut found = none();
+    let shape = &Shape { names: "o c m code clientToken message", types: "\"\"\"\"\"\"", required: 0 };
     find(format, message, shape, &mut found)?;
     let [code, token, text, long_code, long_token, long_text] = &found;
     let either = |short: &Field<'a>, long: &Field<'a>| short.text().or(long.text());

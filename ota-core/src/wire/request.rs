@@ -4,7 +4,7 @@
 
 use super::{
     cbor::{self, major},
-    field::{Field, Shape, find, require},
+    field::{Shape, find, none},
     stream::StreamDecodeError,
     topic::Format,
     writer::{EncodeError, Writer, checked_token},
@@ -134,21 +134,20 @@ pub fn parse_get_stream<'a>(
     message: &'a [u8],
     bitmap: &'a mut [u8],
 ) -> Result<GetStream<'a>, StreamDecodeError> {
-    let mut found = [Field::default(); 6];
-    find(format, message, &Shape { names: "f l c o b n", types: "##\"#.#" }, &mut found)?;
+    let mut found = none();
+    find(format, message, &Shape { names: "f l c o b n", types: "##\"#.#", required: 2 }, &mut found)?;
     let [file, size, token, offset, bits, count] = &found;
-    require(&found[..2])?;
-    let block_size = size.number().unwrap_or_default();
+    let block_size = size.number;
     Ok(GetStream {
         token: token.text(),
-        file_id: file_id(file.number().unwrap_or_default())?,
+        file_id: file_id(file.number)?,
         block_size,
-        offset: offset.number().unwrap_or(0),
+        offset: offset.some_number().unwrap_or(0),
         bitmap: match (format, bits.text()) {
             (Format::Json, Some(bits)) => decode_hex(bits, bitmap)?,
             _ => bits.bytes().unwrap_or_default(),
         },
-        count: count.number().unwrap_or(default_count(block_size)),
+        count: count.some_number().unwrap_or(default_count(block_size)),
     })
 }
 

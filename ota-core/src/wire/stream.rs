@@ -8,7 +8,7 @@ use core::fmt;
 use super::{
     base64::{self, Base64Error},
     cbor::{self, info, major},
-    field::{Field, FieldWriter, Shape, find, require},
+    field::{FieldWriter, Shape, find, none},
     json::{JsonError, Text},
     topic::Format,
     writer::EncodeError,
@@ -128,11 +128,11 @@ pub fn decode_block<'a>(
     message: &'a [u8],
     out: &'a mut [u8],
 ) -> Result<Block<'a>, StreamDecodeError> {
-    let mut found = [Field::default(); 4];
-    find(format, message, &Shape { names: "f i l p", types: "###." }, &mut found)?;
-    require(&found)?;
-    let [file_id, block_id, size, _] = found.map(|field| field.number().unwrap_or_default());
-    let payload = found[3].bytes().unwrap_or_default();
+    let mut found = none();
+    find(format, message, &Shape { names: "f i l p", types: "###.", required: 4 }, &mut found)?;
+    let [file_id, block_id, size, payload, ..] = &found;
+    let (file_id, block_id, size) = (file_id.number, block_id.number, size.number);
+    let payload = payload.bytes().unwrap_or_default();
     let payload = match format {
         Format::Cbor => payload,
         Format::Json => {

@@ -14,7 +14,7 @@
 
 use core::fmt;
 
-use super::field::{Field, Shape, find};
+use super::field::{Shape, find, none};
 use super::json::{Text, Value, number_u32};
 use super::topic::Format;
 use super::writer::{EncodeError, Writer};
@@ -238,10 +238,10 @@ impl<'a> Components<'a> {
     }
 
     fn read(text: &'a [u8]) -> Option<Self> {
-        let mut found = [Field::default(); 3];
-        let shape = &Shape { names: "numberOfComponents version files", types: "\"\"[" };
+        let mut found = none();
+        let shape = &Shape { names: "numberOfComponents version files", types: "\"\"[", required: 0 };
         find(Format::Json, text, shape, &mut found).ok()?;
-        let [count, version, files] = found.map(|field| field.bytes());
+        let [count, version, files, ..] = found.map(|field| field.bytes());
         let (version, files) = (Text::new(version?), Value::new(files?));
         if version.bytes().count() > MAX_TEXT_SIZE {
             return None;
@@ -285,10 +285,10 @@ fn component_name(entry: Value<'_>) -> Option<Text<'_>> {
 }
 
 fn component(entry: Value<'_>) -> Option<Component<'_>> {
-    let mut found = [Field::default(); 3];
-    let shape = &Shape { names: "fileName fileType fileSize", types: "\"\"\"" };
+    let mut found = none();
+    let shape = &Shape { names: "fileName fileType fileSize", types: "\"\"\"", required: 0 };
     find(Format::Json, entry.bytes(), shape, &mut found).ok()?;
-    let [name, kind, size] = found.map(|field| field.bytes());
+    let [name, kind, size, ..] = found.map(|field| field.bytes());
     let (name, kind) = (Text::new(name?), Text::new(kind?));
     let bounded = |text: Text<'_>, most| (1..=most).contains(&text.bytes().count());
     if !bounded(name, MAX_NAME_SIZE) || !bounded(kind, MAX_TEXT_SIZE) {
