@@ -5,6 +5,7 @@ use crate::status::Reason;
 use crate::transport::Qos;
 use crate::wire::topic::{self, MAX_TOPIC_SIZE, NEXT, Tail};
 use crate::wire::update::write_detail;
+use crate::wire::words::word;
 use crate::wire::writer::Writer;
 use crate::wire::{EncodeError, Format, GetStream, TopicError};
 
@@ -78,25 +79,24 @@ impl Agent<'_> {
         topic: &mut TopicBuffer,
         payload: &mut [u8],
     ) -> Result<(usize, Qos), EncodeError> {
-        let (id, tail, forms) = match *publication {
+        let (id, tail, form) = match *publication {
             Publication::Blocks => return self.encode_blocks(topic, payload),
-            Publication::Progress => (self.job_id(), Tail::Update, [UPDATE, PROGRESS, PROGRESS_END]),
-            Publication::Jobs(Request::Next { document }) => {
-                (NEXT, Tail::Describe, [describe(document), "", ""])
-            }
+            Publication::Progress => (self.job_id(), Tail::Update, Form::Progress),
+            Publication::Jobs(Request::Next { document }) => (NEXT, Tail::Describe, describe(document)),
             Publication::Jobs(Request::Held { document }) => {
-                (self.job_id(), Tail::Describe, [describe(document), "", ""])
+                (self.job_id(), Tail::Describe, describe(document))
             }
             Publication::Jobs(Request::Report(report)) => {
-                (self.job_id(), Tail::Update, [UPDATE, self.report_form(report)?, REPORT_END])
+                (self.job_id(), Tail::Update, self.form_of(report))
             }
         };
         let put = topic.put(self.config.thing_name, id, (tail, self.config.format));
         put.ok_or(EncodeError::BufferTooSmall)?;
         let mut writer = Writer::new(payload);
         let hole = |writer: &mut Writer<'_>, hole| self.fill_hole(writer, hole);
-        for form in forms {
-            writer.fill(form, &hole);
+        writer.fill(word(FORMS, form as usize), &hole);
+        if matches!(publication, Publication::Jobs(Request::Report(_))) {
+            writer.fill(REPORT_END, &hole);
         }
         let is_answered = matches!(publication, Publication::Jobs(_));
         Ok((writer.finish()?, if is_answered { Qos::AtLeastOnce } else { Qos::AtMostOnce }))
@@ -118,34 +118,32 @@ impl Agent<'_> {
         Ok((get.encode(format, payload)?, Qos::AtMostOnce))
     }
 
-    /// How the body of a report begins.
-    fn report_form(&self, report: Report) -> Result<&'static str, EncodeError> {
-        Ok(match (report, self.state) {
-            (Report::Ready, _) => READY,
-            (Report::Active, _) => ACTIVE,
-            (Report::Succeeded, State::Confirmed { custom: true }) => ACCEPTED,
-            (Report::Succeeded, _) => ACCEPTED_VERSION,
-            (Report::Ended, State::Failed { rejected: true, .. }) => REJECTED,
-            (Report::Ended, State::Failed { .. }) => FAILED,
-            (Report::Ended, _) => return Err(EncodeError::Status),
-        })
+    /// The form of a report.
+    fn form_of(&self, report: Report) -> Form {
+        match (report, self.state) {
+            (Report::Ready, _) => Form::Ready,
+            (Report::Active, _) => Form::Active,
+            (Report::Succeeded, State::Confirmed { custom: true }) => Form::Accepted,
+            (Report::Succeeded, _) => Form::AcceptedVersion,
+            (Report::Ended, State::Failed { rejected: true, .. }) => Form::Rejected,
+            (Report::Ended, _) => Form::Failed,
+        }
     }
 
     /// Writes what a letter of a form stands for. Nothing of it needs an escape.
     fn fill_hole(&self, writer: &mut Writer<'_>, hole: u8) {
         let version = self.running_version();
+        let (held, total) = self.progress();
         match hole {
-            b's' => writer.str("\",\"statusDetails\":{\""),
+            b's' => writer.str(r#"{"status":""#),
+            b'd' => writer.str(r#"","statusDetails":{""#),
             b'k' => self.write_token(writer, self.next_token),
-            b'h' => writer.decimal(self.progress().0),
-            b't' => writer.decimal(self.progress().1),
-            b'v' => {
-                for (before, number) in
-                    [('v', version.major.into()), ('.', version.minor.into()), ('.', version.revision.into())]
-                {
-                    writer.byte(before as u8);
-                    writer.decimal(number);
-                }
+            b'0' => writer.decimal(held),
+            b'1' => writer.decimal(total),
+            b'2' => writer.decimal(version.major.into()),
+            b'3' => writer.decimal(version.minor.into()),
+            b'4' => writer.decimal(version.revision.into()),
+            b'b' => {
                 if version.build != 0 {
                     writer.byte(b'+');
                     writer.decimal(version.build);
@@ -165,7 +163,7 @@ impl Agent<'_> {
                 };
                 writer.hexadecimal(word, 1);
             }
-            b'd' => {
+            b'o' => {
                 for (name, value) in self.config.details {
                     writer.json_name(name);
                     write_detail(writer, value);
@@ -181,7 +179,8 @@ impl Agent<'_> {
                     writer.json_number("executionNumber", self.job.execution);
                 }
             }
-            _ => {}
+            // A blank, which stands between forms.
+            _ => writer.byte(b' '),
         }
     }
 
@@ -199,22 +198,37 @@ impl Agent<'_> {
     }
 }
 
-// Bodies of requests to Jobs, with holes that `fill_hole` fills. In what expects an answer all is there that makes it count.
-const DESCRIBE: &str = r#"{"clientToken":"%k"}"#;
-const DESCRIBE_BRIEFLY: &str = r#"{"clientToken":"%k","includeJobDocument":false}"#;
-const UPDATE: &str = r#"{"status":""#;
-const PROGRESS: &str = r#"IN_PROGRESS%sreceive":"%h/%t"#;
-const PROGRESS_END: &str = r#""%d}}"#;
-const READY: &str = r#"IN_PROGRESS%sself_test":"ready"#;
-const ACTIVE: &str = r#"IN_PROGRESS%sself_test":"active"#;
-const ACCEPTED: &str = r#"SUCCEEDED%sreason":"accepted"#;
-const ACCEPTED_VERSION: &str = r#"SUCCEEDED%sreason":"accepted %v"#;
-const FAILED: &str = r#"FAILED%sreason":"%r"#;
-const REJECTED: &str = r#"REJECTED%sreason":"%r"#;
-const REPORT_END: &str = r#"","updatedBy":"0x%u"%d}%e%x,"includeJobExecutionState":true,"clientToken":"%k"}"#;
+/// The body of a request to Jobs: its place in [`FORMS`].
+#[derive(Clone, Copy)]
+enum Form {
+    Progress,
+    Describe,
+    DescribeBriefly,
+    Ready,
+    Active,
+    Accepted,
+    AcceptedVersion,
+    Failed,
+    Rejected,
+}
 
-fn describe(document: bool) -> &'static str {
-    if document { DESCRIBE } else { DESCRIBE_BRIEFLY }
+/// With blanks between, and holes that `fill_hole` fills. A report goes on with [`REPORT_END`].
+const FORMS: &str = concat!(
+    r#"%sIN_PROGRESS%dreceive":"%0/%1"%o}} "#,
+    r#"{"clientToken":"%k"} "#,
+    r#"{"clientToken":"%k","includeJobDocument":false} "#,
+    r#"%sIN_PROGRESS%dself_test":"ready "#,
+    r#"%sIN_PROGRESS%dself_test":"active "#,
+    r#"%sSUCCEEDED%dreason":"accepted "#,
+    r#"%sSUCCEEDED%dreason":"accepted%_v%2.%3.%4%b "#,
+    r#"%sFAILED%dreason":"%r "#,
+    r#"%sREJECTED%dreason":"%r "#,
+);
+/// All that makes the answer to a report count.
+const REPORT_END: &str = r#"","updatedBy":"0x%u"%o}%e%x,"includeJobExecutionState":true,"clientToken":"%k"}"#;
+
+fn describe(document: bool) -> Form {
+    if document { Form::Describe } else { Form::DescribeBriefly }
 }
 
 /// The reason's spelling, and the number beside it: that of an error, or the reasons of both planes.

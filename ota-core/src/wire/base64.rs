@@ -64,7 +64,7 @@ pub const fn encoded_size(size: usize) -> usize {
 /// # Errors
 /// See [`Base64Error`]; `out` then holds the beginning of something that is of no use.
 pub fn decode_text(text: Text<'_>, out: &mut [u8]) -> Result<usize, Base64Error> {
-    let groups = decode_groups(text.raw().as_bytes(), out);
+    let groups = decode_groups(text.raw_bytes(), out);
     let mut writer = Writer::new(out.get_mut(groups.saturating_mul(GROUP_BYTES)..).unwrap_or_default());
     // The end, with its padding, what comes behind an escape, and whatever is wrong.
     let (mut word, mut bits, mut padding) = (0u32, 0u32, 0u32);

@@ -66,15 +66,14 @@ impl Entries {
     }
 }
 
-/// An array or map that is open while an item is passed over.
-#[derive(Clone, Copy, Default)]
-struct Open {
-    /// Items to come: two for each entry of a map. Where only a break tells the end, so many that they never run out.
-    left: u32,
+/// What is left of an array or map that is open while an item is passed over: items, two for each entry of a map. Bits tell
+/// where only a break ends it. A message never has as many items, so no counting reaches the bits.
+mod open {
     /// It ends with a break.
-    indefinite: bool,
-    /// It is a map, whose items come in pairs.
-    map: bool,
+    pub(super) const INDEFINITE: u32 = 1 << 31;
+    /// The break may come at any item. (That of a map only where an even number is left.)
+    pub(super) const ARRAY: u32 = 1 << 30;
+    pub(super) const MOST: u32 = ARRAY - 2;
 }
 
 pub(crate) struct Decoder<'a> {
@@ -161,16 +160,6 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// The contents of a byte string.
-    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], StreamDecodeError> {
-        self.string(major::BYTES)
-    }
-
-    /// Text.
-    pub(crate) fn text(&mut self) -> Result<&'a str, StreamDecodeError> {
-        core::str::from_utf8(self.string(major::TEXT)?).map_err(|_| Malformed)
-    }
-
     /// A string of this type. One of indefinite length is taken while it is in one piece.
     #[inline(never)]
     pub(crate) fn string(&mut self, major: u8) -> Result<&'a [u8], StreamDecodeError> {
@@ -182,26 +171,14 @@ impl<'a> Decoder<'a> {
             return self.content();
         }
         let mut found: &[u8] = &[];
-        while let Some(chunk) = self.chunk(major)? {
-            match (found, chunk) {
+        while self.head()? != BREAK {
+            match (found, self.content()?) {
                 (_, []) => {}
-                ([], _) => found = chunk,
+                ([], chunk) => found = chunk,
                 _ => return Err(Chunked),
             }
         }
         Ok(found)
-    }
-
-    /// The next chunk of a string of indefinite length: a string of the same type and of definite length (RFC 8949, 3.2.3).
-    fn chunk(&mut self, major: u8) -> Result<Option<&'a [u8]>, StreamDecodeError> {
-        let first = self.head()?;
-        if first == BREAK {
-            return Ok(None);
-        }
-        if first >> info::BITS != major || is_indefinite(first) {
-            return Err(Malformed);
-        }
-        self.content().map(Some)
     }
 
     /// One item with all it holds, as it stands in the message.
@@ -213,7 +190,7 @@ impl<'a> Decoder<'a> {
 
     /// Steps over one item with all it holds. Every turn consumes a byte at least.
     fn skip(&mut self) -> Result<(), StreamDecodeError> {
-        let mut open = [Open::default(); MAX_DEPTH];
+        let mut open = [0u32; MAX_DEPTH];
         let mut depth = 0usize;
         let mut tagged = false;
         loop {
@@ -225,30 +202,39 @@ impl<'a> Decoder<'a> {
                     tagged = true;
                     continue;
                 }
-                major::BYTES | major::TEXT if indefinite => while self.chunk(major)?.is_some() {},
+                // Chunks are strings of the same type and of definite length (RFC 8949, 3.2.3).
+                major::BYTES | major::TEXT if indefinite => loop {
+                    let chunk = self.head()?;
+                    if chunk == BREAK {
+                        break;
+                    }
+                    if chunk >> info::BITS != major || is_indefinite(chunk) {
+                        return Err(Malformed);
+                    }
+                    self.content()?;
+                },
                 major::BYTES | major::TEXT => {
                     self.content()?;
                 }
                 major::ARRAY | major::MAP => {
-                    let map = major == major::MAP;
-                    let left = if indefinite {
-                        u32::MAX - 1
-                    } else {
-                        self.count().saturating_mul(if map { 2 } else { 1 })
+                    let is_map = major == major::MAP;
+                    let left = match (indefinite, is_map) {
+                        (true, true) => open::INDEFINITE | open::MOST,
+                        (true, false) => open::INDEFINITE | open::ARRAY | open::MOST,
+                        (false, _) => self.count().min(open::MOST / 2) << u32::from(is_map),
                     };
-                    *open.get_mut(depth).ok_or(TooDeep)? = Open { left, indefinite, map };
-                    depth = depth.saturating_add(1);
-                    tagged = false;
+                    *open.get_mut(depth).ok_or(TooDeep)? = left;
                     if left > 0 {
+                        depth = depth.saturating_add(1);
+                        tagged = false;
                         continue;
                     }
-                    depth = depth.saturating_sub(1);
                 }
                 // A break: not where an item belongs, nor behind a name without its value.
                 major::SIMPLE if indefinite => {
                     depth = depth.checked_sub(1).ok_or(Malformed)?;
-                    let ended = open.get(depth).copied().unwrap_or_default();
-                    if tagged || !ended.indefinite || ended.map && ended.left % 2 != 0 {
+                    let left = open.get(depth).copied().unwrap_or_default();
+                    if tagged || left & open::INDEFINITE == 0 || left & (open::ARRAY | 1) == 1 {
                         return Err(Malformed);
                     }
                 }
@@ -256,15 +242,14 @@ impl<'a> Decoder<'a> {
             }
             tagged = false;
             // What ends with this item.
-            while let Some(around) = depth.checked_sub(1).and_then(|at| open.get_mut(at)) {
-                around.left = around.left.saturating_sub(1);
-                if around.left > 0 {
+            loop {
+                let Some(around) = depth.checked_sub(1) else { return Ok(()) };
+                let Some(left) = open.get_mut(around) else { return Ok(()) };
+                *left = left.saturating_sub(1);
+                if *left > 0 {
                     break;
                 }
-                depth = depth.saturating_sub(1);
-            }
-            if depth == 0 {
-                return Ok(());
+                depth = around;
             }
         }
     }

@@ -1,89 +1,140 @@
-//! Fields of stream messages, which come as CBOR or as JSON.
+//! What is read of a message: members of a map by their names, be it JSON or CBOR.
 
 use super::{
     cbor::{self, Decoder, major},
-    json::{self, Value},
+    json::{self, JsonError, Value},
     stream::StreamDecodeError,
     topic::Format,
     words,
     writer::{EncodeError, Writer, checked_token},
 };
 
-/// Most fields a message has that are asked for.
-const MAX_FIELDS: usize = 6;
-
-/// The value of a field, as it stands in the message.
-#[derive(Clone, Copy)]
-pub(super) enum Field<'a> {
-    Cbor(&'a [u8]),
-    Json(Value<'a>),
+/// Members of a map that are asked for.
+pub(super) struct Shape<'s> {
+    /// Their names, with blanks between.
+    pub(super) names: &'s str,
+    /// What each has to be: `"` a text, `.` bytes (in JSON a text), `#` a number from 0 to `u32::MAX`; in JSON `{` an object
+    /// and `[` an array; `*` is left to the caller.
+    pub(super) types: &'s str,
+    /// So many of the first ones have to be there.
+    pub(super) required: usize,
 }
 
-/// Puts the fields of these names, with blanks between, into `found`; others are passed over.
+/// A member of a map, once it is found.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Field<'a> {
+    /// Contents of a string, in JSON with their escapes; of all else the value as it stands in the message.
+    content: Option<&'a [u8]>,
+    /// Of a number. 0 where it was not found.
+    pub(super) number: u32,
+}
+
+impl<'a> Field<'a> {
+    pub(super) const fn is_some(&self) -> bool {
+        self.content.is_some()
+    }
+
+    pub(super) const fn bytes(&self) -> Option<&'a [u8]> {
+        self.content
+    }
+
+    /// A text.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        self.content.map(json::text)
+    }
+
+    /// A number.
+    pub(super) fn some_number(&self) -> Option<u32> {
+        self.content.map(|_| self.number)
+    }
+
+    /// Takes apart what stands in the message.
+    fn read(&mut self, format: Format, kind: u8) -> Result<(), StreamDecodeError> {
+        let item = self.content.unwrap_or_default();
+        match (kind, format) {
+            (b'*', _) => {}
+            (b'#', Format::Cbor) => self.number = Decoder::new(item).number()?,
+            (_, Format::Cbor) => {
+                let kind = if kind == b'.' { major::BYTES } else { major::TEXT };
+                let content = Decoder::new(item).string(kind)?;
+                if kind == major::TEXT && core::str::from_utf8(content).is_err() {
+                    return Err(StreamDecodeError::Malformed);
+                }
+                self.content = Some(content);
+            }
+            (b'#', Format::Json) => {
+                let value = Value::new(item);
+                if !value.is_number() {
+                    return Err(StreamDecodeError::Type);
+                }
+                self.number = value.as_u32().ok_or(StreamDecodeError::Number)?;
+            }
+            (b'{' | b'[', Format::Json) if item.first() == Some(&kind) => {}
+            (b'{' | b'[', Format::Json) => return Err(StreamDecodeError::Type),
+            (_, Format::Json) => {
+                let text = Value::new(item).as_text().ok_or(StreamDecodeError::Type)?;
+                self.content = Some(text.raw_bytes());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Members of a map, in the order of their [`Shape`].
+pub(super) type Fields<'a> = [Field<'a>; MAX_FIELDS];
+
+/// Most members of a map that are asked for.
+const MAX_FIELDS: usize = 6;
+
+/// Nothing is found yet.
+#[inline(never)]
+pub(super) fn none<'a>() -> Fields<'a> {
+    [Field::default(); MAX_FIELDS]
+}
+
+/// Reads `message`, which is a map: puts the members of this shape into `found`, passes over others. In JSON `null` counts as
+/// absent.
+#[inline(never)]
 pub(super) fn find<'a>(
     format: Format,
     message: &'a [u8],
-    names: &str,
-    found: &mut [Option<Field<'a>>],
+    shape: &Shape<'_>,
+    found: &mut Fields<'a>,
 ) -> Result<(), StreamDecodeError> {
-    match format {
-        Format::Cbor => find_cbor(message, names, found),
-        Format::Json => find_json(message, names, found),
-    }
-}
-
-fn find_cbor<'a>(
-    message: &'a [u8],
-    names: &str,
-    found: &mut [Option<Field<'a>>],
-) -> Result<(), StreamDecodeError> {
-    let mut decoder = Decoder::new(message);
-    let mut entries = decoder.map()?;
-    while entries.more(&mut decoder) {
-        // Of a name that is no text, nothing is known.
-        let name = Decoder::new(decoder.item()?).string(major::TEXT).unwrap_or_default();
-        let value = Field::Cbor(decoder.item()?);
-        let place = words::position(names, name).and_then(|at| found.get_mut(at));
-        if place.is_some_and(|place| place.replace(value).is_some()) {
+    let mut take = |place: Option<usize>, item: &'a [u8]| {
+        let Some(at) = place else { return Ok(()) };
+        let (Some(field), Some(kind)) = (found.get_mut(at), shape.types.as_bytes().get(at)) else {
+            return Ok(());
+        };
+        if field.content.replace(item).is_some() {
             return Err(StreamDecodeError::Duplicate);
         }
+        field.read(format, *kind)
+    };
+    match format {
+        Format::Cbor => {
+            let mut decoder = Decoder::new(message);
+            let mut entries = decoder.map()?;
+            while entries.more(&mut decoder) {
+                // Of a name that is no text, nothing is known.
+                let name = Decoder::new(decoder.item()?).string(major::TEXT).unwrap_or_default();
+                take(words::position(shape.names, name), decoder.item()?)?;
+            }
+            decoder.end()?;
+        }
+        Format::Json => {
+            let members = json::parse(message)?.members();
+            for (name, value) in members.ok_or(StreamDecodeError::Json(JsonError::Value))? {
+                if !value.is_null() {
+                    take(name.position_in(shape.names), value.bytes())?;
+                }
+            }
+        }
     }
-    decoder.end()
-}
-
-fn find_json<'a>(
-    message: &'a [u8],
-    names: &str,
-    found: &mut [Option<Field<'a>>],
-) -> Result<(), StreamDecodeError> {
-    let mut values = [None; MAX_FIELDS];
-    json::parse(message)?.find(names, &mut values)?;
-    for (place, value) in found.iter_mut().zip(values) {
-        *place = value.map(Field::Json);
-    }
-    Ok(())
-}
-
-/// A number that must be there.
-#[inline(never)]
-pub(super) fn number(field: &Option<Field<'_>>) -> Result<u32, StreamDecodeError> {
-    match field.as_ref().ok_or(StreamDecodeError::Missing)? {
-        Field::Cbor(bytes) => Decoder::new(bytes).number(),
-        Field::Json(value) if value.is_number() => value.as_u32().ok_or(StreamDecodeError::Number),
-        Field::Json(_) => Err(StreamDecodeError::Type),
-    }
-}
-
-/// A text that may be there; of JSON as it stands in the message, with its escapes.
-#[inline(never)]
-pub(super) fn text<'a>(field: &Option<Field<'a>>) -> Result<Option<&'a str>, StreamDecodeError> {
-    match field {
-        None => Ok(None),
-        Some(Field::Cbor(bytes)) => Decoder::new(bytes).text().map(Some),
-        Some(Field::Json(value)) => match value.as_text() {
-            Some(text) => Ok(Some(text.raw())),
-            None => Err(StreamDecodeError::Type),
-        },
+    if found.iter().take(shape.required).all(Field::is_some) {
+        Ok(())
+    } else {
+        Err(StreamDecodeError::Missing)
     }
 }
 

@@ -5,8 +5,9 @@
 
 use super::{
     document::Document,
-    json::{self, JsonError, Text, Typed, Value},
-    topic,
+    field::{Shape, find, none},
+    json::{self, JsonError, Text, Value},
+    topic::{self, Format},
     words::{position, word},
 };
 
@@ -107,40 +108,35 @@ pub struct Execution<'a> {
     pub execution_number: Option<u64>,
     /// `statusDetails`.
     pub details: Details<'a>,
-    document: Option<Value<'a>>,
+    document: Option<&'a [u8]>,
 }
 
 impl<'a> Execution<'a> {
     /// Absent and empty both mean that there is none, or that the answer does not tell. `named`: it must say of which job.
-    fn parse(execution: Option<Value<'a>>, named: bool) -> Result<Option<Self>, JsonError> {
+    fn parse(execution: Option<&'a [u8]>, named: bool) -> Result<Option<Self>, JsonError> {
         let Some(execution) = execution else { return Ok(None) };
-        let mut found = [None; 6];
-        let names = "jobId status versionNumber executionNumber statusDetails jobDocument";
-        execution.find(names, &mut found)?;
-        if execution.members().is_some_and(|mut members| members.next().is_none()) {
+        let mut found = none();
+        let names = "status jobId versionNumber executionNumber statusDetails jobDocument";
+        find(Format::Json, execution, &Shape { names, types: "\"\"#*{*", required: 0 }, &mut found)?;
+        if Value::new(execution).members().is_some_and(|mut members| members.next().is_none()) {
             return Ok(None);
         }
-        let [job_id, status, version, number, details, document] = found;
-        if status.is_none() || named && job_id.is_none() {
+        let [status, job_id, version, number, details, document] = &found;
+        if !status.is_some() || named && !job_id.is_some() {
             return Err(JsonError::Missing);
         }
-        let mut typed = Typed::default();
-        let job_id = typed.text(job_id).map(|id| id.raw());
-        typed.check(job_id.is_none_or(topic::is_id));
-        let status = typed.text(status).and_then(|status| JobStatus::parse(status.raw()));
-        let version_number = typed.number(version);
-        let execution_number = number.and_then(|number| number.as_u64());
-        typed.check(number.is_some() == execution_number.is_some());
-        typed.check(details.is_none_or(|details| details.members().is_some()));
-        typed.end()?;
-        Ok(Some(Self {
-            job_id: job_id.unwrap_or_default(),
-            status: status.ok_or(JsonError::Value)?,
-            version_number,
+        let status = JobStatus::parse(status.text().unwrap_or_default()).ok_or(JsonError::Value)?;
+        let execution_number = number.bytes().and_then(|number| json::number(number, 10));
+        let known = job_id.text().is_none_or(topic::is_id) && number.is_some() == execution_number.is_some();
+        let execution = Self {
+            job_id: job_id.text().unwrap_or_default(),
+            status,
+            version_number: version.some_number(),
             execution_number,
-            details: Details(details),
-            document,
-        }))
+            details: Details(details.bytes().map(Value::new)),
+            document: document.bytes(),
+        };
+        if known { Ok(Some(execution)) } else { Err(JsonError::Value) }
     }
 
     /// `statusDetails.self_test`: that it is there says that the job is in self test.
@@ -150,7 +146,7 @@ impl<'a> Execution<'a> {
 
     /// `statusDetails.updatedBy`: word of the version that did the download.
     pub fn updated_by(&self) -> Option<u32> {
-        parse_c_number(self.details.get("updatedBy")?.raw())
+        parse_c_number(self.details.get("updatedBy")?.raw_bytes())
     }
 
     /// `jobDocument`, looked into when it is asked for.
@@ -163,9 +159,9 @@ impl<'a> Execution<'a> {
 /// A number as C's `strtoul` with base 0 reads it: `0x` hexadecimal, `0` octal, else decimal. The C agents write `updatedBy`
 /// as `0x90002` or `0x00090002` and read any of the three. Unlike `strtoul` this takes neither blanks nor a sign, and nothing
 /// behind the number.
-fn parse_c_number(text: &str) -> Option<u32> {
-    match text.as_bytes() {
-        [b'0', b'x' | b'X', ..] => json::number_u32(text.get(2..)?, 16),
+fn parse_c_number(text: &[u8]) -> Option<u32> {
+    match text {
+        [b'0', b'x' | b'X', digits @ ..] => json::number_u32(digits, 16),
         [b'0', ..] => json::number_u32(text, 8),
         _ => json::number_u32(text, 10),
     }
@@ -256,18 +252,15 @@ pub fn parse_update(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
 
 /// Reads an answer: of what it says about an execution, either `execution` or `executionState`.
 #[inline(never)]
-fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
-    let mut found = [None; 4];
-    json::parse(message)?.find("clientToken code executionState execution", &mut found)?;
-    let [token, code, state, execution] = found;
-    let mut typed = Typed::default();
-    let token = Token(typed.text(token).map(|token| token.raw()));
-    typed.end()?;
+pub(crate) fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
+    let mut found = none();
+    let shape = &Shape { names: "clientToken code executionState execution", types: "\"***", required: 0 };
+    find(Format::Json, message, shape, &mut found)?;
+    let [token, code, state, execution, ..] = &found;
+    let code = code.bytes().and_then(|code| RejectedCode::parse(Value::new(code).as_text()?.raw()));
     Ok(JobsAnswer {
-        token,
-        code: code
-            .and_then(|code| RejectedCode::parse(code.as_text()?.raw()))
-            .unwrap_or(RejectedCode::Unknown),
-        execution: Execution::parse(if described { execution } else { state }, described)?,
+        token: Token(token.text()),
+        code: code.unwrap_or(RejectedCode::Unknown),
+        execution: Execution::parse(if described { execution.bytes() } else { state.bytes() }, described)?,
     })
 }

@@ -3,11 +3,11 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", GetStream and its limits.
 
 use super::{
-    cbor::{self, Decoder},
-    field::{Field, FieldWriter, find, number, text},
+    cbor::{self, major},
+    field::{Shape, find, none},
     stream::StreamDecodeError,
     topic::Format,
-    writer::{EncodeError, Writer},
+    writer::{EncodeError, Writer, checked_token},
 };
 
 /// Smallest block size a request may name, bytes.
@@ -48,39 +48,71 @@ impl GetStream<'_> {
     /// # Errors
     /// [`EncodeError::OutOfRange`] for what AWS would refuse, [`EncodeError::Token`], [`EncodeError::BufferTooSmall`].
     pub fn encode(&self, format: Format, buf: &mut [u8]) -> Result<usize, EncodeError> {
-        let legal = (MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(&self.block_size)
+        let mut writer = Writer::new(buf);
+        self.write(format, &mut writer)?;
+        writer.finish()
+    }
+
+    /// [`encode`](Self::encode), for a caller who has a writer.
+    pub(crate) fn write(&self, format: Format, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        let legal = matches!(self.block_size, MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE)
             && self.offset <= MAX_BLOCK_COUNT
             && self.count <= MAX_BLOCK_COUNT
             && self.bitmap.len() <= MAX_BITMAP_SIZE;
         if !legal {
             return Err(EncodeError::OutOfRange);
         }
-        // `f l o n` are always there.
-        let entry_count = 4 + u32::from(self.token.is_some()) + u32::from(!self.bitmap.is_empty());
-        let mut fields = FieldWriter::new(format, buf, Some(entry_count));
-        fields.token(self.token)?;
-        fields.number("f", self.file_id.into());
-        fields.number("l", self.block_size);
-        fields.number("o", self.offset);
-        if !self.bitmap.is_empty() {
-            fields.name("b");
-            match format {
-                Format::Cbor => cbor::bytes(&mut fields.writer, self.bitmap),
-                Format::Json => write_hex(&mut fields.writer, self.bitmap),
-            }
+        if let Some(token) = self.token {
+            checked_token(token)?;
         }
-        fields.number("n", self.count);
-        fields.finish()
+        // A name of one letter is `a` and the letter in CBOR: a text of length 1.
+        let form = match format {
+            Format::Cbor => "%m%caf%fal%lao%o%ban%n",
+            Format::Json => r#"{%c"f":%f,"l":%l,"o":%o%b,"n":%n}"#,
+        };
+        writer.fill(form, &|writer, hole| self.fill_hole(format, writer, hole));
+        Ok(())
     }
-}
 
-/// A string of hexadecimal digits after `0x`, byte 0 first.
-fn write_hex(writer: &mut Writer<'_>, bytes: &[u8]) {
-    writer.str("\"0x");
-    for byte in bytes {
-        writer.hexadecimal((*byte).into(), 2);
+    fn fill_hole(&self, format: Format, writer: &mut Writer<'_>, hole: u8) {
+        let number = match (hole, format) {
+            (b'f', _) => self.file_id.into(),
+            (b'l', _) => self.block_size,
+            (b'o', _) => self.offset,
+            (b'n', _) => self.count,
+            // `f l o n` are always there.
+            (b'm', _) => {
+                let count = 4 + u32::from(self.token.is_some()) + u32::from(!self.bitmap.is_empty());
+                return cbor::head(writer, major::MAP, count);
+            }
+            (b'b', _) if self.bitmap.is_empty() => return,
+            (b'b', Format::Cbor) => {
+                writer.str("ab");
+                return cbor::bytes(writer, self.bitmap);
+            }
+            (b'b', Format::Json) => {
+                writer.str(r#","b":"0x"#);
+                for byte in self.bitmap {
+                    writer.hexadecimal((*byte).into(), 2);
+                }
+                return writer.byte(b'"');
+            }
+            (_, Format::Cbor) => {
+                let Some(token) = self.token else { return };
+                writer.str("ac");
+                return cbor::text(writer, token);
+            }
+            (_, Format::Json) => {
+                let Some(token) = self.token else { return };
+                writer.json_text("c", token);
+                return writer.byte(b',');
+            }
+        };
+        match format {
+            Format::Cbor => cbor::head(writer, major::UNSIGNED, number),
+            Format::Json => writer.decimal(number),
+        }
     }
-    writer.byte(b'"');
 }
 
 /// What AWS assumes for `n` when a request leaves it out.
@@ -102,22 +134,20 @@ pub fn parse_get_stream<'a>(
     message: &'a [u8],
     bitmap: &'a mut [u8],
 ) -> Result<GetStream<'a>, StreamDecodeError> {
-    let mut found = [None; 6];
-    find(format, message, "c f l o b n", &mut found)?;
-    let [token, file, size, offset, bits, count] = &found;
-    let block_size = number(size)?;
-    let or = |field: &Option<Field<'_>>, absent| if field.is_some() { number(field) } else { Ok(absent) };
+    let mut found = none();
+    find(format, message, &Shape { names: "f l c o b n", types: "##\"#.#", required: 2 }, &mut found)?;
+    let [file, size, token, offset, bits, count] = &found;
+    let block_size = size.number;
     Ok(GetStream {
-        token: text(token)?,
-        file_id: file_id(number(file)?)?,
+        token: token.text(),
+        file_id: file_id(file.number)?,
         block_size,
-        offset: or(offset, 0)?,
-        bitmap: match bits {
-            Some(Field::Cbor(bits)) => Decoder::new(bits).bytes()?,
-            Some(Field::Json(_)) => decode_hex(text(bits)?.unwrap_or_default(), bitmap)?,
-            None => &[],
+        offset: offset.some_number().unwrap_or(0),
+        bitmap: match (format, bits.text()) {
+            (Format::Json, Some(bits)) => decode_hex(bits, bitmap)?,
+            _ => bits.bytes().unwrap_or_default(),
         },
-        count: or(count, default_count(block_size))?,
+        count: count.some_number().unwrap_or(default_count(block_size)),
     })
 }
 

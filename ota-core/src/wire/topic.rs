@@ -31,22 +31,36 @@ pub(crate) const NEXT: &str = "$next";
 #[derive(Clone, Copy)]
 pub(crate) enum Tail {
     NotifyNext = 4,
-    Describe = 6,
-    Update = 7,
-    AnyDescribeAnswer = 8,
-    AnyUpdateAnswer = 9,
-    /// From here on of streams.
-    Data = 10,
-    StreamRejected = 12,
-    StreamDescription = 14,
-    GetStream = 16,
-    DescribeStream = 18,
+    Data = 6,
+    StreamRejected = 8,
+    StreamDescription = 10,
+    GetStream = 12,
+    DescribeStream = 14,
+    Describe = 16,
+    Update = 17,
+    AnyDescribeAnswer = 18,
+    AnyUpdateAnswer = 19,
 }
 
+/// In pairs; those of messages that come in are first.
 const TAILS: &str = "/get/accepted /get/rejected /update/accepted /update/rejected notify-next notify \
-    /get /update +/get/+ +/update/+ \
     /data/cbor /data/json /rejected/cbor /rejected/json /description/cbor /description/json \
-    /get/cbor /get/json /describe/cbor /describe/json";
+    /get/cbor /get/json /describe/cbor /describe/json \
+    /get /update +/get/+ +/update/+";
+
+/// What a message that comes in is about: a pair of [`TAILS`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// The first of the pair: accepted.
+    Describe,
+    Update,
+    /// The first of the pair: the next one.
+    Notify,
+    /// From here on of streams. The first of the pair: CBOR.
+    Data,
+    StreamRejected,
+    StreamDescription,
+}
 
 /// Why a name or a topic was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,10 +143,9 @@ impl Format {
 
 /// The pieces of the topic of `thing` and `id` with this tail. Whether those are names is not looked at.
 fn pieces<'a>(thing: &'a str, id: &'a str, tail: Tail, format: Format) -> [&'a str; 5] {
-    let tail = tail as usize;
-    let (kind, tail) =
-        if tail < Tail::Data as usize { (JOBS, tail) } else { (STREAMS, tail + format as usize) };
-    [THINGS, thing, kind, id, word(TAILS, tail)]
+    let of_stream = (Tail::Data as usize..Tail::Describe as usize).contains(&(tail as usize));
+    let (kind, format) = if of_stream { (STREAMS, format as usize) } else { (JOBS, 0) };
+    [THINGS, thing, kind, id, word(TAILS, tail as usize + format)]
 }
 
 /// Writes the topic of `thing` and `id` with this tail, of names that were checked; returns the bytes written, `None` if it
@@ -266,33 +279,44 @@ impl<'a> Incoming<'a> {
     ///
     /// Answers of Jobs arrive without a subscription, so whatever arrives is routed here and the thing name is compared.
     pub fn parse(topic: &'a str, thing: &str) -> Option<Self> {
-        let rest = behind(behind(topic, THINGS)?, thing)?;
-        let (rest, of_stream) = match behind(rest, STREAMS) {
-            Some(rest) => (rest, true),
-            None => (behind(rest, JOBS)?, false),
-        };
-        // Where no slash follows there is no id.
-        let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(0);
-        let (id, tail) = rest.split_at_checked(end)?;
-        let place = position(TAILS, tail.as_bytes())?;
+        let (about, first, id) = route(topic, thing)?;
         let job = (id != NEXT).then_some(id);
-        if of_stream != (place >= Tail::Data as usize) || job.is_some_and(|id| !is_id(id) && end > 0) {
-            return None;
-        }
-        // These come in pairs.
-        let first = place % 2 == 0;
         let format = if first { Format::Cbor } else { Format::Json };
-        match place / 2 {
-            0 if end > 0 => Some(Self::Described { job, accepted: first }),
-            1 if end > 0 => Some(Self::Updated { job: job?, accepted: first }),
-            2 if first => Some(Self::NotifyNext),
-            2 => Some(Self::Notify),
-            5 if end > 0 => Some(Self::Data(job?, format)),
-            6 if end > 0 => Some(Self::StreamRejected(job?, format)),
-            7 if end > 0 => Some(Self::StreamDescription(job?, format)),
-            _ => None,
-        }
+        Some(match about {
+            About::Describe => Self::Described { job, accepted: first },
+            About::Update => Self::Updated { job: id, accepted: first },
+            About::Notify if first => Self::NotifyNext,
+            About::Notify => Self::Notify,
+            About::Data => Self::Data(id, format),
+            About::StreamRejected => Self::StreamRejected(id, format),
+            About::StreamDescription => Self::StreamDescription(id, format),
+        })
     }
+}
+
+/// What a message on this topic is about, whether it is the first of that pair, and of which job or stream it tells.
+pub(crate) fn route<'a>(topic: &'a str, thing: &str) -> Option<(About, bool, &'a str)> {
+    const ABOUT: [About; 6] = [
+        About::Describe,
+        About::Update,
+        About::Notify,
+        About::Data,
+        About::StreamRejected,
+        About::StreamDescription,
+    ];
+    let rest = behind(behind(topic, THINGS)?, thing)?;
+    let (rest, of_stream) = match behind(rest, STREAMS) {
+        Some(rest) => (rest, true),
+        None => (behind(rest, JOBS)?, false),
+    };
+    // Where no slash follows there is no id.
+    let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(0);
+    let (id, tail) = rest.split_at_checked(end)?;
+    let place = position(TAILS, tail.as_bytes())?;
+    let about = *ABOUT.get(place / 2)?;
+    let named = is_id(id) || about == About::Describe && id == NEXT;
+    let right = of_stream == (about as u8 >= About::Data as u8) && named != (about == About::Notify);
+    right.then_some((about, place % 2 == 0, id))
 }
 
 /// What follows `start`.
