@@ -216,6 +216,14 @@ impl<'a> Agent<'a> {
         Part { image, at: in_image, from: hand.done, to, hash: self.fetch.hashed == at }
     }
 
+    /// As parts promise: it lies within one sector.
+    pub(super) fn is_in_one_sector(&self, hand: &Hand) -> bool {
+        self.layout_in_hand().is_none_or(|layout| {
+            let sector = |at| self.fetch.sector_at(at, layout);
+            sector(hand.at + hand.done) == sector(hand.at + hand.len - 1)
+        })
+    }
+
     /// Flash holds the block in hand up to `to`; `hash`: and the digest ran over that.
     #[inline(never)]
     pub(super) fn part_held(&mut self, to: u32, hash: bool) {

@@ -99,12 +99,12 @@ impl BlockRequest {
 pub(crate) struct Fetch<'a> {
     missing: &'a mut [u8],
     pub(super) sectors: &'a mut [u8],
-    /// File bytes known to lie in one open sector: the last one looked up.
+    /// File bytes known to lie in open sectors, each block in one: from the last one looked up.
     pub(super) open: (u32, u32),
     /// The sets speak of data of the held job.
     pub(crate) begun: bool,
     pub(crate) file: u8,
-    block_size: NonZeroU32,
+    pub(super) block_size: NonZeroU32,
     pub(crate) size: u32,
     /// The image being written.
     pub(super) place: Place,
