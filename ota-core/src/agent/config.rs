@@ -137,7 +137,7 @@ pub struct Config<'a> {
     /// A journal record is written after this many blocks: at most so many are fetched again after a power cut, besides
     /// those of open sectors.
     pub record_blocks: u16,
-    /// A progress update is published after this many blocks; 0: never.
+    /// A progress update is published after this many blocks, of a large file after a sixteenth of it; 0: never.
     pub progress_blocks: u16,
     /// Requests in a row without a block before the last plane is given up and the job fails. While another plane is left,
     /// 4 at most.
