@@ -48,6 +48,8 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
+    pub(crate) const NONE: Self = Self { left: 0, indefinite: false };
+
     /// Whether another entry follows; consumes the break.
     pub(crate) fn more(&mut self, decoder: &mut Decoder<'_>) -> bool {
         if !self.indefinite {

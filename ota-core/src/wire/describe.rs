@@ -58,7 +58,7 @@ struct List<'l> {
 impl List<'_> {
     fn push(&mut self, format: Format, file: &[u8]) -> Result<(), StreamDecodeError> {
         let mut found = none();
-        find(format, file, &Shape { names: "f z", types: "##", required: 2 }, &mut found)?;
+        find(format, file, &Shape { names: "f z", types: "##", required: 0b11 }, &mut found)?;
         let [id, size, ..] = &found;
         let size = size.number;
         let id = u8::try_from(id.number).map_err(|_| StreamDecodeError::Number)?;
@@ -78,7 +78,7 @@ pub fn parse_description<'a>(
     files: &mut [StreamFile],
 ) -> Result<StreamDescription<'a>, StreamDecodeError> {
     let mut found = none();
-    find(format, message, &Shape { names: "s r c d", types: "#*\"\"", required: 2 }, &mut found)?;
+    find(format, message, &Shape { names: "s r c d", types: "#*\"\"", required: 0b11 }, &mut found)?;
     let [version, list, token, description, ..] = &found;
     let list = list.bytes().unwrap_or_default();
     let mut place = List { files, count: 0 };

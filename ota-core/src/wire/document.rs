@@ -201,8 +201,12 @@ impl<'a> File<'a> {
     #[inline(never)]
     fn parse(members: Value<'a>) -> Result<Self, DocumentError> {
         let mut found = none();
-        let names = "filesize fileid fileType filepath sig-sha256-ecdsa update_data_url";
-        find(Format::Json, members.bytes(), &Shape { names, types: "**#\"\"\"", required: 0 }, &mut found)?;
+        const SHAPE: &Shape<'_> = &Shape {
+            names: "filesize fileid fileType filepath sig-sha256-ecdsa update_data_url",
+            types: "**#\"\"\"",
+            required: 0,
+        };
+        find(Format::Json, members.bytes(), SHAPE, &mut found)?;
         let [size, id, file_type, path, signature, url] = &found;
         let size = size.bytes().and_then(bare_or_quoted).ok_or(DocumentError::FileSize)?;
         if size == 0 {

@@ -1,8 +1,9 @@
 //! What is read of a message: members of a map by their names, be it JSON or CBOR.
 
 use super::{
-    cbor::{self, Decoder, major},
+    cbor::{self, Decoder, Entries, major},
     json::{self, JsonError, Value},
+    scan::Scanner,
     stream::StreamDecodeError,
     topic::Format,
     words,
@@ -16,8 +17,8 @@ pub(super) struct Shape<'s> {
     /// What each has to be: `"` a text, `.` bytes (in JSON a text), `#` a number from 0 to `u32::MAX`; in JSON `{` an object
     /// and `[` an array; `*` is left to the caller.
     pub(super) types: &'s str,
-    /// So many of the first ones have to be there.
-    pub(super) required: usize,
+    /// Which of them have to be there: bit 0 is that of the first.
+    pub(super) required: u32,
 }
 
 /// A member of a map, once it is found.
@@ -101,41 +102,44 @@ pub(super) fn find<'a>(
     shape: &Shape<'_>,
     found: &mut Fields<'a>,
 ) -> Result<(), StreamDecodeError> {
-    let mut take = |place: Option<usize>, item: &'a [u8]| {
-        let Some(at) = place else { return Ok(()) };
-        let (Some(field), Some(kind)) = (found.get_mut(at), shape.types.as_bytes().get(at)) else {
-            return Ok(());
-        };
-        if field.content.replace(item).is_some() {
-            return Err(StreamDecodeError::Duplicate);
-        }
-        field.read(format, *kind)
-    };
+    let (mut decoder, mut entries) = (Decoder::new(message), Entries::NONE);
+    let mut members = Scanner::new(&[]);
     match format {
-        Format::Cbor => {
-            let mut decoder = Decoder::new(message);
-            let mut entries = decoder.map()?;
-            while entries.more(&mut decoder) {
+        Format::Cbor => entries = decoder.map()?,
+        Format::Json => {
+            let object = json::parse(message)?.items(b'{');
+            members = object.ok_or(StreamDecodeError::Json(JsonError::Value))?;
+        }
+    }
+    let mut seen = 0;
+    loop {
+        let (place, item) = match format {
+            Format::Cbor => {
+                if !entries.more(&mut decoder) {
+                    decoder.end()?;
+                    break;
+                }
                 // Of a name that is no text, nothing is known.
                 let name = Decoder::new(decoder.item()?).string(major::TEXT).unwrap_or_default();
-                take(words::position(shape.names, name), decoder.item()?)?;
+                (words::position(shape.names, name), decoder.item()?)
             }
-            decoder.end()?;
-        }
-        Format::Json => {
-            let members = json::parse(message)?.members();
-            for (name, value) in members.ok_or(StreamDecodeError::Json(JsonError::Value))? {
-                if !value.is_null() {
-                    take(name.position_in(shape.names), value.bytes())?;
+            Format::Json => {
+                let Some((name, value)) = members.member() else { break };
+                if value.is_null() {
+                    continue;
                 }
+                (name.position_in(shape.names), value.bytes())
             }
+        };
+        let Some((at, field)) = place.and_then(|at| Some((at, found.get_mut(at)?))) else { continue };
+        if seen >> at & 1 != 0 {
+            return Err(StreamDecodeError::Duplicate);
         }
+        seen |= 1 << at;
+        field.content = Some(item);
+        field.read(format, shape.types.as_bytes().get(at).copied().unwrap_or(b'*'))?;
     }
-    if found.iter().take(shape.required).all(Field::is_some) {
-        Ok(())
-    } else {
-        Err(StreamDecodeError::Missing)
-    }
+    if seen & shape.required == shape.required { Ok(()) } else { Err(StreamDecodeError::Missing) }
 }
 
 /// Writes the fields of a message one by one.

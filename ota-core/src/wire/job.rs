@@ -116,8 +116,12 @@ impl<'a> Execution<'a> {
     fn parse(execution: Option<&'a [u8]>, named: bool) -> Result<Option<Self>, JsonError> {
         let Some(execution) = execution else { return Ok(None) };
         let mut found = none();
-        let names = "status jobId versionNumber executionNumber statusDetails jobDocument";
-        find(Format::Json, execution, &Shape { names, types: "\"\"#*{*", required: 0 }, &mut found)?;
+        const SHAPE: &Shape<'_> = &Shape {
+            names: "status jobId versionNumber executionNumber statusDetails jobDocument",
+            types: "\"\"#*{*",
+            required: 0,
+        };
+        find(Format::Json, execution, SHAPE, &mut found)?;
         if Value::new(execution).members().is_some_and(|mut members| members.next().is_none()) {
             return Ok(None);
         }
@@ -126,17 +130,23 @@ impl<'a> Execution<'a> {
             return Err(JsonError::Missing);
         }
         let status = JobStatus::parse(status.text().unwrap_or_default()).ok_or(JsonError::Value)?;
-        let execution_number = number.bytes().and_then(|number| json::number(number, 10));
-        let known = job_id.text().is_none_or(topic::is_id) && number.is_some() == execution_number.is_some();
-        let execution = Self {
-            job_id: job_id.text().unwrap_or_default(),
+        let execution_number = match number.bytes() {
+            Some(number) => Some(json::number(number, 10).ok_or(JsonError::Value)?),
+            None => None,
+        };
+        let job_id = match job_id.text() {
+            Some(id) if topic::is_id(id) => id,
+            Some(_) => return Err(JsonError::Value),
+            None => "",
+        };
+        Ok(Some(Self {
+            job_id,
             status,
             version_number: version.some_number(),
             execution_number,
             details: Details(details.bytes().map(Value::new)),
             document: document.bytes(),
-        };
-        if known { Ok(Some(execution)) } else { Err(JsonError::Value) }
+        }))
     }
 
     /// `statusDetails.self_test`: that it is there says that the job is in self test.

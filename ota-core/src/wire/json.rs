@@ -166,8 +166,7 @@ impl<'a> Value<'a> {
 /// A number of digits and nothing else.
 #[inline(never)]
 pub(super) fn number(digits: &[u8], radix: u32) -> Option<u64> {
-    // The halves of the number. Each step is one of 32 bits with a carry.
-    let (mut high, mut low) = (0u32, 0u32);
+    let mut number = 0;
     for byte in digits {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
@@ -176,14 +175,15 @@ pub(super) fn number(digits: &[u8], radix: u32) -> Option<u64> {
         if u32::from(digit) >= radix {
             return None;
         }
-        let lower = u64::from(low) * u64::from(radix) + u64::from(digit);
-        let upper = u64::from(high) * u64::from(radix) + (lower >> 32);
-        if upper >> 32 != 0 {
+        // 32 bits at a time.
+        let low = (number & u64::from(u32::MAX)) * u64::from(radix) + u64::from(digit);
+        let high = (number >> 32) * u64::from(radix) + (low >> 32);
+        if high >> 32 != 0 {
             return None;
         }
-        (high, low) = (upper as u32, lower as u32);
+        number = high << 32 | low & u64::from(u32::MAX);
     }
-    (!digits.is_empty()).then_some(u64::from(high) << 32 | u64::from(low))
+    (!digits.is_empty()).then_some(number)
 }
 
 /// [`number`] below 2³².
@@ -200,8 +200,7 @@ impl<'a> Iterator for Members<'a> {
     type Item = (Text<'a>, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let name = self.0.item()?.as_text()?;
-        Some((name, self.0.item()?))
+        self.0.member()
     }
 }
 

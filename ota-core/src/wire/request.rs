@@ -135,7 +135,7 @@ pub fn parse_get_stream<'a>(
     bitmap: &'a mut [u8],
 ) -> Result<GetStream<'a>, StreamDecodeError> {
     let mut found = none();
-    find(format, message, &Shape { names: "f l c o b n", types: "##\"#.#", required: 2 }, &mut found)?;
+    find(format, message, &Shape { names: "f l c o b n", types: "##\"#.#", required: 0b11 }, &mut found)?;
     let [file, size, token, offset, bits, count] = &found;
     let block_size = size.number;
     Ok(GetStream {

@@ -2,7 +2,7 @@
 
 use core::slice::Iter;
 
-use super::json::{JsonError, MAX_DEPTH, Value, number};
+use super::json::{JsonError, MAX_DEPTH, Text, Value, number_u32};
 
 /// Stands for the end of the text. In JSON this byte is wrong wherever it may stand, as the end is.
 const END: u8 = 0;
@@ -75,6 +75,13 @@ impl<'a> Scanner<'a> {
             self.next();
         }
         self.value().ok()
+    }
+
+    /// Name and value of the next member, in an object that was checked.
+    #[inline(never)]
+    pub(super) fn member(&mut self) -> Option<(Text<'a>, Value<'a>)> {
+        let name = self.item()?.as_text()?;
+        Some((name, self.item()?))
     }
 
     fn skip_value(&mut self) -> Result<(), JsonError> {
@@ -221,6 +228,6 @@ impl<'a> Scanner<'a> {
     fn hex4(&mut self) -> Result<u32, JsonError> {
         let (digits, rest) = self.rest.as_slice().split_at_checked(4).ok_or(JsonError::Syntax)?;
         self.rest = rest.iter();
-        number(digits, 16).map(|unit| unit as u32).ok_or(JsonError::Syntax)
+        number_u32(digits, 16).ok_or(JsonError::Syntax)
     }
 }

@@ -129,7 +129,7 @@ pub fn decode_block<'a>(
     out: &'a mut [u8],
 ) -> Result<Block<'a>, StreamDecodeError> {
     let mut found = none();
-    find(format, message, &Shape { names: "f i l p", types: "###.", required: 4 }, &mut found)?;
+    find(format, message, &Shape { names: "f i l p", types: "###.", required: 0b1111 }, &mut found)?;
     let [file_id, block_id, size, payload, ..] = &found;
     let (file_id, block_id, size) = (file_id.number, block_id.number, size.number);
     let payload = payload.bytes().unwrap_or_default();
