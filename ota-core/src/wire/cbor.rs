@@ -4,7 +4,7 @@
 //! just that.
 
 use super::{
-    stream::StreamDecodeError::{self, Chunked, Malformed, NotAMap, TooDeep, Truncated, Type},
+    field::Fault::{self, Chunked, Malformed, NotAMap, TooDeep, Truncated, Type},
     writer::Writer,
 };
 
@@ -92,13 +92,13 @@ impl<'a> Decoder<'a> {
     }
 
     /// Nothing may follow what was read.
-    pub(crate) fn end(&self) -> Result<(), StreamDecodeError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(StreamDecodeError::Trailing) }
+    pub(crate) fn end(&self) -> Result<(), Fault> {
+        if self.rest.is_empty() { Ok(()) } else { Err(Fault::Trailing) }
     }
 
     /// Reads the first byte of an item, and its argument.
     #[inline(never)]
-    fn head(&mut self) -> Result<u8, StreamDecodeError> {
+    fn head(&mut self) -> Result<u8, Fault> {
         let [first] = *self.take(1)? else { return Err(Truncated) };
         let short = first & info::MASK;
         (self.argument, self.wide) = (short.into(), false);
@@ -119,14 +119,14 @@ impl<'a> Decoder<'a> {
     }
 
     #[inline(never)]
-    fn take(&mut self, size: usize) -> Result<&'a [u8], StreamDecodeError> {
+    fn take(&mut self, size: usize) -> Result<&'a [u8], Fault> {
         let (taken, rest) = self.rest.split_at_checked(size).ok_or(Truncated)?;
         self.rest = rest;
         Ok(taken)
     }
 
     /// The bytes of a string, behind its head.
-    fn content(&mut self) -> Result<&'a [u8], StreamDecodeError> {
+    fn content(&mut self) -> Result<&'a [u8], Fault> {
         if self.wide { Err(Truncated) } else { self.take(self.argument as usize) }
     }
 
@@ -136,16 +136,16 @@ impl<'a> Decoder<'a> {
     }
 
     /// The start of a map.
-    pub(crate) fn map(&mut self) -> Result<Entries, StreamDecodeError> {
+    pub(crate) fn map(&mut self) -> Result<Entries, Fault> {
         self.entries(major::MAP, NotAMap)
     }
 
     /// The start of an array.
-    pub(crate) fn array(&mut self) -> Result<Entries, StreamDecodeError> {
+    pub(crate) fn array(&mut self) -> Result<Entries, Fault> {
         self.entries(major::ARRAY, Type)
     }
 
-    fn entries(&mut self, major: u8, wrong: StreamDecodeError) -> Result<Entries, StreamDecodeError> {
+    fn entries(&mut self, major: u8, wrong: Fault) -> Result<Entries, Fault> {
         let first = self.head()?;
         if first >> info::BITS != major {
             return Err(wrong);
@@ -154,17 +154,17 @@ impl<'a> Decoder<'a> {
     }
 
     /// A number of at least 0, of any width.
-    pub(crate) fn number(&mut self) -> Result<u32, StreamDecodeError> {
+    pub(crate) fn number(&mut self) -> Result<u32, Fault> {
         match self.head()? >> info::BITS {
             major::UNSIGNED if !self.wide => Ok(self.argument),
-            major::UNSIGNED | major::NEGATIVE => Err(StreamDecodeError::Number),
+            major::UNSIGNED | major::NEGATIVE => Err(Fault::Number),
             _ => Err(Type),
         }
     }
 
     /// A string of this type. One of indefinite length is taken while it is in one piece.
     #[inline(never)]
-    pub(crate) fn string(&mut self, major: u8) -> Result<&'a [u8], StreamDecodeError> {
+    pub(crate) fn string(&mut self, major: u8) -> Result<&'a [u8], Fault> {
         let first = self.head()?;
         if first >> info::BITS != major {
             return Err(Type);
@@ -184,14 +184,14 @@ impl<'a> Decoder<'a> {
     }
 
     /// One item with all it holds, as it stands in the message.
-    pub(crate) fn item(&mut self) -> Result<&'a [u8], StreamDecodeError> {
+    pub(crate) fn item(&mut self) -> Result<&'a [u8], Fault> {
         let from = self.rest;
         self.skip()?;
         from.get(..from.len().saturating_sub(self.rest.len())).ok_or(Truncated)
     }
 
     /// Steps over one item with all it holds. Every turn consumes a byte at least.
-    fn skip(&mut self) -> Result<(), StreamDecodeError> {
+    fn skip(&mut self) -> Result<(), Fault> {
         let mut open = [0u32; MAX_DEPTH];
         let mut depth = 0usize;
         let mut tagged = false;

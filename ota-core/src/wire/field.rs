@@ -10,6 +10,85 @@ use super::{
     writer::{EncodeError, Writer, checked_token},
 };
 
+/// Why a message cannot be read. Each kind of message tells it in its own words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    // These are JSON's own, in the order of `JsonError`.
+    Utf8,
+    Syntax,
+    JsonTrailing,
+    TooDeep,
+    Duplicate,
+    Missing,
+    /// JSON, but no object.
+    Value,
+    // CBOR's own.
+    Truncated,
+    Trailing,
+    NotAMap,
+    Malformed,
+    Chunked,
+    // Of a member.
+    Type,
+    Number,
+}
+
+impl From<JsonError> for Fault {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Utf8 => Self::Utf8,
+            JsonError::Syntax => Self::Syntax,
+            JsonError::Trailing => Self::JsonTrailing,
+            JsonError::TooDeep => Self::TooDeep,
+            JsonError::Duplicate => Self::Duplicate,
+            JsonError::Missing => Self::Missing,
+            JsonError::Value => Self::Value,
+        }
+    }
+}
+
+impl From<Fault> for JsonError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Utf8 => Self::Utf8,
+            Fault::Syntax => Self::Syntax,
+            Fault::JsonTrailing => Self::Trailing,
+            Fault::TooDeep => Self::TooDeep,
+            Fault::Duplicate => Self::Duplicate,
+            Fault::Missing => Self::Missing,
+            Fault::Value
+            | Fault::Truncated
+            | Fault::Trailing
+            | Fault::NotAMap
+            | Fault::Malformed
+            | Fault::Chunked
+            | Fault::Type
+            | Fault::Number => Self::Value,
+        }
+    }
+}
+
+impl From<Fault> for StreamDecodeError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Utf8 => Self::Json(JsonError::Utf8),
+            Fault::Syntax => Self::Json(JsonError::Syntax),
+            Fault::JsonTrailing => Self::Json(JsonError::Trailing),
+            Fault::Value => Self::Json(JsonError::Value),
+            Fault::TooDeep => Self::TooDeep,
+            Fault::Duplicate => Self::Duplicate,
+            Fault::Missing => Self::Missing,
+            Fault::Truncated => Self::Truncated,
+            Fault::Trailing => Self::Trailing,
+            Fault::NotAMap => Self::NotAMap,
+            Fault::Malformed => Self::Malformed,
+            Fault::Chunked => Self::Chunked,
+            Fault::Type => Self::Type,
+            Fault::Number => Self::Number,
+        }
+    }
+}
+
 /// Members of a map that are asked for.
 pub(super) struct Shape<'s> {
     /// Their names, with blanks between.
@@ -50,7 +129,7 @@ impl<'a> Field<'a> {
     }
 
     /// Takes apart what stands in the message.
-    fn read(&mut self, format: Format, kind: u8) -> Result<(), StreamDecodeError> {
+    fn read(&mut self, format: Format, kind: u8) -> Result<(), Fault> {
         let item = self.content.unwrap_or_default();
         match (kind, format) {
             (b'*', _) => {}
@@ -59,23 +138,23 @@ impl<'a> Field<'a> {
                 let kind = if kind == b'.' { major::BYTES } else { major::TEXT };
                 let content = Decoder::new(item).string(kind)?;
                 if kind == major::TEXT && core::str::from_utf8(content).is_err() {
-                    return Err(StreamDecodeError::Malformed);
+                    return Err(Fault::Malformed);
                 }
                 self.content = Some(content);
             }
             (b'#', Format::Json) => {
                 let value = Value::new(item);
                 if !value.is_number() {
-                    return Err(StreamDecodeError::Type);
+                    return Err(Fault::Type);
                 }
-                self.number = value.as_u32().ok_or(StreamDecodeError::Number)?;
+                self.number = value.as_u32().ok_or(Fault::Number)?;
             }
-            (b'{' | b'[', Format::Json) if item.first() == Some(&kind) => {}
-            (b'{' | b'[', Format::Json) => return Err(StreamDecodeError::Type),
-            (_, Format::Json) => {
-                let text = Value::new(item).as_text().ok_or(StreamDecodeError::Type)?;
+            (b'"' | b'.', Format::Json) => {
+                let text = Value::new(item).as_text().ok_or(Fault::Type)?;
                 self.content = Some(text.raw_bytes());
             }
+            (_, Format::Json) if item.first() != Some(&kind) => return Err(Fault::Type),
+            (_, Format::Json) => {}
         }
         Ok(())
     }
@@ -101,14 +180,17 @@ pub(super) fn find<'a>(
     message: &'a [u8],
     shape: &Shape<'_>,
     found: &mut Fields<'a>,
-) -> Result<(), StreamDecodeError> {
+) -> Result<(), Fault> {
     let (mut decoder, mut entries) = (Decoder::new(message), Entries::NONE);
     let mut members = Scanner::new(&[]);
     match format {
         Format::Cbor => entries = decoder.map()?,
         Format::Json => {
-            let object = json::parse(message)?.items(b'{');
-            members = object.ok_or(StreamDecodeError::Json(JsonError::Value))?;
+            json::check(message)?;
+            members = Scanner::new(message);
+            if members.token() != b'{' {
+                return Err(Fault::Value);
+            }
         }
     }
     let mut seen = 0;
@@ -133,13 +215,13 @@ pub(super) fn find<'a>(
         };
         let Some((at, field)) = place.and_then(|at| Some((at, found.get_mut(at)?))) else { continue };
         if seen >> at & 1 != 0 {
-            return Err(StreamDecodeError::Duplicate);
+            return Err(Fault::Duplicate);
         }
         seen |= 1 << at;
         field.content = Some(item);
         field.read(format, shape.types.as_bytes().get(at).copied().unwrap_or(b'*'))?;
     }
-    if seen & shape.required == shape.required { Ok(()) } else { Err(StreamDecodeError::Missing) }
+    if seen & shape.required == shape.required { Ok(()) } else { Err(Fault::Missing) }
 }
 
 /// Writes the fields of a message one by one.

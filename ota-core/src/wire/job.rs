@@ -5,7 +5,7 @@
 
 use super::{
     document::Document,
-    field::{Shape, find, none},
+    field::{Fault, Shape, find, none},
     json::{self, JsonError, Text, Value},
     topic::{self, Format},
     words::{position, word},
@@ -113,7 +113,7 @@ pub struct Execution<'a> {
 
 impl<'a> Execution<'a> {
     /// Absent and empty both mean that there is none, or that the answer does not tell. `named`: it must say of which job.
-    fn parse(execution: Option<&'a [u8]>, named: bool) -> Result<Option<Self>, JsonError> {
+    fn parse(execution: Option<&'a [u8]>, named: bool) -> Result<Option<Self>, Fault> {
         let Some(execution) = execution else { return Ok(None) };
         let mut found = none();
         const SHAPE: &Shape<'_> = &Shape {
@@ -127,16 +127,16 @@ impl<'a> Execution<'a> {
         }
         let [status, job_id, version, number, details, document] = &found;
         if !status.is_some() || named && !job_id.is_some() {
-            return Err(JsonError::Missing);
+            return Err(Fault::Missing);
         }
-        let status = JobStatus::parse(status.text().unwrap_or_default()).ok_or(JsonError::Value)?;
+        let status = JobStatus::parse(status.text().unwrap_or_default()).ok_or(Fault::Value)?;
         let execution_number = match number.bytes() {
-            Some(number) => Some(json::number(number, 10).ok_or(JsonError::Value)?),
+            Some(number) => Some(json::number(number, 10).ok_or(Fault::Value)?),
             None => None,
         };
         let job_id = match job_id.text() {
             Some(id) if topic::is_id(id) => id,
-            Some(_) => return Err(JsonError::Value),
+            Some(_) => return Err(Fault::Value),
             None => "",
         };
         Ok(Some(Self {
@@ -248,7 +248,7 @@ pub struct JobsAnswer<'a> {
 /// # Errors
 /// See [`JsonError`]. A job document that cannot be used is no error here: it is reported for its job.
 pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
-    parse(message, true)
+    Ok(parse(message, true)?)
 }
 
 /// Reads an answer on `jobs/J/update/accepted`, whose state is there when it was asked for, or on any `…/rejected` topic of
@@ -257,12 +257,12 @@ pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
 /// # Errors
 /// See [`JsonError`].
 pub fn parse_update(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
-    parse(message, false)
+    Ok(parse(message, false)?)
 }
 
 /// Reads an answer: of what it says about an execution, either `execution` or `executionState`.
 #[inline(never)]
-pub(crate) fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
+pub(crate) fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, Fault> {
     let mut found = none();
     let shape = &Shape { names: "clientToken code executionState execution", types: "\"***", required: 0 };
     find(Format::Json, message, shape, &mut found)?;

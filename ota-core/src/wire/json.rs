@@ -10,7 +10,6 @@ pub use super::text::{Text, Unescaped};
 use super::{
     field::{Shape, find, none},
     scan::Scanner,
-    stream::StreamDecodeError,
     topic::Format,
 };
 
@@ -53,28 +52,22 @@ impl fmt::Display for JsonError {
 
 impl core::error::Error for JsonError {}
 
-impl From<StreamDecodeError> for JsonError {
-    fn from(error: StreamDecodeError) -> Self {
-        match error {
-            StreamDecodeError::Json(error) => error,
-            StreamDecodeError::TooDeep => Self::TooDeep,
-            StreamDecodeError::Duplicate => Self::Duplicate,
-            StreamDecodeError::Missing => Self::Missing,
-            _ => Self::Value,
-        }
-    }
-}
-
 /// Checks that `message` is one JSON value and nothing else.
 ///
 /// # Errors
 /// See [`JsonError`]. Each byte is looked at a fixed number of times, whatever it holds.
-#[inline(never)]
 pub fn parse(message: &[u8]) -> Result<Value<'_>, JsonError> {
+    check(message)?;
+    Scanner::new(message).value().ok_or(JsonError::Syntax)
+}
+
+/// [`parse`], for a caller who looks at the value later.
+#[inline(never)]
+pub(super) fn check(message: &[u8]) -> Result<(), JsonError> {
     core::str::from_utf8(message).map_err(|_| JsonError::Utf8)?;
     let mut scanner = Scanner::new(message);
-    let value = scanner.value()?;
-    if scanner.is_at_end() { Ok(value) } else { Err(JsonError::Trailing) }
+    scanner.skip()?;
+    if scanner.is_at_end() { Ok(()) } else { Err(JsonError::Trailing) }
 }
 
 /// What was checked to be UTF-8, as text.

@@ -37,7 +37,7 @@ impl<'a> Scanner<'a> {
 
     /// The byte behind blanks, as [`next`](Self::next).
     #[inline(never)]
-    fn token(&mut self) -> u8 {
+    pub(super) fn token(&mut self) -> u8 {
         self.skip_blanks();
         self.next()
     }
@@ -58,23 +58,22 @@ impl<'a> Scanner<'a> {
         found
     }
 
-    /// The value here, with all it holds.
-    #[inline(never)]
-    pub(super) fn value(&mut self) -> Result<Value<'a>, JsonError> {
-        self.skip_blanks();
-        let from = self.rest.as_slice();
-        self.skip_value()?;
-        let size = from.len().saturating_sub(self.rest.len());
-        from.get(..size).map(Value::new).ok_or(JsonError::Syntax)
-    }
-
     /// The value behind a separator, in an object or array that was checked; `None` where it ends.
+    #[inline(never)]
     pub(super) fn item(&mut self) -> Option<Value<'a>> {
         self.skip_blanks();
         if matches!(self.peek(), b',' | b':') {
             self.next();
         }
-        self.value().ok()
+        self.value()
+    }
+
+    /// The value here, with all it holds.
+    pub(super) fn value(&mut self) -> Option<Value<'a>> {
+        self.skip_blanks();
+        let from = self.rest.as_slice();
+        self.skip().ok()?;
+        from.get(..from.len().saturating_sub(self.rest.len())).map(Value::new)
     }
 
     /// Name and value of the next member, in an object that was checked.
@@ -84,7 +83,9 @@ impl<'a> Scanner<'a> {
         Some((name, self.item()?))
     }
 
-    fn skip_value(&mut self) -> Result<(), JsonError> {
+    /// Steps over the value here, with all it holds.
+    #[inline(never)]
+    pub(super) fn skip(&mut self) -> Result<(), JsonError> {
         // One bit for each open object (1) or array (0), the innermost lowest, below a 1 that marks the end.
         let mut open = 1u32;
         let mut byte = self.token();

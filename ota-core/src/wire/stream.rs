@@ -96,17 +96,6 @@ impl fmt::Display for StreamDecodeError {
 
 impl core::error::Error for StreamDecodeError {}
 
-impl From<JsonError> for StreamDecodeError {
-    fn from(error: JsonError) -> Self {
-        match error {
-            JsonError::Duplicate => Self::Duplicate,
-            JsonError::Missing => Self::Missing,
-            JsonError::TooDeep => Self::TooDeep,
-            JsonError::Utf8 | JsonError::Syntax | JsonError::Trailing | JsonError::Value => Self::Json(error),
-        }
-    }
-}
-
 impl From<Base64Error> for StreamDecodeError {
     fn from(error: Base64Error) -> Self {
         match error {
