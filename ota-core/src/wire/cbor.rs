@@ -263,19 +263,17 @@ const fn is_indefinite(first: u8) -> bool {
 }
 
 /// Writes the head of an item, in its shortest form.
+#[inline(never)]
 pub(crate) fn head(writer: &mut Writer<'_>, major: u8, argument: u32) {
-    let first = major << info::BITS;
-    if argument < u32::from(info::ONE_BYTE) {
-        writer.byte(first | argument as u8);
-    } else if let Ok(argument) = u8::try_from(argument) {
-        writer.bytes(&[first | info::ONE_BYTE, argument]);
-    } else if let Ok(argument) = u16::try_from(argument) {
-        writer.byte(first | info::TWO_BYTES);
-        writer.bytes(&argument.to_be_bytes());
-    } else {
-        writer.byte(first | info::FOUR_BYTES);
-        writer.bytes(&argument.to_be_bytes());
-    }
+    let (info, size) = match argument {
+        0..=0x17 => (argument as u8, 0),
+        0x18..=0xFF => (info::ONE_BYTE, 1),
+        0x100..=0xFFFF => (info::TWO_BYTES, 2),
+        _ => (info::FOUR_BYTES, 4),
+    };
+    writer.byte(major << info::BITS | info);
+    let bytes = argument.to_be_bytes();
+    writer.bytes(bytes.get(bytes.len().saturating_sub(size)..).unwrap_or_default());
 }
 
 /// Writes a text.
