@@ -90,7 +90,7 @@ impl Iterator for Unescaped<'_> {
                 // Inside a string no byte is below the blank, so this is its end.
                 0 => return None,
                 b'\\' => {
-                    self.character = utf8(self.raw.escape().ok()?);
+                    self.character = utf8(self.raw.escape()?);
                 }
                 plain => return Some(plain),
             }
