@@ -110,7 +110,7 @@ impl Agent<'_> {
                 bitmap: request.bitmap(),
                 count: request.count,
             };
-            get.write(self.config.format, &mut writer)?;
+            get.write_plain(self.config.format, &mut writer)?;
         }
         Ok((writer.finish()?, qos))
     }
@@ -156,18 +156,22 @@ impl Agent<'_> {
             b'u' => writer.hexadecimal(self.job.updated_by.get().unwrap_or_else(|| version.word()), 1),
             b'o' => {
                 for (name, value) in self.config.details {
-                    writer.json_name(name);
+                    for text in [",\"", name, "\":"] {
+                        writer.str(text);
+                    }
                     write_detail(writer, value);
                 }
             }
             b'e' => {
                 if let Some(version) = self.job.version.get().filter(|_| self.config.expected_version) {
-                    writer.json_number("expectedVersion", version.into());
+                    writer.str(r#","expectedVersion":"#);
+                    writer.decimal(version);
                 }
             }
             b'x' => {
                 if self.job.execution != 0 {
-                    writer.json_number("executionNumber", self.job.execution);
+                    writer.str(r#","executionNumber":"#);
+                    writer.wide(self.job.execution);
                 }
             }
             // A blank, which stands between forms.

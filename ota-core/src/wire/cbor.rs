@@ -80,15 +80,18 @@ mod open {
 
 pub(crate) struct Decoder<'a> {
     rest: &'a [u8],
-    /// That of the last head: a number, a length or a count.
+    /// That of the last head: a number, a length or a count. One that does not fit is as large as can be, which is more than
+    /// any message holds.
     argument: u32,
-    /// The last argument does not fit 32 bits.
+    /// The last argument does not fit.
     wide: bool,
+    /// Why there was no item.
+    fault: Fault,
 }
 
 impl<'a> Decoder<'a> {
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, argument: 0, wide: false }
+        Self { rest: bytes, argument: 0, wide: false, fault: Truncated }
     }
 
     /// Nothing may follow what was read.
@@ -99,40 +102,39 @@ impl<'a> Decoder<'a> {
     /// Reads the first byte of an item, and its argument.
     #[inline(never)]
     fn head(&mut self) -> Result<u8, Fault> {
-        let [first] = *self.take(1)? else { return Err(Truncated) };
+        let (first, rest) = self.rest.split_first().ok_or(Truncated)?;
+        self.rest = rest;
         let short = first & info::MASK;
         (self.argument, self.wide) = (short.into(), false);
         match short {
             0..info::ONE_BYTE => {}
             info::ONE_BYTE..=info::EIGHT_BYTES => {
                 self.argument = 0;
-                for byte in self.take(1 << (short - info::ONE_BYTE))? {
+                for byte in self.take(1 << (short - info::ONE_BYTE)).ok_or(Truncated)? {
                     self.wide |= self.argument >> 24 != 0;
                     self.argument = self.argument << 8 | u32::from(*byte);
+                }
+                if self.wide {
+                    self.argument = u32::MAX;
                 }
             }
             info::INDEFINITE
                 if !matches!(first >> info::BITS, major::UNSIGNED | major::NEGATIVE | major::TAG) => {}
             _ => return Err(Malformed),
         }
-        Ok(first)
+        Ok(*first)
     }
 
     #[inline(never)]
-    fn take(&mut self, size: usize) -> Result<&'a [u8], Fault> {
-        let (taken, rest) = self.rest.split_at_checked(size).ok_or(Truncated)?;
+    fn take(&mut self, size: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(size)?;
         self.rest = rest;
-        Ok(taken)
+        Some(taken)
     }
 
     /// The bytes of a string, behind its head.
     fn content(&mut self) -> Result<&'a [u8], Fault> {
-        if self.wide { Err(Truncated) } else { self.take(self.argument as usize) }
-    }
-
-    /// Items of an array or map, behind its head. More than fit a message are as good as endless.
-    fn count(&self) -> u32 {
-        if self.wide { u32::MAX } else { self.argument }
+        self.take(self.argument as usize).ok_or(Truncated)
     }
 
     /// The start of a map.
@@ -150,7 +152,7 @@ impl<'a> Decoder<'a> {
         if first >> info::BITS != major {
             return Err(wrong);
         }
-        Ok(Entries { left: self.count(), indefinite: is_indefinite(first) })
+        Ok(Entries { left: self.argument, indefinite: is_indefinite(first) })
     }
 
     /// A number of at least 0, of any width.
@@ -162,32 +164,45 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// A string of this type. One of indefinite length is taken while it is in one piece.
+    /// The string of this type that an [`item`](Self::item) is. One of indefinite length is taken while it is in one piece.
+    pub(crate) fn string_of(item: &'a [u8], major: u8) -> Result<&'a [u8], Fault> {
+        let mut decoder = Self::new(item);
+        decoder.string(major).ok_or(decoder.fault)
+    }
+
     #[inline(never)]
-    pub(crate) fn string(&mut self, major: u8) -> Result<&'a [u8], Fault> {
-        let first = self.head()?;
-        if first >> info::BITS != major {
-            return Err(Type);
-        }
+    fn string(&mut self, major: u8) -> Option<&'a [u8]> {
+        self.fault = Type;
+        let first = self.head().ok().filter(|first| first >> info::BITS == major)?;
         if !is_indefinite(first) {
-            return self.content();
+            return Some(self.rest);
         }
+        self.fault = Chunked;
         let mut found: &[u8] = &[];
-        while self.head()? != BREAK {
-            match (found, self.content()?) {
+        while self.head().ok()? != BREAK {
+            match (found, self.take(self.argument as usize)?) {
                 (_, []) => {}
                 ([], chunk) => found = chunk,
-                _ => return Err(Chunked),
+                _ => return None,
             }
         }
-        Ok(found)
+        Some(found)
+    }
+
+    /// One item with all it holds, as it stands in the message; `None` as of [`fault`](Self::fault).
+    #[inline(never)]
+    fn take_item(&mut self) -> Option<&'a [u8]> {
+        let from = self.rest;
+        if let Err(fault) = self.skip() {
+            self.fault = fault;
+            return None;
+        }
+        from.get(..from.len().saturating_sub(self.rest.len()))
     }
 
     /// One item with all it holds, as it stands in the message.
     pub(crate) fn item(&mut self) -> Result<&'a [u8], Fault> {
-        let from = self.rest;
-        self.skip()?;
-        from.get(..from.len().saturating_sub(self.rest.len())).ok_or(Truncated)
+        self.take_item().ok_or(self.fault)
     }
 
     /// Steps over one item with all it holds. Every turn consumes a byte at least.
@@ -223,7 +238,7 @@ impl<'a> Decoder<'a> {
                     let left = match (indefinite, is_map) {
                         (true, true) => open::INDEFINITE | open::MOST,
                         (true, false) => open::INDEFINITE | open::ARRAY | open::MOST,
-                        (false, _) => self.count().min(open::MOST / 2) << u32::from(is_map),
+                        (false, _) => self.argument.min(open::MOST / 2) << u32::from(is_map),
                     };
                     *open.get_mut(depth).ok_or(TooDeep)? = left;
                     if left > 0 {

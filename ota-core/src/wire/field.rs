@@ -136,7 +136,7 @@ impl<'a> Field<'a> {
             (b'#', Format::Cbor) => self.number = Decoder::new(item).number()?,
             (_, Format::Cbor) => {
                 let kind = if kind == b'.' { major::BYTES } else { major::TEXT };
-                let content = Decoder::new(item).string(kind)?;
+                let content = Decoder::string_of(item, kind)?;
                 if kind == major::TEXT && core::str::from_utf8(content).is_err() {
                     return Err(Fault::Malformed);
                 }
@@ -202,7 +202,7 @@ pub(super) fn find<'a>(
                     break;
                 }
                 // Of a name that is no text, nothing is known.
-                let name = Decoder::new(decoder.item()?).string(major::TEXT).unwrap_or_default();
+                let name = Decoder::string_of(decoder.item()?, major::TEXT).unwrap_or_default();
                 (words::position(shape.names, name), decoder.item()?)
             }
             Format::Json => {

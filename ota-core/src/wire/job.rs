@@ -68,7 +68,11 @@ impl JobStatus {
 
     /// The state of AWS' spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.get(position(Self::SPELLINGS, text.as_bytes())?).copied()
+        Self::of(text.as_bytes())
+    }
+
+    fn of(text: &[u8]) -> Option<Self> {
+        Self::ALL.get(position(Self::SPELLINGS, text)?).copied()
     }
 }
 
@@ -85,13 +89,16 @@ impl Token<'_> {
 
 /// `statusDetails`: names with strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Details<'a>(Option<Value<'a>>);
+pub struct Details<'a>(Option<&'a [u8]>);
 
 impl<'a> Details<'a> {
     /// The detail of this name, if its value is a string.
     #[inline(never)]
     pub fn get(&self, name: &str) -> Option<Text<'a>> {
-        self.0?.member(name).ok()??.as_text()
+        let mut found = none();
+        let shape = Shape { names: name, types: "\"", required: 0 };
+        find(Format::Json, self.0?, &shape, &mut found).ok()?;
+        found[0].bytes().map(Text::new)
     }
 }
 
@@ -129,7 +136,7 @@ impl<'a> Execution<'a> {
         if !status.is_some() || named && !job_id.is_some() {
             return Err(Fault::Missing);
         }
-        let status = JobStatus::parse(status.text().unwrap_or_default()).ok_or(Fault::Value)?;
+        let status = JobStatus::of(status.bytes().unwrap_or_default()).ok_or(Fault::Value)?;
         let execution_number = match number.bytes() {
             Some(number) => Some(json::number(number, 10).ok_or(Fault::Value)?),
             None => None,
@@ -144,7 +151,7 @@ impl<'a> Execution<'a> {
             status,
             version_number: version.some_number(),
             execution_number,
-            details: Details(details.bytes().map(Value::new)),
+            details: Details(details.bytes()),
             document: document.bytes(),
         }))
     }
@@ -226,8 +233,8 @@ impl RejectedCode {
         word(Self::SPELLINGS, self as usize)
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        Self::ALL.get(position(Self::SPELLINGS, text.as_bytes())?).copied()
+    fn of(text: &[u8]) -> Option<Self> {
+        Self::ALL.get(position(Self::SPELLINGS, text)?).copied()
     }
 }
 
@@ -267,7 +274,7 @@ pub(crate) fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, F
     let shape = &Shape { names: "clientToken code executionState execution", types: "\"***", required: 0 };
     find(Format::Json, message, shape, &mut found)?;
     let [token, code, state, execution, ..] = &found;
-    let code = code.bytes().and_then(|code| RejectedCode::parse(Value::new(code).as_text()?.raw()));
+    let code = code.bytes().and_then(|code| RejectedCode::of(Value::new(code).as_text()?.raw_bytes()));
     Ok(JobsAnswer {
         token: Token(token.text()),
         code: code.unwrap_or(RejectedCode::Unknown),
