@@ -119,41 +119,35 @@ pub struct Execution<'a> {
 }
 
 impl<'a> Execution<'a> {
-    /// Absent and empty both mean that there is none, or that the answer does not tell. `named`: it must say of which job.
-    fn parse(execution: Option<&'a [u8]>, named: bool) -> Result<Option<Self>, Fault> {
-        let Some(execution) = execution else { return Ok(None) };
-        let mut found = none();
+    /// `named`: it must say of which job.
+    fn read(execution: &'a [u8], named: bool) -> Result<Self, Fault> {
         const SHAPE: &Shape<'_> = &Shape {
             names: "status jobId versionNumber executionNumber statusDetails jobDocument",
             types: "\"\"#*{*",
-            required: 0,
+            required: 0b1,
         };
+        let mut found = none();
         find(Format::Json, execution, SHAPE, &mut found)?;
-        if Value::new(execution).members().is_some_and(|mut members| members.next().is_none()) {
-            return Ok(None);
-        }
         let [status, job_id, version, number, details, document] = &found;
-        if !status.is_some() || named && !job_id.is_some() {
-            return Err(Fault::Missing);
-        }
-        let status = JobStatus::of(status.bytes().unwrap_or_default()).ok_or(Fault::Value)?;
-        let execution_number = match number.bytes() {
-            Some(number) => Some(json::number(number, 10).ok_or(Fault::Value)?),
-            None => None,
-        };
+        let status = JobStatus::of(status.bytes().unwrap_or_default()).ok_or(Fault::Type)?;
         let job_id = match job_id.text() {
             Some(id) if topic::is_id(id) => id,
-            Some(_) => return Err(Fault::Value),
+            Some(_) => return Err(Fault::Type),
+            None if named => return Err(Fault::Missing),
             None => "",
         };
-        Ok(Some(Self {
+        let execution_number = match number.bytes() {
+            Some(number) => Some(json::number(number, 10).ok_or(Fault::Number)?),
+            None => None,
+        };
+        Ok(Self {
             job_id,
             status,
             version_number: version.some_number(),
             execution_number,
             details: Details(details.bytes()),
             document: document.bytes(),
-        }))
+        })
     }
 
     /// `statusDetails.self_test`: that it is there says that the job is in self test.
@@ -255,7 +249,9 @@ pub struct JobsAnswer<'a> {
 /// # Errors
 /// See [`JsonError`]. A job document that cannot be used is no error here: it is reported for its job.
 pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
-    Ok(parse(message, true)?)
+    let mut answer = JobsAnswer::none();
+    answer.read(message, true)?;
+    Ok(answer)
 }
 
 /// Reads an answer on `jobs/J/update/accepted`, whose state is there when it was asked for, or on any `…/rejected` topic of
@@ -264,20 +260,36 @@ pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
 /// # Errors
 /// See [`JsonError`].
 pub fn parse_update(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
-    Ok(parse(message, false)?)
+    let mut answer = JobsAnswer::none();
+    answer.read(message, false)?;
+    Ok(answer)
 }
 
-/// Reads an answer: of what it says about an execution, either `execution` or `executionState`.
-#[inline(never)]
-pub(crate) fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, Fault> {
-    let mut found = none();
-    let shape = &Shape { names: "clientToken code executionState execution", types: "\"***", required: 0 };
-    find(Format::Json, message, shape, &mut found)?;
-    let [token, code, state, execution, ..] = &found;
-    let code = code.bytes().and_then(|code| RejectedCode::of(Value::new(code).as_text()?.raw_bytes()));
-    Ok(JobsAnswer {
-        token: Token(token.text()),
-        code: code.unwrap_or(RejectedCode::Unknown),
-        execution: Execution::parse(if described { execution.bytes() } else { state.bytes() }, described)?,
-    })
+impl<'a> JobsAnswer<'a> {
+    /// Says nothing.
+    pub(crate) fn none() -> Self {
+        Self { token: Token(None), code: RejectedCode::Unknown, execution: None }
+    }
+
+    /// Reads an answer: of what it says about an execution, either `execution` or `executionState`. Absent and empty both mean
+    /// that there is none, or that the answer does not tell. What cannot be read leaves nothing of use.
+    #[inline(never)]
+    pub(crate) fn read(&mut self, message: &'a [u8], described: bool) -> Result<(), Fault> {
+        let mut found = none();
+        let shape =
+            &Shape { names: "clientToken code executionState execution", types: "\"***", required: 0 };
+        find(Format::Json, message, shape, &mut found)?;
+        let [token, code, state, execution, ..] = &found;
+        self.token = Token(token.text());
+        if let Some(code) = code.bytes().and_then(|code| Value::new(code).as_text()) {
+            self.code = RejectedCode::of(code.raw_bytes()).unwrap_or(RejectedCode::Unknown);
+        }
+        let execution = if described { execution } else { state };
+        if let Some(execution) = execution.bytes()
+            && !Value::new(execution).is_empty_object()
+        {
+            self.execution = Some(Execution::read(execution, described)?);
+        }
+        Ok(())
+    }
 }

@@ -101,6 +101,12 @@ impl<'a> Value<'a> {
         self.0.first() == Some(&byte)
     }
 
+    /// Whether this is an object without members.
+    pub(super) fn is_empty_object(&self) -> bool {
+        let mut scanner = Scanner::new(self.0);
+        scanner.token() == b'{' && scanner.token() == b'}'
+    }
+
     /// Whether this is `null`.
     pub fn is_null(&self) -> bool {
         self.starts_with(b'n')
