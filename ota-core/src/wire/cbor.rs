@@ -4,7 +4,7 @@
 //! just that.
 
 use super::{
-    field::Fault::{self, Chunked, Malformed, NotAMap, TooDeep, Truncated, Type},
+    field::Fault::{self, Malformed, NotAMap, TooDeep, Truncated, Type},
     writer::Writer,
 };
 
@@ -40,34 +40,6 @@ pub(crate) mod info {
     pub(super) const INDEFINITE: u8 = 31;
 }
 
-/// What is left of an array or map.
-pub(crate) struct Entries {
-    left: u32,
-    /// It ends with a break.
-    indefinite: bool,
-}
-
-impl Entries {
-    pub(crate) const NONE: Self = Self { left: 0, indefinite: false };
-
-    /// Whether another entry follows; consumes the break.
-    pub(crate) fn more(&mut self, decoder: &mut Decoder<'_>) -> bool {
-        if !self.indefinite {
-            let more = self.left > 0;
-            self.left = self.left.saturating_sub(1);
-            return more;
-        }
-        match decoder.rest {
-            [BREAK, rest @ ..] => {
-                decoder.rest = rest;
-                false
-            }
-            // At the end of the message, the entry will be missed.
-            _ => true,
-        }
-    }
-}
-
 /// What is left of an array or map that is open while an item is passed over: items, two for each entry of a map. Bits tell
 /// where only a break ends it. A message never has as many items, so no counting reaches the bits.
 mod open {
@@ -78,6 +50,23 @@ mod open {
     pub(super) const MOST: u32 = ARRAY - 2;
 }
 
+/// Whether an item is of this major type.
+pub(crate) fn is_of(item: &[u8], major: u8) -> bool {
+    item.first().is_some_and(|first| first >> info::BITS == major)
+}
+
+/// Checks that `message` is one map and nothing else.
+#[inline(never)]
+pub(crate) fn check(message: &[u8]) -> Result<(), Fault> {
+    if !message.is_empty() && !is_of(message, major::MAP) {
+        return Err(NotAMap);
+    }
+    let mut decoder = Decoder::new(message);
+    decoder.skip()?;
+    if decoder.rest.is_empty() { Ok(()) } else { Err(Fault::Trailing) }
+}
+
+/// A place in a message.
 pub(crate) struct Decoder<'a> {
     rest: &'a [u8],
     /// That of the last head: a number, a length or a count. One that does not fit is as large as can be, which is more than
@@ -85,18 +74,30 @@ pub(crate) struct Decoder<'a> {
     argument: u32,
     /// The last argument does not fit.
     wide: bool,
-    /// Why there was no item.
-    fault: Fault,
 }
 
 impl<'a> Decoder<'a> {
-    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, argument: 0, wide: false, fault: Truncated }
+    const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, argument: 0, wide: false }
     }
 
-    /// Nothing may follow what was read.
-    pub(crate) fn end(&self) -> Result<(), Fault> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Fault::Trailing) }
+    /// Behind the head of an item that was checked.
+    pub(crate) fn inside(item: &'a [u8]) -> Self {
+        let mut decoder = Self::new(item);
+        // It was checked, so that it has one.
+        let _ = decoder.head();
+        decoder
+    }
+
+    /// The next item of an array or map that was checked, as it stands in the message; `None` where it ends.
+    #[inline(never)]
+    pub(crate) fn item(&mut self) -> Option<&'a [u8]> {
+        let from = self.rest;
+        if from == [BREAK] {
+            return None;
+        }
+        self.skip().ok()?;
+        from.get(..from.len().saturating_sub(self.rest.len()))
     }
 
     /// Reads the first byte of an item, and its argument.
@@ -126,61 +127,33 @@ impl<'a> Decoder<'a> {
     }
 
     #[inline(never)]
-    fn take(&mut self, size: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(size)?;
+    fn take(&mut self, size: u32) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(size as usize)?;
         self.rest = rest;
         Some(taken)
     }
 
-    /// The bytes of a string, behind its head.
-    fn content(&mut self) -> Result<&'a [u8], Fault> {
-        self.take(self.argument as usize).ok_or(Truncated)
-    }
-
-    /// The start of a map.
-    pub(crate) fn map(&mut self) -> Result<Entries, Fault> {
-        self.entries(major::MAP, NotAMap)
-    }
-
-    /// The start of an array.
-    pub(crate) fn array(&mut self) -> Result<Entries, Fault> {
-        self.entries(major::ARRAY, Type)
-    }
-
-    fn entries(&mut self, major: u8, wrong: Fault) -> Result<Entries, Fault> {
-        let first = self.head()?;
-        if first >> info::BITS != major {
-            return Err(wrong);
-        }
-        Ok(Entries { left: self.argument, indefinite: is_indefinite(first) })
-    }
-
-    /// A number of at least 0, of any width.
-    pub(crate) fn number(&mut self) -> Result<u32, Fault> {
-        match self.head()? >> info::BITS {
-            major::UNSIGNED if !self.wide => Ok(self.argument),
+    /// The number of at least 0, of any width, that `item` is.
+    pub(crate) fn number(item: &[u8]) -> Result<u32, Fault> {
+        let mut decoder = Decoder::new(item);
+        match decoder.head()? >> info::BITS {
+            major::UNSIGNED if !decoder.wide => Ok(decoder.argument),
             major::UNSIGNED | major::NEGATIVE => Err(Fault::Number),
             _ => Err(Type),
         }
     }
 
-    /// The string of this type that an [`item`](Self::item) is. One of indefinite length is taken while it is in one piece.
-    pub(crate) fn string_of(item: &'a [u8], major: u8) -> Result<&'a [u8], Fault> {
-        let mut decoder = Self::new(item);
-        decoder.string(major).ok_or(decoder.fault)
-    }
-
+    /// The string of this type that `item` is; `None` for another item, and for a string in several pieces.
     #[inline(never)]
-    fn string(&mut self, major: u8) -> Option<&'a [u8]> {
-        self.fault = Type;
-        let first = self.head().ok().filter(|first| first >> info::BITS == major)?;
+    pub(crate) fn string(item: &'a [u8], major: u8) -> Option<&'a [u8]> {
+        let mut decoder = Decoder::new(item);
+        let first = decoder.head().ok().filter(|first| first >> info::BITS == major)?;
         if !is_indefinite(first) {
-            return Some(self.rest);
+            return Some(decoder.rest);
         }
-        self.fault = Chunked;
         let mut found: &[u8] = &[];
-        while self.head().ok()? != BREAK {
-            match (found, self.take(self.argument as usize)?) {
+        while decoder.head().ok()? != BREAK {
+            match (found, decoder.take(decoder.argument)?) {
                 (_, []) => {}
                 ([], chunk) => found = chunk,
                 _ => return None,
@@ -189,25 +162,11 @@ impl<'a> Decoder<'a> {
         Some(found)
     }
 
-    /// One item with all it holds, as it stands in the message; `None` as of [`fault`](Self::fault).
-    #[inline(never)]
-    fn take_item(&mut self) -> Option<&'a [u8]> {
-        let from = self.rest;
-        if let Err(fault) = self.skip() {
-            self.fault = fault;
-            return None;
-        }
-        from.get(..from.len().saturating_sub(self.rest.len()))
-    }
-
-    /// One item with all it holds, as it stands in the message.
-    pub(crate) fn item(&mut self) -> Result<&'a [u8], Fault> {
-        self.take_item().ok_or(self.fault)
-    }
-
     /// Steps over one item with all it holds. Every turn consumes a byte at least.
+    #[inline(never)]
     fn skip(&mut self) -> Result<(), Fault> {
-        let mut open = [0u32; MAX_DEPTH];
+        // That of the message itself, and those in it.
+        let mut open = [0u32; 1 + MAX_DEPTH];
         let mut depth = 0usize;
         let mut tagged = false;
         loop {
@@ -228,10 +187,10 @@ impl<'a> Decoder<'a> {
                     if chunk >> info::BITS != major || is_indefinite(chunk) {
                         return Err(Malformed);
                     }
-                    self.content()?;
+                    self.take(self.argument).ok_or(Truncated)?;
                 },
                 major::BYTES | major::TEXT => {
-                    self.content()?;
+                    self.take(self.argument).ok_or(Truncated)?;
                 }
                 major::ARRAY | major::MAP => {
                     let is_map = major == major::MAP;

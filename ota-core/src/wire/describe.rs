@@ -4,7 +4,7 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", DescribeStream.
 
 use super::{
-    cbor::Decoder,
+    cbor::{self, Decoder, major},
     field::{FieldWriter, Shape, find, none},
     job::Token,
     json::Value,
@@ -84,10 +84,12 @@ pub fn parse_description<'a>(
     let mut place = List { files, count: 0 };
     match format {
         Format::Cbor => {
-            let mut list = Decoder::new(list);
-            let mut elements = list.array()?;
-            while elements.more(&mut list) {
-                place.push(format, list.item()?)?;
+            if !cbor::is_of(list, major::ARRAY) {
+                return Err(StreamDecodeError::Type);
+            }
+            let mut files = Decoder::inside(list);
+            while let Some(file) = files.item() {
+                place.push(format, file)?;
             }
         }
         Format::Json => {

@@ -1,7 +1,7 @@
 //! What is read of a message: members of a map by their names, be it JSON or CBOR.
 
 use super::{
-    cbor::{self, Decoder, Entries, major},
+    cbor::{self, Decoder, major},
     json::{self, JsonError, Value},
     scan::Scanner,
     stream::StreamDecodeError,
@@ -110,10 +110,6 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub(super) const fn is_some(&self) -> bool {
-        self.content.is_some()
-    }
-
     pub(super) const fn bytes(&self) -> Option<&'a [u8]> {
         self.content
     }
@@ -133,10 +129,11 @@ impl<'a> Field<'a> {
         let item = self.content.unwrap_or_default();
         match (kind, format) {
             (b'*', _) => {}
-            (b'#', Format::Cbor) => self.number = Decoder::new(item).number()?,
+            (b'#', Format::Cbor) => self.number = Decoder::number(item)?,
             (_, Format::Cbor) => {
                 let kind = if kind == b'.' { major::BYTES } else { major::TEXT };
-                let content = Decoder::string_of(item, kind)?;
+                let chunked = if cbor::is_of(item, kind) { Fault::Chunked } else { Fault::Type };
+                let content = Decoder::string(item, kind).ok_or(chunked)?;
                 if kind == major::TEXT && core::str::from_utf8(content).is_err() {
                     return Err(Fault::Malformed);
                 }
@@ -181,29 +178,25 @@ pub(super) fn find<'a>(
     shape: &Shape<'_>,
     found: &mut Fields<'a>,
 ) -> Result<(), Fault> {
-    let (mut decoder, mut entries) = (Decoder::new(message), Entries::NONE);
-    let mut members = Scanner::new(&[]);
     match format {
-        Format::Cbor => entries = decoder.map()?,
-        Format::Json => {
-            json::check(message)?;
-            members = Scanner::new(message);
-            if members.token() != b'{' {
-                return Err(Fault::Value);
-            }
-        }
+        Format::Cbor => cbor::check(message)?,
+        Format::Json => json::check(message)?,
+    }
+    let mut items = Decoder::inside(message);
+    let mut members = Scanner::new(message);
+    if let Format::Json = format
+        && members.token() != b'{'
+    {
+        return Err(Fault::Value);
     }
     let mut seen = 0;
     loop {
         let (place, item) = match format {
             Format::Cbor => {
-                if !entries.more(&mut decoder) {
-                    decoder.end()?;
-                    break;
-                }
+                let Some(name) = items.item() else { break };
                 // Of a name that is no text, nothing is known.
-                let name = Decoder::string_of(decoder.item()?, major::TEXT).unwrap_or_default();
-                (words::position(shape.names, name), decoder.item()?)
+                let name = Decoder::string(name, major::TEXT).unwrap_or_default();
+                (words::position(shape.names, name), items.item().unwrap_or_default())
             }
             Format::Json => {
                 let Some((name, value)) = members.member() else { break };
