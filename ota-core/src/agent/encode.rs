@@ -1,13 +1,13 @@
 //! What the agent publishes and subscribes to, as topics and bytes.
 
-use super::{Agent, Publication, Report, Request, State, Subscription};
+use super::{Agent, Config, Publication, Report, Request, State, Subscription};
 use crate::status::Reason;
 use crate::transport::Qos;
 use crate::wire::topic::{self, MAX_TOPIC_SIZE, NEXT, Tail};
 use crate::wire::update::write_detail;
 use crate::wire::words::word;
 use crate::wire::writer::Writer;
-use crate::wire::{EncodeError, Format, GetStream, TopicError};
+use crate::wire::{EncodeError, GetStream, TopicError};
 
 /// Room for a client token: ten digits, a colon, eight digits.
 pub(super) const TOKEN_SIZE: usize = 24;
@@ -33,8 +33,8 @@ impl TopicBuffer {
         self.bytes.get(..self.len).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("")
     }
 
-    fn put(&mut self, thing: &str, id: &str, tail: (Tail, Format)) -> Option<()> {
-        self.len = topic::write(&mut self.bytes, thing, id, tail)?;
+    fn put(&mut self, config: &Config<'_>, id: &str, tail: Tail) -> Option<()> {
+        self.len = topic::write(&mut self.bytes, (config.thing_name, id), tail, config.format)?;
         Some(())
     }
 }
@@ -62,7 +62,7 @@ impl Agent<'_> {
             Subscription::Stream => (self.stream(), &[Tail::Data, Tail::StreamRejected], Qos::AtMostOnce),
         };
         for (place, tail) in filters.iter_mut().zip(tails) {
-            let put = place.0.put(self.config.thing_name, id, (*tail, self.config.format));
+            let put = place.0.put(self.config, id, *tail);
             put.ok_or(TopicError::TooLong)?;
             place.1 = qos;
         }
@@ -88,7 +88,7 @@ impl Agent<'_> {
             }
             Publication::Jobs(Request::Report(report)) => (self.job_id(), Tail::Update, self.form_of(report)),
         };
-        let put = topic.put(self.config.thing_name, id, (tail, self.config.format));
+        let put = topic.put(self.config, id, tail);
         put.ok_or(EncodeError::BufferTooSmall)?;
         let mut writer = Writer::new(payload);
         let hole = |writer: &mut Writer<'_>, hole| self.fill_hole(writer, hole);
@@ -167,18 +167,22 @@ impl Agent<'_> {
             }
             b'o' => {
                 for (name, value) in self.config.details {
-                    writer.json_name(name);
+                    for text in [",\"", name, "\":"] {
+                        writer.str(text);
+                    }
                     write_detail(writer, value);
                 }
             }
             b'e' => {
                 if let Some(version) = self.job.version.get().filter(|_| self.config.expected_version) {
-                    writer.json_number("expectedVersion", version.into());
+                    writer.str(r#","expectedVersion":"#);
+                    writer.decimal(version);
                 }
             }
             b'x' => {
                 if self.job.execution != 0 {
-                    writer.json_number("executionNumber", self.job.execution);
+                    writer.str(r#","executionNumber":"#);
+                    writer.wide(self.job.execution);
                 }
             }
             // A blank, which stands between forms.

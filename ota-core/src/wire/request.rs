@@ -48,13 +48,34 @@ impl GetStream<'_> {
     /// # Errors
     /// [`EncodeError::OutOfRange`] for what AWS would refuse, [`EncodeError::Token`], [`EncodeError::BufferTooSmall`].
     pub fn encode(&self, format: Format, buf: &mut [u8]) -> Result<usize, EncodeError> {
+        let token = self.token.map(checked_token).transpose()?;
         let mut writer = Writer::new(buf);
-        self.write(format, &mut writer)?;
+        self.write(format, &mut writer, &|writer, hole| match (hole, token, format) {
+            (b'c', None, _) => {}
+            (b'c', Some(token), Format::Cbor) => {
+                writer.str("ac");
+                cbor::text(writer, token);
+            }
+            (b'c', Some(token), Format::Json) => {
+                writer.json_text("c", token);
+                writer.byte(b',');
+            }
+            _ => self.fill_hole(format, writer, hole),
+        })?;
         writer.finish()
     }
 
-    /// [`encode`](Self::encode), for a caller who has a writer.
-    pub(crate) fn write(&self, format: Format, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+    /// [`encode`](Self::encode) without a token, for a caller who has a writer.
+    pub(crate) fn write_plain(&self, format: Format, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        self.write(format, writer, &|writer, hole| self.fill_hole(format, writer, hole))
+    }
+
+    fn write(
+        &self,
+        format: Format,
+        writer: &mut Writer<'_>,
+        hole: &dyn Fn(&mut Writer<'_>, u8),
+    ) -> Result<(), EncodeError> {
         let legal = matches!(self.block_size, MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE)
             && self.offset <= MAX_BLOCK_COUNT
             && self.count <= MAX_BLOCK_COUNT
@@ -62,15 +83,12 @@ impl GetStream<'_> {
         if !legal {
             return Err(EncodeError::OutOfRange);
         }
-        if let Some(token) = self.token {
-            checked_token(token)?;
-        }
         // A name of one letter is `a` and the letter in CBOR: a text of length 1.
         let form = match format {
             Format::Cbor => "%m%caf%fal%lao%o%ban%n",
             Format::Json => r#"{%c"f":%f,"l":%l,"o":%o%b,"n":%n}"#,
         };
-        writer.fill(form, &|writer, hole| self.fill_hole(format, writer, hole));
+        writer.fill(form, hole);
         Ok(())
     }
 
@@ -85,28 +103,18 @@ impl GetStream<'_> {
                 let count = 4 + u32::from(self.token.is_some()) + u32::from(!self.bitmap.is_empty());
                 return cbor::head(writer, major::MAP, count);
             }
-            (b'b', _) if self.bitmap.is_empty() => return,
-            (b'b', Format::Cbor) => {
+            (b'b', Format::Cbor) if !self.bitmap.is_empty() => {
                 writer.str("ab");
                 return cbor::bytes(writer, self.bitmap);
             }
-            (b'b', Format::Json) => {
+            (b'b', Format::Json) if !self.bitmap.is_empty() => {
                 writer.str(r#","b":"0x"#);
                 for byte in self.bitmap {
                     writer.hexadecimal((*byte).into(), 2);
                 }
                 return writer.byte(b'"');
             }
-            (_, Format::Cbor) => {
-                let Some(token) = self.token else { return };
-                writer.str("ac");
-                return cbor::text(writer, token);
-            }
-            (_, Format::Json) => {
-                let Some(token) = self.token else { return };
-                writer.json_text("c", token);
-                return writer.byte(b',');
-            }
+            _ => return,
         };
         match format {
             Format::Cbor => cbor::head(writer, major::UNSIGNED, number),
@@ -135,7 +143,7 @@ pub fn parse_get_stream<'a>(
     bitmap: &'a mut [u8],
 ) -> Result<GetStream<'a>, StreamDecodeError> {
     let mut found = none();
-    find(format, message, &Shape { names: "f l c o b n", types: "##\"#.#", required: 2 }, &mut found)?;
+    find(format, message, &Shape { names: "f l c o b n", types: "##\"#.#", required: 0b11 }, &mut found)?;
     let [file, size, token, offset, bits, count] = &found;
     let block_size = size.number;
     Ok(GetStream {

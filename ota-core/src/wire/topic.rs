@@ -141,35 +141,22 @@ impl Format {
     }
 }
 
-/// The pieces of the topic of `thing` and `id` with this tail. Whether those are names is not looked at.
-fn pieces<'a>(thing: &'a str, id: &'a str, tail: Tail, format: Format) -> [&'a str; 5] {
-    let of_stream = (Tail::Data as usize..Tail::Describe as usize).contains(&(tail as usize));
-    let (kind, format) = if of_stream { (STREAMS, format as usize) } else { (JOBS, 0) };
-    [THINGS, thing, kind, id, word(TAILS, tail as usize + format)]
-}
-
 /// Writes the topic of `thing` and `id` with this tail, of names that were checked; returns the bytes written, `None` if it
 /// does not fit. Names hold no slash, so that no topic of this table has more than [`MAX_SLASHES`].
 #[inline(never)]
-pub(crate) fn write(
-    buf: &mut [u8; MAX_TOPIC_SIZE],
-    thing: &str,
-    id: &str,
-    (tail, format): (Tail, Format),
-) -> Option<usize> {
+pub(crate) fn write(buf: &mut [u8], (thing, id): (&str, &str), tail: Tail, format: Format) -> Option<usize> {
+    let of_stream = (Tail::Data as usize..Tail::Describe as usize).contains(&(tail as usize));
+    let (kind, format) = if of_stream { (STREAMS, format as usize) } else { (JOBS, 0) };
     let mut writer = Writer::new(buf);
-    for piece in pieces(thing, id, tail, format) {
-        writer.str(piece);
-    }
+    writer.str(THINGS);
+    writer.str(thing);
+    writer.str(kind);
+    writer.str(id);
+    writer.str(word(TAILS, tail as usize + format));
     writer.finish().ok()
 }
 
-/// The pieces of the topic on which blocks of `stream` come to `thing` as CBOR.
-pub(crate) fn block_topic<'a>(thing: &'a str, stream: &'a str) -> [&'a str; 5] {
-    pieces(thing, stream, Tail::Data, Format::Cbor)
-}
-
-/// The stream in a topic that [`block_topic`] made; empty where there is no topic.
+/// The stream in the topic of its blocks as CBOR, as [`write`] made it; empty where there is no topic.
 pub(crate) fn stream_of<'a>(block_topic: &'a str, thing: &str) -> &'a str {
     let from = THINGS.len() + thing.len() + STREAMS.len();
     block_topic.get(from..block_topic.len().saturating_sub("/data/cbor".len())).unwrap_or_default()
@@ -241,7 +228,7 @@ impl Topic<'_> {
             _ => {}
         }
         let mut topic = [0; MAX_TOPIC_SIZE];
-        let len = write(&mut topic, thing, id, (tail, format.unwrap_or_default()));
+        let len = write(&mut topic, (thing, id), tail, format.unwrap_or_default());
         let len = len.ok_or(TopicError::TooLong)?;
         let written = buf.get_mut(..len).ok_or(TopicError::BufferTooSmall)?;
         copy(written, &topic);
