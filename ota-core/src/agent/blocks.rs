@@ -149,7 +149,7 @@ impl<'a> Agent<'a> {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
         } else if let Some(resume) = &self.resume
             && resume.identity == self.job.digest
-            && resume.file() == file
+            && resume.file == file
             && !resume.bundle
         {
             self.fetch.restore(resume.front, &resume.window, layout);

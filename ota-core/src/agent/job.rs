@@ -175,7 +175,8 @@ impl Job {
             | JobStatus::Rejected
             | JobStatus::Removed => true,
         };
-        if let Some(updated_by) = execution.updated_by() {
+        // What this device wrote down outranks what the service stored last.
+        if let (0, Some(updated_by)) = (self.updated_by, execution.updated_by()) {
             self.updated_by = updated_by;
         }
     }

@@ -49,8 +49,6 @@ mod sectors;
 mod state;
 mod words;
 
-use core::num::NonZeroU8;
-
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::{Drop, Question};
@@ -113,8 +111,8 @@ struct Hand {
 #[derive(Clone, Copy)]
 struct Resume {
     identity: [u8; 32],
-    /// The number of the file, from 1.
-    file: NonZeroU8,
+    /// The file, as numbered in the job.
+    file: u8,
     front: u32,
     window: [u8; 32],
     /// The file is a bundle.
@@ -124,13 +122,7 @@ struct Resume {
 impl Resume {
     #[inline(never)]
     fn new(identity: &[u8; 32], file: u8, front: u32, window: &[u8; 32], bundle: bool) -> Self {
-        let file = NonZeroU8::MIN.saturating_add(file);
         Resume { identity: *identity, file, front, window: *window, bundle }
-    }
-
-    /// The file, as numbered in the job.
-    fn file(&self) -> u8 {
-        self.file.get() - 1
     }
 }
 

@@ -195,7 +195,7 @@ impl Agent<'_> {
         let blocks = unit_count(self.config.range_size, self.config.block_size);
         let most = match self.state {
             // What else is missing of a bundle is known when its head is here.
-            State::Judging if self.resume.is_some_and(|resume| resume.bundle) => 1,
+            State::Judging if self.resume.as_ref().is_some_and(|resume| resume.bundle) => 1,
             _other if blocks == 0 => u32::MAX,
             _other => blocks,
         };
