@@ -3,6 +3,7 @@
 use super::clock::{FAR, Wait, after};
 use super::sectors::Sector;
 use super::{Action, Agent, Failure, Input, Link, Message, Publication, Request, State, Subscription};
+use crate::boot::Request as SwapRequest;
 use crate::policy::Drop;
 use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
@@ -135,7 +136,7 @@ impl Agent<'_> {
             Action::Load | Action::Inspect { .. } => self.state = State::Booting { inspected: 0 },
             Action::SetPending { .. } => {
                 self.drop_token();
-                self.may_be_requested();
+                self.requested(SwapRequest::Damaged);
             }
             Action::Finish(_)
             | Action::Connect
@@ -244,7 +245,7 @@ impl Agent<'_> {
                 }
                 self.fetch.asked();
                 self.clock.set(Wait::Blocks, after(self.config.timing.block_ms));
-                let pace = self.fetch.request.count.saturating_mul(1000);
+                let pace = self.fetch.request.count * 1000;
                 let pace = pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0);
                 self.clock.set(Wait::Pace, after(pace));
             }

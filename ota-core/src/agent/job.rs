@@ -238,8 +238,8 @@ impl Job {
                 return Err(Reason::FileTooLarge);
             }
             let signature = decode_signature(arena, file.signature.ok_or(Reason::Unsigned)?)?;
-            identity.update(&file.size.to_le_bytes());
-            identity.update(&[image]);
+            let [a, b, c, d] = file.size.to_le_bytes();
+            identity.update(&[a, b, c, d, image]);
             identity.update(arena.get(signature));
             self.add_file(File { id: file.id, image, size: file.size, signature, url: Span::NONE });
         }

@@ -410,13 +410,7 @@ impl<'a> Agent<'a> {
     /// Does a reset take the running image back? The worst answer of all images.
     #[inline(never)]
     fn revert(&self) -> Revert {
-        if self.any_image(|slots| slots.revert == Revert::Yes) {
-            Revert::Yes
-        } else if self.any_image(|slots| slots.revert == Revert::Unknown) {
-            Revert::Unknown
-        } else {
-            Revert::No
-        }
+        self.slots.iter().fold(Revert::No, |worst, slots| worst.max(slots.revert))
     }
 
     fn layout(&self, image: u8) -> Option<&'a ImageLayout> {
