@@ -119,8 +119,7 @@ impl Agent<'_> {
         self.clock.set(Wait::Test, after(self.config.timing.self_test_ms));
         self.is_new = false;
         self.state = State::Booting { inspected: 0 };
-        self.clock.set(Wait::Link, 0);
-        self.link = Link::Down { tries: 0 };
+        self.connect_now();
         self.stop_work();
         self.record_due = false;
         self.fetch.begun = false;
@@ -198,11 +197,10 @@ impl Agent<'_> {
     }
 
     fn linked(&mut self) {
-        let tries = match self.link {
-            Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
-            Link::Suspended { .. } | Link::Aside { .. } => return,
-        };
-        self.link = Link::Up { jobs: false, stream: false, tries };
+        if let Link::Suspended { .. } | Link::Aside { .. } = self.link {
+            return;
+        }
+        self.link = Link::Up { jobs: false, stream: false };
         // Answers to what was asked on the link before are lost, and so may be a notification.
         self.clock.set(Wait::Check, 0);
         if !matches!(self.call.request, Some(Request::Report(_))) {
@@ -213,7 +211,7 @@ impl Agent<'_> {
     fn disconnected(&mut self) {
         self.link = match self.link {
             Link::Aside { .. } => Link::Aside { closed: true },
-            Link::Suspended { .. } | Link::Down { .. } | Link::Up { .. } => Link::Suspended { closed: true },
+            Link::Suspended { .. } | Link::Down | Link::Up { .. } => Link::Suspended { closed: true },
         };
     }
 

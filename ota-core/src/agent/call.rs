@@ -3,7 +3,7 @@
 use super::clock::Wait;
 use super::encode::TOKEN_SIZE;
 use super::plan::Next;
-use super::{Action, Agent, Link, Publication, Report, Request, State};
+use super::{Action, Agent, Publication, Report, Request, State};
 use crate::wire::Token;
 
 /// The one request to Jobs.
@@ -47,9 +47,7 @@ impl Agent<'_> {
             return None;
         }
         self.call.waits = false;
-        if let Link::Up { tries, .. } = &mut self.link {
-            *tries = 0;
-        }
+        self.link_tries = 0;
         Some(request)
     }
 

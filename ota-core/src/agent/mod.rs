@@ -90,9 +90,9 @@ enum Link {
     /// Put aside for a range over HTTP, where memory allows one session only; wanted again at [`Wait::Link`].
     Aside { closed: bool },
     /// Down; tried again at [`Wait::Link`].
-    Down { tries: u8 },
+    Down,
     /// Up; what is subscribed.
-    Up { jobs: bool, stream: bool, tries: u8 },
+    Up { jobs: bool, stream: bool },
 }
 
 /// The block in the message in hand, on its way to flash.
@@ -187,6 +187,8 @@ pub struct Agent<'a> {
     planes: Planes,
     state: State,
     link: Link,
+    /// Links lost, or not made, since Jobs answered over one.
+    link_tries: u8,
     call: Call,
     stage: Stage,
     /// A journal record is due.
@@ -253,7 +255,8 @@ impl<'a> Agent<'a> {
             state: State::Booting { inspected: 0 },
             doing: Action::Pause { until_ms: 0 },
             is_new: true,
-            link: Link::Down { tries: 0 },
+            link: Link::Down,
+            link_tries: 0,
             call: Call::NONE,
             job: Job::NONE,
             hand: None,
@@ -423,18 +426,23 @@ impl<'a> Agent<'a> {
         self.statistics.last_drop = Some(why);
     }
 
+    /// The link is wanted, and nothing speaks against making it.
+    #[inline(never)]
+    fn connect_now(&mut self) {
+        self.clock.set(Wait::Link, 0);
+        (self.link, self.link_tries) = (Link::Down, 0);
+    }
+
     #[inline(never)]
     fn link_lost(&mut self) {
-        let tries = match self.link {
-            Link::Suspended { .. } => return,
-            // Never at once, even after a link that was fine: two devices with one client id throw each other off the
-            // broker for ever, and it takes one connection a second.
-            Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
-            Link::Aside { .. } => 0,
-        };
-        let at = self.retry_at(tries);
+        if let Link::Suspended { .. } = self.link {
+            return;
+        }
+        // Never at once, even after a link that was fine: two devices with one client id throw each other off the broker
+        // for ever, and it takes one connection a second.
+        let at = self.retry_at(self.link_tries);
         self.clock.set(Wait::Link, at);
-        self.link = Link::Down { tries: tries.saturating_add(1) };
+        (self.link, self.link_tries) = (Link::Down, self.link_tries.saturating_add(1));
         // The driver works with one link, and a range beside it.
         self.range_closed();
         self.fetch.forget_requests();

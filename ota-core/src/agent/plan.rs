@@ -218,7 +218,7 @@ impl<'a> Agent<'a> {
 
     fn is_offline(&self) -> bool {
         let link = match self.link {
-            Link::Down { tries, .. } => tries,
+            Link::Down => self.link_tries,
             Link::Up { .. } | Link::Aside { .. } => 0,
             Link::Suspended { .. } => OFFLINE_TRIES,
         };
@@ -230,10 +230,10 @@ impl<'a> Agent<'a> {
         match self.link {
             Link::Suspended { closed: false } => self.act(Action::Disconnect),
             Link::Suspended { closed: true } => self.pause(self.local_deadline()),
-            Link::Down { .. } if !self.clock.is_due(Wait::Link) => {
+            Link::Down if !self.clock.is_due(Wait::Link) => {
                 self.pause(self.local_deadline().min(self.clock.at(Wait::Link)))
             }
-            Link::Down { .. } => self.act(Action::Connect),
+            Link::Down => self.act(Action::Connect),
             Link::Up { jobs: false, .. } => self.act(Action::Subscribe(Subscription::Jobs)),
             Link::Up { stream, .. } => self.plan_online(stream),
             Link::Aside { closed: false, .. } => self.act(Action::Disconnect),
@@ -309,7 +309,7 @@ impl<'a> Agent<'a> {
         }
         debug_assert!(match self.link {
             Link::Up { jobs: true, stream, .. } => matches!(self.plan_beside_blocks(stream), Next::Nothing),
-            Link::Up { .. } | Link::Down { .. } | Link::Suspended { .. } | Link::Aside { .. } => false,
+            Link::Up { .. } | Link::Down | Link::Suspended { .. } | Link::Aside { .. } => false,
         });
         let Some(action) = waits else {
             self.clock.step(now_ms);

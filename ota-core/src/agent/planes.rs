@@ -151,7 +151,7 @@ impl Agent<'_> {
             return false;
         }
         self.clock.set(Wait::Link, after(ms));
-        self.link = Link::Aside { closed: false };
+        (self.link, self.link_tries) = (Link::Aside { closed: false }, 0);
         true
     }
 
@@ -162,8 +162,7 @@ impl Agent<'_> {
             self.close_range();
             return match self.plan_unwanted() {
                 Next::Nothing => {
-                    self.clock.set(Wait::Link, 0);
-                    self.link = Link::Down { tries: 0 };
+                    self.connect_now();
                     Next::Again
                 }
                 next => next,

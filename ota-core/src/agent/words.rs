@@ -18,8 +18,7 @@ impl Agent<'_> {
             }
             Command::Resume => {
                 if matches!(self.link, Link::Suspended { .. }) {
-                    self.clock.set(Wait::Link, 0);
-                    self.link = Link::Down { tries: 0 };
+                    self.connect_now();
                 }
             }
             Command::CheckNow => self.clock.set(Wait::Check, 0),
