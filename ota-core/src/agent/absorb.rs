@@ -82,7 +82,6 @@ impl Agent<'_> {
         }
     }
 
-    #[inline(never)]
     fn action_failed(&mut self, why: Failure) {
         match (why, self.doing) {
             // A journal that fails costs what it would have saved, nothing else.

@@ -13,7 +13,6 @@ use crate::verify::{Kept, Verified};
 const MAX_BOOT_FAILURES: u8 = 3;
 
 impl Agent<'_> {
-    #[inline(never)]
     pub(super) fn verified(&mut self, token: Verified) {
         let State::Verifying = self.state else { return };
         let file = self.fetch.file;
@@ -136,7 +135,6 @@ impl Agent<'_> {
         }
     }
 
-    #[inline(never)]
     pub(super) fn set_request(&mut self, image: u8, request: SwapRequest) {
         if let Some(slots) = self.slots.get_mut(usize::from(image)) {
             slots.request = request;

@@ -30,7 +30,6 @@ impl Agent<'_> {
     /// The call that an answer with `token` is to: about the job of this id (`None`: the next one), to a report or to a
     /// question. Every call carries a token and the service echoes it: an answer without ours is to something else. The
     /// call waits no more; who takes the answer in ends it or makes it [`again`](Self::again).
-    #[inline(never)]
     pub(super) fn answered(
         &mut self,
         job_id: Option<&str>,

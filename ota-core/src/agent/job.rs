@@ -182,7 +182,6 @@ impl Job {
     }
 
     /// An update was accepted, and its number is not told.
-    #[inline(never)]
     pub(crate) fn count_version(&mut self) {
         self.version = Number::of(self.version.get().map(|version| version.saturating_add(1)));
     }
