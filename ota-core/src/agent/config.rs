@@ -60,7 +60,7 @@ impl Component<'static> {
         &[Component { file_type: "NSPE", image: 0 }, Component { file_type: "SPE", image: 1 }];
 }
 
-/// Deadlines and intervals, milliseconds.
+/// Deadlines and intervals, milliseconds. More than 24 days (2^31 ms) count as 24 days.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timing {
     /// How long an answer of Jobs is waited for.

@@ -4,7 +4,7 @@
 //! knows no clock and waits for nothing, so the [driver](crate::driver), a simulator with virtual time and a blocking
 //! super-loop can all drive it.
 //!
-//! Four small types say what goes on, each answering one question:
+//! Five small types say what goes on, each answering one question:
 //!
 //! | Question | Type |
 //! |---|---|
@@ -12,15 +12,16 @@
 //! | Which action is outstanding? | [`Action`] |
 //! | Is the link to the broker up, and what is subscribed? | `Link` |
 //! | Is a request to AWS IoT Jobs waiting for its answer? | `Call` |
+//! | What is due, and when is the rest? | `Clock` |
 //!
-//! A step has two halves. *Absorb* applies the input to these four (`absorb.rs`, `jobs.rs`, `words.rs`, `blocks.rs`,
+//! A step has two halves. *Absorb* applies the input to these (`absorb.rs`, `jobs.rs`, `words.rs`, `blocks.rs`,
 //! `boot.rs`, `activate.rs`). *Plan* looks at them and finds the one thing to do next (`plan.rs`, `call.rs`, `ask.rs`,
 //! `planes.rs`); it needs no memory of how they came about. That is why a power cut, a dropped future and a lost link need
 //! no code of their own: what they leave behind is looked at like anything else, and planned from.
 //!
 //! Flash is small. What several places do is a function, and `#[inline(never)]` keeps one copy of it where the compiler
-//! would make several, or keeps the way of a block short; where neither was measured there is no attribute. The time of a
-//! step is the agent's own (`clock.rs`): handed on, it would cost two registers in each call.
+//! would make several, or keeps the way of a block short; where neither was measured there is no attribute. What is not
+//! known, not held or not verified is zero, which costs nothing to write.
 
 mod absorb;
 mod activate;
