@@ -331,17 +331,13 @@ impl Agent<'_> {
 
     /// The state the service has is what `report` says.
     fn is_reported(&self, report: Report, state: &Execution<'_>) -> bool {
-        let in_self_test = |word| {
-            state.status == JobStatus::InProgress && state.self_test().is_some_and(|found| found.is(word))
+        let (status, word) = match (report, self.state) {
+            (Report::Ready, _) => (JobStatus::InProgress, "ready"),
+            (Report::Active, _) => (JobStatus::InProgress, "active"),
+            (Report::Succeeded, _) => (JobStatus::Succeeded, ""),
+            (Report::Ended, State::Failed { rejected: true, .. }) => (JobStatus::Rejected, ""),
+            (Report::Ended, _) => (JobStatus::Failed, ""),
         };
-        match report {
-            Report::Ready => in_self_test("ready"),
-            Report::Active => in_self_test("active"),
-            Report::Succeeded => state.status == JobStatus::Succeeded,
-            Report::Ended => match self.state {
-                State::Failed { rejected: true, .. } => state.status == JobStatus::Rejected,
-                _failed => state.status == JobStatus::Failed,
-            },
-        }
+        state.status == status && (word.is_empty() || state.self_test().is_some_and(|found| found.is(word)))
     }
 }
