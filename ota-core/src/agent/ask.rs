@@ -61,7 +61,7 @@ impl<'a> Agent<'a> {
         if under_way > low || all_asked || !self.clock.is_due(Wait::Pace) {
             return Next::Nothing;
         }
-        let wanted = u32::from(window.saturating_sub(under_way).min(self.config.request_max()));
+        let wanted = u32::from((window - under_way).min(self.config.request_max()));
         let file = self.file_in_hand();
         let (file_id, image) = (file.id, file.image);
         let Some(request) = self.fetch.next_request(file_id, wanted) else { return Next::Nothing };

@@ -61,7 +61,7 @@ impl<'a> Agent<'a> {
             return self.drop_message(Drop::WrongLength);
         }
         if !self.fetch.is_missing(block) {
-            self.statistics.duplicates = self.statistics.duplicates.saturating_add(1);
+            self.statistics.duplicates = self.statistics.duplicates.wrapping_add(1);
             return self.drop_message(Drop::Duplicate);
         }
         self.accept(now, block);
@@ -81,7 +81,7 @@ impl<'a> Agent<'a> {
             self.fetch.shrink();
         }
         self.clock.set(Wait::Blocks, now.saturating_add(after(self.config.timing.block_ms)));
-        self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
+        self.statistics.blocks_received = self.statistics.blocks_received.wrapping_add(1);
     }
 
     /// The first block is in hand: is this an image we want? Nothing is touched yet.

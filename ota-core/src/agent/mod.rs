@@ -151,7 +151,7 @@ impl Slots {
     };
 }
 
-/// Counters since [`Agent::new`], for tables and telemetry.
+/// Counters since [`Agent::new`], for tables and telemetry. They start over after 2^32.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Statistics {
     /// Requests for blocks published.
@@ -423,7 +423,7 @@ impl<'a> Agent<'a> {
 
     #[inline(never)]
     fn drop_message(&mut self, why: Drop) {
-        self.statistics.dropped = self.statistics.dropped.saturating_add(1);
+        self.statistics.dropped = self.statistics.dropped.wrapping_add(1);
         self.statistics.last_drop = Some(why);
     }
 

@@ -197,7 +197,7 @@ impl<'a> Agent<'a> {
             return self.hash_bundle(end);
         }
         let from = self.fetch.hashed;
-        let to = end.min(from.saturating_add(HASH_SIZE));
+        let to = from + (end - from).min(HASH_SIZE);
         self.act(Action::Hash { image, from, to })
     }
 
