@@ -64,7 +64,7 @@ impl<'a> Agent<'a> {
             return self.drop_message(Drop::WrongLength);
         }
         if !self.fetch.is_missing(block) {
-            self.statistics.duplicates = self.statistics.duplicates.saturating_add(1);
+            self.statistics.duplicates = self.statistics.duplicates.wrapping_add(1);
             return self.drop_message(Drop::Duplicate);
         }
         self.accept(0, block);
@@ -85,7 +85,7 @@ impl<'a> Agent<'a> {
             self.fetch.calm = 0;
         }
         self.clock.set(Wait::Blocks, now.saturating_add(after(self.config.timing.block_ms)));
-        self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
+        self.statistics.blocks_received = self.statistics.blocks_received.wrapping_add(1);
     }
 
     /// The first block is in hand: is this an image we want? Nothing is touched yet.
@@ -153,7 +153,7 @@ impl<'a> Agent<'a> {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
         } else if let Some(resume) = &self.resume
             && resume.identity == self.job.digest
-            && resume.file() == file
+            && resume.file == file
             && !resume.bundle
         {
             self.fetch.restore(resume.front, &resume.window, layout);

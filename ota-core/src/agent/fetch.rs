@@ -400,7 +400,7 @@ impl<'a> Fetch<'a> {
     }
 
     pub(crate) fn grow(&mut self, max: u16) {
-        self.window = self.window.saturating_mul(2).clamp(1, max);
+        self.window = (self.window * 2).min(max);
     }
 
     pub(crate) fn shrink(&mut self) {

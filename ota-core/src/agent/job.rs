@@ -175,13 +175,13 @@ impl Job {
             | JobStatus::Rejected
             | JobStatus::Removed => true,
         };
-        if let Some(updated_by) = execution.updated_by() {
+        // What this device wrote down outranks what the service stored last.
+        if let (0, Some(updated_by)) = (self.updated_by, execution.updated_by()) {
             self.updated_by = updated_by;
         }
     }
 
     /// An update was accepted, and its number is not told.
-    #[inline(never)]
     pub(crate) fn count_version(&mut self) {
         self.version = Number::of(self.version.get().map(|version| version.saturating_add(1)));
     }
@@ -236,8 +236,8 @@ impl Job {
                 return Err(Reason::FileTooLarge);
             }
             let signature = decode_signature(arena, file.signature.ok_or(Reason::Unsigned)?)?;
-            identity.update(&file.size.to_le_bytes());
-            identity.update(&[image]);
+            let [a, b, c, d] = file.size.to_le_bytes();
+            identity.update(&[a, b, c, d, image]);
             identity.update(arena.get(signature));
             self.add_file(File { id: file.id, image, size: file.size, signature, url: Span::NONE });
         }

@@ -198,7 +198,7 @@ impl<'a> Agent<'a> {
             return self.hash_bundle(end);
         }
         let from = self.fetch.hashed;
-        let to = end.min(from.saturating_add(HASH_SIZE));
+        let to = from + (end - from).min(HASH_SIZE);
         self.act(Action::Hash { image, from, to })
     }
 
@@ -219,7 +219,7 @@ impl<'a> Agent<'a> {
 
     fn is_offline(&self) -> bool {
         let link = match self.link {
-            Link::Down { tries, .. } => tries,
+            Link::Down => self.link_tries,
             Link::Up { .. } | Link::Aside { .. } => 0,
             Link::Suspended { .. } => OFFLINE_TRIES,
         };
@@ -231,10 +231,10 @@ impl<'a> Agent<'a> {
         match self.link {
             Link::Suspended { closed: false } => self.act(Action::Disconnect),
             Link::Suspended { closed: true } => self.pause(self.local_deadline()),
-            Link::Down { .. } if !self.clock.is_due(Wait::Link) => {
+            Link::Down if !self.clock.is_due(Wait::Link) => {
                 self.pause(self.local_deadline().min(self.clock.at(Wait::Link)))
             }
-            Link::Down { .. } => self.act(Action::Connect),
+            Link::Down => self.act(Action::Connect),
             Link::Up { jobs: false, .. } => self.act(Action::Subscribe(Subscription::Jobs)),
             Link::Up { stream, .. } => self.plan_online(stream),
             Link::Aside { closed: false, .. } => self.act(Action::Disconnect),

@@ -51,7 +51,7 @@ impl Agent<'_> {
                 record.job_digest = held.identity;
             }
             if record.job_digest == held.identity {
-                record.file_index = held.file();
+                record.file_index = held.file;
                 record.front = held.front;
                 record.window = held.window;
                 record.bundle = held.bundle;
