@@ -86,9 +86,7 @@ impl Agent<'_> {
             Publication::Jobs(Request::Held { document }) => {
                 (self.job_id(), Tail::Describe, describe(document))
             }
-            Publication::Jobs(Request::Report(report)) => {
-                (self.job_id(), Tail::Update, self.form_of(report))
-            }
+            Publication::Jobs(Request::Report(report)) => (self.job_id(), Tail::Update, self.form_of(report)),
         };
         let put = topic.put(self.config.thing_name, id, (tail, self.config.format));
         put.ok_or(EncodeError::BufferTooSmall)?;
@@ -102,7 +100,11 @@ impl Agent<'_> {
         Ok((writer.finish()?, if is_answered { Qos::AtLeastOnce } else { Qos::AtMostOnce }))
     }
 
-    fn encode_blocks(&self, topic: &mut TopicBuffer, payload: &mut [u8]) -> Result<(usize, Qos), EncodeError> {
+    fn encode_blocks(
+        &self,
+        topic: &mut TopicBuffer,
+        payload: &mut [u8],
+    ) -> Result<(usize, Qos), EncodeError> {
         let format = self.config.format;
         let len = topic::request_topic(&mut topic.bytes, self.arena.get(self.job.block_topic), format);
         topic.len = len.ok_or(EncodeError::BufferTooSmall)?;

@@ -176,7 +176,11 @@ pub(crate) fn stream_of<'a>(block_topic: &'a str, thing: &str) -> &'a str {
 }
 
 /// Writes the topic on which the blocks of a topic that [`block_topic`] made are asked for; returns the bytes written.
-pub(crate) fn request_topic(buf: &mut [u8; MAX_TOPIC_SIZE], block_topic: &[u8], format: Format) -> Option<usize> {
+pub(crate) fn request_topic(
+    buf: &mut [u8; MAX_TOPIC_SIZE],
+    block_topic: &[u8],
+    format: Format,
+) -> Option<usize> {
     let mut writer = Writer::new(buf);
     writer.bytes(block_topic.get(..block_topic.len().saturating_sub("data/cbor".len())).unwrap_or_default());
     writer.str("get/");
