@@ -117,7 +117,9 @@ impl Agent<'_> {
             bitmap: request.bitmap(),
             count: request.count,
         };
-        Ok((get.encode(format, payload)?, Qos::AtMostOnce))
+        let mut writer = Writer::new(payload);
+        get.write(format, &mut writer)?;
+        Ok((writer.finish()?, Qos::AtMostOnce))
     }
 
     /// The form of a report.

@@ -193,6 +193,11 @@ impl<'b> Writer<'b> {
         core::str::from_utf8(written).map_err(|_| EncodeError::OutOfRange)
     }
 
+    /// Nothing was written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == 0
+    }
+
     /// The bytes written, or the first thing that went wrong.
     pub(crate) fn finish(self) -> Result<usize, EncodeError> {
         if self.overflow { Err(EncodeError::BufferTooSmall) } else { Ok(self.at) }
