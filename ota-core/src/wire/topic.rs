@@ -6,6 +6,7 @@
 use core::fmt;
 
 use super::{
+    json::text,
     words::{position, word},
     writer::Writer,
 };
@@ -282,15 +283,16 @@ pub(crate) fn route<'a>(topic: &'a str, thing: &str) -> Option<(About, bool, &'a
         About::StreamRejected,
         About::StreamDescription,
     ];
-    let rest = behind(behind(topic, THINGS)?, thing)?;
+    let rest = behind(behind(topic.as_bytes(), THINGS)?, thing)?;
     let (rest, of_stream) = match behind(rest, STREAMS) {
         Some(rest) => (rest, true),
         None => (behind(rest, JOBS)?, false),
     };
     // Where no slash follows there is no id.
-    let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(0);
+    let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(0);
     let (id, tail) = rest.split_at_checked(end)?;
-    let place = position(TAILS, tail.as_bytes())?;
+    let id = text(id);
+    let place = position(TAILS, tail)?;
     let about = *ABOUT.get(place / 2)?;
     let named = is_id(id) || about == About::Describe && id == NEXT;
     let right = of_stream == (about as u8 >= About::Data as u8) && named != (about == About::Notify);
@@ -299,7 +301,7 @@ pub(crate) fn route<'a>(topic: &'a str, thing: &str) -> Option<(About, bool, &'a
 
 /// What follows `start`.
 #[inline(never)]
-fn behind<'a>(text: &'a str, start: &str) -> Option<&'a str> {
-    let (found, rest) = text.split_at_checked(start.len())?;
-    (found == start).then_some(rest)
+fn behind<'a>(topic: &'a [u8], start: &str) -> Option<&'a [u8]> {
+    let (found, rest) = topic.split_at_checked(start.len())?;
+    (found == start.as_bytes()).then_some(rest)
 }
