@@ -1,25 +1,22 @@
 //! The first half of a step: an input is applied to what the agent knows.
 
+use super::clock::{NEVER, Wait, after};
 use super::sectors::Sector;
 use super::{Action, Agent, Failure, Input, Link, Message, Publication, Request, State, Subscription};
 use crate::policy::Drop;
 use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
 impl Agent<'_> {
-    /// A step, whatever the input. (Of a block's two steps `turn` takes the first half itself.)
+    /// A step, whatever the input.
     #[inline(never)]
-    pub(super) fn take(&mut self, now: u64, input: Input<'_>) {
-        self.now = now;
+    pub(crate) fn other_step(&mut self, now_ms: u64, input: Input<'_>) {
+        if matches!(self.doing, Some(Action::Finish(_))) && !matches!(input, Input::Start) {
+            return;
+        }
+        self.clock.step(now_ms);
         self.waited = matches!(input, Input::Timeout);
-        self.quiet_until = 0;
+        self.fetch.calm = 0;
         self.absorb(input);
-        self.plan();
-    }
-
-    /// What follows a block, where more is due than its own second half of a step looks at.
-    #[inline(never)]
-    pub(super) fn go_on(&mut self, now: u64) {
-        (self.now, self.waited) = (now, false);
         self.plan();
     }
 
@@ -55,7 +52,7 @@ impl Agent<'_> {
     fn action_done(&mut self) {
         match self.doing {
             Some(Action::Erase { sector, .. }) => self.fetch.put_sector(sector, Sector::Open),
-            Some(Action::HashHeld(part)) => self.part_held(part.to, part.hash),
+            Some(Action::Write(part) | Action::HashHeld(part)) => self.part_held(part.to, part.hash),
             Some(Action::Hash { image, to, .. }) => {
                 self.fetch.hashed = to.saturating_add(self.digest_offset(image));
             }
@@ -75,7 +72,6 @@ impl Agent<'_> {
                 | Action::Inspect { .. }
                 | Action::Consult(_)
                 | Action::Compare(_)
-                | Action::Write(_)
                 | Action::Verify { .. }
                 | Action::SetPending { .. }
                 | Action::Withdraw { .. }
@@ -122,10 +118,11 @@ impl Agent<'_> {
     }
 
     fn started(&mut self) {
-        self.booted_at = self.now;
+        self.clock.set(Wait::Test, after(self.config.timing.self_test_ms));
         self.doing = None;
         self.state = State::Booting { inspected: 0 };
-        self.link = Link::Down { at: self.now, tries: 0 };
+        self.clock.set(Wait::Link, 0);
+        self.link = Link::Down { tries: 0 };
         self.stop_work();
         self.record_due = false;
         self.fetch.begun = false;
@@ -165,12 +162,13 @@ impl Agent<'_> {
             ) => {}
         }
         self.distrust_hand(false);
-        if let State::Judging { file, .. } = self.state {
-            self.state = State::Judging { file, question: None };
+        if let State::Judging = self.state {
+            self.question = None;
         }
         if matches!(self.state, State::Custom) {
             // Its document went with the message: ask for it again.
-            self.leave_alone(self.now);
+            self.clock.set(Wait::Check, 0);
+            self.leave_alone();
         }
         self.rehash();
         self.link_lost();
@@ -178,15 +176,16 @@ impl Agent<'_> {
 
     fn message(&mut self, message: &Message<'_>) {
         match *message {
-            // The step itself has taken it in.
-            Message::Block { .. } => {}
+            Message::Block { stream, file_id, block_id, data } => {
+                self.block(Some(stream), file_id, block_id, data);
+            }
             Message::Described { job_id, accepted: true, ref answer } => self.described(job_id, answer),
             Message::Described { job_id, accepted: false, ref answer } => {
                 self.describe_rejected(job_id, answer)
             }
             Message::Updated { job_id, accepted: true, ref answer } => self.updated(job_id, answer),
             Message::Updated { job_id, accepted: false, ref answer } => self.update_rejected(job_id, answer),
-            Message::Notify => self.check_at = self.now,
+            Message::Notify => self.clock.set(Wait::Check, 0),
             Message::StreamRejected { stream, code } => {
                 if !self.state.is_fetching() || stream != self.stream() {
                     return self.drop_message(Drop::Late);
@@ -211,7 +210,7 @@ impl Agent<'_> {
         };
         self.link = Link::Up { jobs: false, stream: false, tries };
         // Answers to what was asked on the link before are lost, and so may be a notification.
-        self.check_at = self.now;
+        self.clock.set(Wait::Check, 0);
         if !matches!(self.call.request, Some(Request::Report(_))) {
             self.call.end();
         }
@@ -219,7 +218,7 @@ impl Agent<'_> {
 
     fn disconnected(&mut self) {
         self.link = match self.link {
-            Link::Aside { until, .. } => Link::Aside { until, closed: true },
+            Link::Aside { .. } => Link::Aside { closed: true },
             Link::Suspended { .. } | Link::Down { .. } | Link::Up { .. } => Link::Suspended { closed: true },
         };
     }
@@ -230,7 +229,7 @@ impl Agent<'_> {
             Subscription::Jobs => *jobs = true,
             Subscription::Stream => {
                 *stream = true;
-                self.fetch.paced = self.now;
+                self.clock.set(Wait::Pace, 0);
             }
         }
     }
@@ -240,7 +239,7 @@ impl Agent<'_> {
             Publication::Jobs(request) => {
                 self.call.request = Some(request);
                 self.call.waits = true;
-                self.call.at = self.after(self.config.timing.request_ms);
+                self.clock.set(Wait::Call, after(self.config.timing.request_ms));
                 self.next_token = self.next_token.wrapping_add(1);
                 self.asked(request);
             }
@@ -251,10 +250,10 @@ impl Agent<'_> {
                     self.fetch.grow(self.config.window_max());
                 }
                 self.fetch.asked();
-                self.fetch.due = self.after(self.config.timing.block_ms);
+                self.clock.set(Wait::Blocks, after(self.config.timing.block_ms));
                 let pace = self.fetch.request.count.saturating_mul(1000);
-                self.fetch.paced =
-                    self.now + u64::from(pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0));
+                let pace = pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0);
+                self.clock.set(Wait::Pace, after(pace));
             }
         }
     }
@@ -263,7 +262,8 @@ impl Agent<'_> {
     fn refused(&mut self, publication: Publication) {
         match publication {
             Publication::Jobs(request) => {
-                self.again(request, self.call.tries);
+                self.call.request = Some(request);
+                self.again();
                 self.asked(request);
             }
             Publication::Progress => self.progress_due = false,
@@ -274,7 +274,7 @@ impl Agent<'_> {
     /// The question is on its way: no other one before it is answered.
     fn asked(&mut self, request: Request) {
         if !matches!(request, Request::Report(_)) {
-            self.check_at = u64::MAX;
+            self.clock.set(Wait::Check, NEVER);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From verified to confirmed: set pending, withdraw, confirm, and what follows when they fail.
 
+use super::clock::{Wait, after};
 use super::{Agent, Slots, Stage, State};
 use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
 use crate::geometry::ImageLayout;
@@ -14,7 +15,8 @@ const MAX_BOOT_FAILURES: u8 = 3;
 impl Agent<'_> {
     #[inline(never)]
     pub(super) fn verified(&mut self, token: Verified) {
-        let State::Verifying { file, stage, .. } = self.state else { return };
+        let State::Verifying = self.state else { return };
+        let file = self.fetch.file;
         let (token, hash) = token.keep();
         let image = usize::from(token.image());
         if let Some(Some(Slots { security_counter: Some(least), .. })) = self.slots.get(image)
@@ -31,8 +33,7 @@ impl Agent<'_> {
         self.complete = self.complete.max(file + 1);
         if hash == self.bad_image {
             // Known only now: the job's signature was another one.
-            let question = Some(Question::RevertedBefore);
-            self.state = State::Verifying { file, stage, question };
+            self.question = Some(Question::RevertedBefore);
         } else {
             self.ask_version();
         }
@@ -41,11 +42,12 @@ impl Agent<'_> {
     /// The version rule for the file just verified.
     #[inline(never)]
     pub(super) fn ask_version(&mut self) {
-        let State::Verifying { file, stage, .. } = self.state else { return };
-        match self.token_of(file).and_then(|token| self.version_question(token.image(), token.version())) {
-            // Agreed to before the download; what flash holds now is asked about once more.
-            Some(question) => self.state = State::Verifying { file, stage, question: Some(question) },
-            None => self.next_file(stage),
+        let State::Verifying = self.state else { return };
+        let token = self.token_of(self.fetch.file);
+        // Agreed to before the download; what flash holds now is asked about once more.
+        self.question = token.and_then(|token| self.version_question(token.image(), token.version()));
+        if self.question.is_none() {
+            self.next_file();
         }
     }
 
@@ -88,8 +90,9 @@ impl Agent<'_> {
             State::Activating { file: file + 1 }
         } else {
             self.record_due = true;
-            self.check_at = self.now;
-            State::Pending { until: self.after(self.config.timing.request_ms) }
+            self.clock.set(Wait::Check, 0);
+            self.clock.set(Wait::State, after(self.config.timing.request_ms));
+            State::Pending
         };
     }
 
@@ -108,7 +111,8 @@ impl Agent<'_> {
             return;
         }
         // The token is spent: hash and verify again, then once more.
-        self.next_file(Stage::Ready);
+        self.stage = Stage::Ready;
+        self.next_file();
         if damaged && let Some(layout) = self.layout_in_hand() {
             // The trailer's sector is given up; what it holds of the image is fetched again.
             for sector in lost {
@@ -118,7 +122,7 @@ impl Agent<'_> {
             self.statistics.sectors_given_up += 1;
             self.record_due = true;
             if !self.fetch.is_complete() {
-                self.state = State::Downloading { file };
+                self.state = State::Downloading;
             }
         }
     }
@@ -163,12 +167,13 @@ impl Agent<'_> {
     }
 
     pub(super) fn confirmed_one(&mut self) {
-        let State::Confirming { image, .. } = self.state else { return };
+        let State::Confirming { image } = self.state else { return };
+        self.failures = 0;
         if let Some(Some(slots)) = self.slots.get_mut(usize::from(image)) {
             slots.revert = Revert::No;
             slots.confirmed = true;
         }
-        self.state = State::Confirming { image: image + 1, failed: 0 };
+        self.state = State::Confirming { image: image + 1 };
         if usize::from(image) + 1 < self.config.images.len() {
             return;
         }
@@ -176,9 +181,9 @@ impl Agent<'_> {
     }
 
     pub(super) fn confirm_failed(&mut self) {
-        let State::Confirming { image, failed } = self.state else { return };
-        if failed + 1 < MAX_BOOT_FAILURES {
-            self.state = State::Confirming { image, failed: failed + 1 };
+        self.failures += 1;
+        if self.failures < MAX_BOOT_FAILURES {
+            // Once more.
         } else if self.revert() == Revert::Yes {
             self.state = State::Resetting;
         } else {

@@ -1,5 +1,6 @@
 //! What happened while nobody looked: the job's state is derived from the journal and from what boots, never assumed.
 
+use super::clock::Wait;
 use super::job::Number;
 use super::{Agent, MAX_IMAGES, Resume, Slots, Stage, State};
 use crate::boot::{ImageState, Revert};
@@ -45,7 +46,7 @@ impl Agent<'_> {
     /// The journal's newest record is here (or there is none): where does the job stand?
     #[inline(never)]
     pub(super) fn loaded(&mut self, record: Option<&Record>) {
-        self.check_at = self.now;
+        self.clock.set(Wait::Check, 0);
         self.remembers = record.is_some();
         match record {
             Some(record) => self.recall(record),
@@ -68,10 +69,10 @@ impl Agent<'_> {
             }
             (Phase::Confirmed, _) if self.job.is_held() => self.state = State::Confirmed { custom: false },
             (Phase::Ended, _) if self.job.is_held() => {
+                self.detail = record.detail;
                 self.state = State::Failed {
                     reason: Reason::from_number(record.reason).unwrap_or(Reason::StateLost),
                     rejected: record.status == super::record::REJECTED,
-                    detail: record.detail,
                 }
             }
             (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Intended) => {
@@ -109,7 +110,9 @@ impl Agent<'_> {
 
     /// The old image runs; the job's document is asked for.
     fn offered(&mut self, stage: Stage) {
-        self.state = State::Offered { at: 0, stage };
+        self.clock.set(Wait::State, 0);
+        self.stage = stage;
+        self.state = State::Offered;
     }
 
     #[inline(never)]
@@ -136,8 +139,8 @@ impl Agent<'_> {
     /// The running image is tested.
     #[inline(never)]
     pub(super) fn test(&mut self, question: Option<Question>) {
-        let until = self.booted_at + u64::from(self.config.timing.self_test_ms);
-        self.state = State::Testing { until, announced: false, question };
+        self.question = question;
+        self.state = State::Testing { announced: false };
     }
 
     /// Every image is confirmed; where there is nobody to report it to, that is all.

@@ -19,7 +19,7 @@ use super::plan::{HASH_SIZE, Next};
 use super::{Action, Agent, Hand, MAX_IMAGES, Part, State};
 use crate::geometry::{ImageLayout, Reprogram};
 use crate::image::{HEADER_MAGIC, HEADER_SIZE};
-use crate::policy::{Drop, Question};
+use crate::policy::Drop;
 use crate::status::Reason;
 use crate::verify::SignedBundle;
 use crate::version::Version;
@@ -208,10 +208,7 @@ impl<'a> Agent<'a> {
                 let resume = self.resume.take_if(|r| r.identity == self.job.digest);
                 match resume.filter(|resume| resume.bundle) {
                     Some(resume) => self.resume_bundle(resume.front, &resume.window),
-                    None => {
-                        let question = self.version_question(first.image, version).unwrap_or(Question::Erase);
-                        self.state = State::Judging { file: 0, question: Some(question) };
-                    }
+                    None => self.ask_about(first.image, version),
                 }
             }
         }
@@ -280,7 +277,7 @@ impl<'a> Agent<'a> {
         self.statistics.resumed_blocks += self.fetch.held_count();
         self.lose_bare();
         self.fetch.window = self.config.first_window();
-        self.state = State::Downloading { file: 0 };
+        self.state = State::Downloading;
     }
 
     /// The digest starts anew: what it needs beside flash is fetched again.
@@ -293,8 +290,9 @@ impl<'a> Agent<'a> {
             self.distrust_block(self.fetch.block_at(hand.at));
         }
         self.lose_bare();
-        if let State::Verifying { file, .. } = self.state {
-            self.state = State::Downloading { file };
+        if let State::Verifying = self.state {
+            self.question = None;
+            self.state = State::Downloading;
         }
     }
 
@@ -428,7 +426,7 @@ impl<'a> Agent<'a> {
 
     /// The job's signature signs the bundle: from here on its images are the job's files.
     pub(super) fn bundle_signed(&mut self, proof: SignedBundle) {
-        let State::Verifying { stage, .. } = self.state else { return };
+        let State::Verifying = self.state else { return };
         self.job.bundle.proof = Some(proof);
         let (members, count, file) = (self.job.bundle.members, self.job.bundle.count, self.job.bundle.file);
         self.job.file_count = 0;
@@ -436,7 +434,7 @@ impl<'a> Agent<'a> {
             self.job.add_file(File { image: member.image, size: member.size, ..file });
         }
         self.complete = self.job.file_count;
-        self.next_file(stage);
+        self.next_file();
     }
 
     /// The request for a swap failed, so what was verified is not any more. True when it was a bundle's: what stands between
@@ -458,7 +456,7 @@ impl<'a> Agent<'a> {
         self.job.bundle.front = 0;
         self.lose_bare();
         self.fetch.window = self.config.first_window();
-        self.state = State::Downloading { file: 0 };
+        self.state = State::Downloading;
         true
     }
 

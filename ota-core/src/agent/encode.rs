@@ -81,7 +81,21 @@ impl Agent<'_> {
     ) -> Result<(usize, Qos), EncodeError> {
         let mut writer = Writer::new(payload);
         let (id, tail, qos, form) = match *publication {
-            Publication::Blocks => (self.stream(), Tail::GetStream, Qos::AtMostOnce, Form::None),
+            Publication::Blocks => {
+                let request = self.block_request();
+                let get = GetStream {
+                    token: None,
+                    file_id: request.file_id,
+                    block_size: self.config.block_size,
+                    offset: request.offset,
+                    bitmap: request.bitmap(),
+                    count: request.count,
+                };
+                let of_blocks = self.arena.get(self.job.block_topic);
+                topic.len = topic::request_topic(of_blocks, self.config.format, &mut topic.bytes)?;
+                get.write_plain(self.config.format, &mut writer)?;
+                return Ok((writer.finish()?, Qos::AtMostOnce));
+            }
             Publication::Progress => (self.job_id(), Tail::Update, Qos::AtMostOnce, Form::Progress),
             Publication::Jobs(Request::Next { document }) => {
                 (NEXT, Tail::Describe, Qos::AtLeastOnce, describe(document))
@@ -99,18 +113,6 @@ impl Agent<'_> {
         writer.fill(word(FORMS, form as usize), &hole);
         if matches!(publication, Publication::Jobs(Request::Report(_))) {
             writer.fill(REPORT_END, &hole);
-        }
-        if let Form::None = form {
-            let request = self.block_request();
-            let get = GetStream {
-                token: None,
-                file_id: request.file_id,
-                block_size: self.config.block_size,
-                offset: request.offset,
-                bitmap: request.bitmap(),
-                count: request.count,
-            };
-            get.write_plain(self.config.format, &mut writer)?;
         }
         Ok((writer.finish()?, qos))
     }
@@ -147,8 +149,8 @@ impl Agent<'_> {
                 }
             }
             b'r' => {
-                if let State::Failed { reason, detail, .. } = self.state {
-                    write_reason(writer, reason, detail);
+                if let State::Failed { reason, .. } = self.state {
+                    write_reason(writer, reason, self.detail);
                 }
             }
             // The version that did the download, until the job ends: the new image's own would make the next boot take the
@@ -205,7 +207,6 @@ enum Form {
     AcceptedVersion,
     Failed,
     Rejected,
-    None,
 }
 
 /// With blanks between, and holes that `fill_hole` fills. A report goes on with [`REPORT_END`].

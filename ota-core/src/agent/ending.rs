@@ -1,5 +1,6 @@
 //! How a job ends on this side: failed, reported, closed.
 
+use super::clock::Wait;
 use super::job::Job;
 use super::{Agent, MAX_IMAGES, State};
 use crate::boot::{Request as SwapRequest, Revert};
@@ -28,11 +29,12 @@ impl Agent<'_> {
     pub(super) fn report(&mut self, reason: Reason, detail: u32) {
         // REJECTED is accepted only from QUEUED.
         let rejected = reason.is_judgement() && !self.job.started;
-        self.state = State::Failed { reason, rejected, detail };
+        self.detail = detail;
+        self.state = State::Failed { reason, rejected };
         if !self.job.is_held() {
             self.ended = Some(Ended::Failed(reason));
             // The question for a job that was under way is forgotten: ask again.
-            self.check_at = 0;
+            self.clock.set(Wait::Check, 0);
             self.state = State::Idle;
         }
     }
@@ -48,6 +50,7 @@ impl Agent<'_> {
     #[inline(never)]
     pub(super) fn stop_work(&mut self) {
         self.hand = None;
+        self.question = None;
         self.failures = 0;
         self.drop_tokens();
         self.fetch.forget_requests();
@@ -73,7 +76,7 @@ impl Agent<'_> {
         self.complete = 0;
         self.erase_agreed = false;
         self.progress_due = false;
-        self.check_at = self.now;
+        self.clock.set(Wait::Check, 0);
         self.state = State::Idle;
     }
 }

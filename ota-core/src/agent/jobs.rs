@@ -1,5 +1,6 @@
 //! Answers of AWS IoT Jobs: judged by token and job id, then applied.
 
+use super::clock::{Wait, after};
 use super::job::Number;
 use super::{Agent, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
@@ -14,10 +15,11 @@ const MAX_WITHHELD: u8 = 2;
 impl Agent<'_> {
     #[inline(never)]
     pub(super) fn described(&mut self, job_id: Option<&str>, answer: &JobsAnswer<'_>) {
-        let Some((request, _)) = self.take_call(job_id, answer.token, false) else {
+        let Some(request) = self.answered(job_id, answer.token, false) else {
             return self.drop_message(Drop::Late);
         };
-        self.check_at = self.after(self.config.timing.poll_ms);
+        self.call.end();
+        self.clock.set(Wait::Check, after(self.config.timing.poll_ms));
         match (request, &answer.execution) {
             (Request::Next { document }, Some(execution)) => self.next_job(execution, document),
             (Request::Next { .. }, None) => self.withheld = 0,
@@ -35,7 +37,7 @@ impl Agent<'_> {
     }
 
     pub(super) fn describe_rejected(&mut self, job_id: Option<&str>, rejected: &JobsAnswer<'_>) {
-        let Some((request, tries)) = self.take_call(job_id, rejected.token, false) else {
+        let Some(request) = self.answered(job_id, rejected.token, false) else {
             return self.drop_message(Drop::Late);
         };
         let held = matches!(request, Request::Held { .. });
@@ -50,7 +52,7 @@ impl Agent<'_> {
             | RejectedCode::VersionMismatch
             | RejectedCode::InternalError
             | RejectedCode::RequestThrottled
-            | RejectedCode::Unknown => self.again(request, tries),
+            | RejectedCode::Unknown => self.again(),
         }
     }
 
@@ -70,16 +72,17 @@ impl Agent<'_> {
             return;
         }
         self.complete = 0;
-        self.document(execution, document, Stage::New);
+        self.stage = Stage::New;
+        self.document(execution, document);
     }
 
     /// The document of the held job, where it came: does this device update itself by it? `asked`: it had to come.
     #[inline(never)]
-    fn document(&mut self, execution: &Execution<'_>, asked: bool, stage: Stage) {
+    fn document(&mut self, execution: &Execution<'_>, asked: bool) {
         match &execution.document() {
             Document::Ota(document) => {
                 self.withheld = 0;
-                self.adopt(execution, document, stage);
+                self.adopt(execution, document);
             }
             Document::Custom(_) if matches!(self.state, State::Idle) => self.state = State::Custom,
             Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
@@ -88,10 +91,9 @@ impl Agent<'_> {
         }
     }
 
-    /// The job in hand is none of this library's: `$next` is asked again at `check_at`.
-    pub(super) fn leave_alone(&mut self, check_at: u64) {
+    /// The job in hand is none of this library's.
+    pub(super) fn leave_alone(&mut self) {
         self.drop_job();
-        self.check_at = check_at;
         self.state = State::Idle;
     }
 
@@ -106,7 +108,7 @@ impl Agent<'_> {
         if let State::Idle = self.state {
             self.drop_job();
         }
-        self.check_at = self.now;
+        self.clock.set(Wait::Check, 0);
     }
 
     /// Takes the execution's identity and status over, without the document.
@@ -120,7 +122,7 @@ impl Agent<'_> {
     }
 
     /// An OTA job's document: the job is offered.
-    fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>, stage: Stage) {
+    fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>) {
         if let State::Idle = self.state {
             if execution.self_test().is_some() && execution.status == JobStatus::InProgress {
                 return self.orphaned_test();
@@ -132,8 +134,11 @@ impl Agent<'_> {
         match self.job.load(&mut self.arena, self.config, document, largest) {
             Err(reason) => self.fail(reason, 0),
             Ok(()) => {
-                let stage = if self.job.digest == digest { stage } else { Stage::New };
-                self.state = State::Offered { at: self.now, stage };
+                if self.job.digest != digest {
+                    self.stage = Stage::New;
+                }
+                self.clock.set(Wait::State, 0);
+                self.state = State::Offered;
             }
         }
     }
@@ -174,35 +179,34 @@ impl Agent<'_> {
             }
             return;
         }
-        if let State::Offered { stage, .. } = self.state {
-            self.document(execution, document, stage);
+        if let State::Offered = self.state {
+            self.document(execution, document);
         }
     }
 
     /// Same job, new execution: its status starts afresh, what flash holds stays.
     fn retried(&mut self) {
         self.record_due = true;
+        if self.stage == Stage::Ready {
+            self.stage = Stage::Verified;
+        }
         match self.state {
-            State::Ready { .. } | State::Activating { .. } => {
-                self.state = State::Verified { ask_at: self.now }
+            State::Ready | State::Activating { .. } => {
+                self.clock.set(Wait::State, 0);
+                self.state = State::Verified;
             }
-            State::Offered { at, stage: Stage::Ready } => {
-                self.state = State::Offered { at, stage: Stage::Verified }
-            }
-            State::Testing { until, question, .. } => {
-                self.state = State::Testing { until, announced: false, question }
-            }
+            State::Testing { .. } => self.state = State::Testing { announced: false },
             // The failure owed belongs to the execution before; the new one gets its own try.
             State::Failed { .. } => self.close(Ended::Gone),
             State::Booting { .. }
             | State::Idle
             | State::Custom
-            | State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Pending { .. }
+            | State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
+            | State::Verified
+            | State::Pending
             | State::Withdrawing { .. }
             | State::Confirming { .. }
             | State::Confirmed { .. }
@@ -213,40 +217,41 @@ impl Agent<'_> {
 
     /// The held job is canceled, deleted or timed out.
     pub(super) fn gone(&mut self) {
+        self.call.end();
         match self.state {
-            State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
+            State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
+            | State::Verified
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. }
+            | State::Pending
                 if self.is_requested() =>
             {
                 self.failures = 0;
                 self.state = State::Withdrawing { image: 0, reason: None }
             }
-            State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
+            State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
+            | State::Verified
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. }
+            | State::Pending
             | State::Custom
             | State::Confirmed { .. }
             | State::Failed { .. } => self.close(Ended::Gone),
             State::Withdrawing { image, .. } => self.state = State::Withdrawing { image, reason: None },
-            State::Testing { until, .. } => {
+            State::Testing { .. } => {
                 // Nobody is left to report to. The image still has to be confirmed or taken back.
                 let digest = self.job.digest;
                 self.drop_job();
                 self.job.digest = digest;
                 self.record_due = true;
-                self.state =
-                    State::Testing { until, announced: false, question: Some(Question::JobGoneInTest) };
+                self.state = State::Testing { announced: false };
+                self.question = Some(Question::JobGoneInTest);
             }
             State::Confirming { .. } => {
                 self.drop_job();
@@ -257,7 +262,7 @@ impl Agent<'_> {
     }
 
     pub(super) fn updated(&mut self, job_id: &str, answer: &JobsAnswer<'_>) {
-        let Some((Request::Report(report), _)) = self.take_call(Some(job_id), answer.token, true) else {
+        let Some(Request::Report(report)) = self.answered(Some(job_id), answer.token, true) else {
             // A progress update: all it tells is that the version went up by one.
             if answer.token.0.is_none() && job_id == self.job_id() {
                 self.job.count_version();
@@ -275,14 +280,16 @@ impl Agent<'_> {
 
     /// The service has what was reported.
     fn accepted(&mut self, report: Report) {
+        self.call.end();
         self.job.started = true;
         match (report, self.state) {
-            (Report::Ready, State::Verified { .. }) => {
+            (Report::Ready, State::Verified) => {
                 self.record_due = true;
-                self.state = State::Ready { at: self.now };
+                self.clock.set(Wait::State, 0);
+                self.state = State::Ready;
             }
-            (Report::Active, State::Testing { until, question, .. }) => {
-                self.state = State::Testing { until, announced: true, question };
+            (Report::Active, State::Testing { .. }) => {
+                self.state = State::Testing { announced: true };
             }
             (Report::Succeeded, State::Confirmed { .. }) => self.close(Ended::Succeeded),
             (Report::Ended, State::Failed { reason, rejected, .. }) => {
@@ -294,11 +301,9 @@ impl Agent<'_> {
     }
 
     pub(super) fn update_rejected(&mut self, job_id: &str, rejected: &JobsAnswer<'_>) {
-        let Some((request @ Request::Report(report), tries)) =
-            self.take_call(Some(job_id), rejected.token, true)
-        else {
+        let Some(Request::Report(report)) = self.answered(Some(job_id), rejected.token, true) else {
             // A progress update was refused: canceled, deleted, or just throttled. Look.
-            self.check_at = self.check_at.min(self.now);
+            self.clock.set(Wait::Check, 0);
             return self.drop_message(Drop::Late);
         };
         match rejected.code {
@@ -313,14 +318,14 @@ impl Agent<'_> {
                 Some(state) => {
                     self.job.version = Number::of(state.version_number);
                     self.job.started = state.status == JobStatus::InProgress;
-                    if let State::Failed { reason, rejected: true, detail } = self.state {
-                        self.state = State::Failed { reason, rejected: !self.job.started, detail };
+                    if let State::Failed { reason, rejected: true } = self.state {
+                        self.state = State::Failed { reason, rejected: !self.job.started };
                     }
-                    self.repeat(request, tries);
+                    self.repeat();
                 }
                 None => {
                     self.job.version = Number::of(None);
-                    self.retry_or_give_up(request, tries);
+                    self.retry_or_give_up();
                 }
             },
             RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached => self.gone(),
@@ -330,24 +335,24 @@ impl Agent<'_> {
             | RejectedCode::Unknown => {
                 // Perhaps it was the number: some services want none.
                 self.job.version = Number::of(None);
-                self.retry_or_give_up(request, tries);
+                self.retry_or_give_up();
             }
-            RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(request, tries),
+            RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(),
         }
     }
 
-    fn retry_or_give_up(&mut self, request: Request, tries: u8) {
-        if tries >= MAX_REFUSALS {
+    fn retry_or_give_up(&mut self) {
+        if self.call.tries >= MAX_REFUSALS {
             return self.gone();
         }
-        self.repeat(request, tries);
+        self.repeat();
     }
 
     /// The same request with what the refusal taught: at once, then after pauses.
-    fn repeat(&mut self, request: Request, tries: u8) {
-        self.again(request, tries);
-        if tries == 0 {
-            self.call.at = self.now;
+    fn repeat(&mut self) {
+        self.again();
+        if self.call.tries == 1 {
+            self.clock.set(Wait::Call, 0);
         }
     }
 

@@ -53,13 +53,14 @@ use core::num::NonZeroU8;
 
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
-use crate::policy::Drop;
+use crate::policy::{Drop, Question};
 use crate::status::Ended;
 use crate::verify::{Kept, Verified};
 use crate::version::Version;
 use crate::wire::topic::stream_of;
 
 use call::Call;
+use clock::{Clock, Wait};
 pub use config::{
     BLOCK_SIZES, Component, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory,
     Plane, Timing,
@@ -71,7 +72,6 @@ pub use io::{
     Action, Failure, Input, Message, Outcome, Part, Publication, RangeRequest, Report, Request, Subscription,
 };
 use job::{Arena, Job};
-use plan::Next;
 use planes::Planes;
 pub use state::{Stage, State, StateKind};
 
@@ -83,10 +83,10 @@ pub const MAX_IMAGES: usize = 3;
 enum Link {
     /// The application wants no network.
     Suspended { closed: bool },
-    /// Put aside for a range over HTTP, where memory allows one session only; wanted again at `until`.
-    Aside { until: u64, closed: bool },
-    /// Down; tried again at `at`.
-    Down { at: u64, tries: u8 },
+    /// Put aside for a range over HTTP, where memory allows one session only; wanted again at [`Wait::Link`].
+    Aside { closed: bool },
+    /// Down; tried again at [`Wait::Link`].
+    Down { tries: u8 },
     /// Up; what is subscribed.
     Up { jobs: bool, stream: bool, tries: u8 },
 }
@@ -174,18 +174,23 @@ pub struct Statistics {
 // 124 bytes from the start).
 #[repr(C)]
 pub struct Agent<'a> {
+    planes: Planes,
+    state: State,
+    link: Link,
+    call: Call,
+    stage: Stage,
     /// A journal record is due.
     record_due: bool,
     /// A progress update is due.
     progress_due: bool,
     /// The slot was cleared of an old trailer (and of what lies before the image).
     cleared: bool,
+    /// Attempts at set pending, or at a sector, that failed.
+    failures: u8,
     /// The policy agreed to erase for this job.
     erase_agreed: bool,
     /// Files of the held job, from the first, that flash is known to hold whole.
     complete: u8,
-    /// Attempts at set pending, or at a sector, that failed.
-    failures: u8,
     /// Resets spent on an image of which nobody knows whether a reset reverts it.
     resets: u8,
     /// The journal held a record at boot: what is written to it now is there at the next one.
@@ -196,23 +201,17 @@ pub struct Agent<'a> {
     /// where a long flash operation kept it waiting.
     waited: bool,
     ended: Option<Ended>,
-    next_token: u32,
-    state: State,
     config: &'a Config<'a>,
-    arena: Arena<'a>,
-    hand: Option<Hand>,
-    planes: Planes,
-    link: Link,
-    call: Call,
-    /// When Jobs is asked for the next (or after the held) job.
-    check_at: u64,
-    /// Until then nothing but blocks is to be looked after, as long as nothing but blocks comes.
-    quiet_until: u64,
-    /// The time of the step; the two steps of a block, which go their own way, leave it alone.
-    now: u64,
-    booted_at: u64,
+    clock: Clock,
     /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
     doing: Option<Action>,
+    hand: Option<Hand>,
+    arena: Arena<'a>,
+    next_token: u32,
+    /// What policy has to answer before the state goes on.
+    question: Option<Question>,
+    /// The number reported beside the reason of a failure; 0: none.
+    detail: u32,
     fetch: Fetch<'a>,
     job: Job,
     statistics: Statistics,
@@ -241,16 +240,18 @@ impl<'a> Agent<'a> {
             fetch: Fetch::new(memory.blocks, memory.sectors, config.block_size),
             state: State::Booting { inspected: 0 },
             doing: None,
-            link: Link::Down { at: 0, tries: 0 },
+            link: Link::Down { tries: 0 },
             call: Call::NONE,
             job: Job::default(),
             hand: None,
+            question: None,
+            stage: Stage::New,
+            detail: 0,
             planes: Planes::new(),
             slots: [None; MAX_IMAGES],
             intended: [[0; 32]; MAX_IMAGES],
             tokens: [const { None }; MAX_IMAGES],
-            check_at: 0,
-            quiet_until: 0,
+            clock: Clock::new(),
             withheld: 0,
             record_due: false,
             complete: 0,
@@ -263,9 +264,7 @@ impl<'a> Agent<'a> {
             remembers: false,
             resets: 0,
             failures: 0,
-            now: 0,
             waited: false,
-            booted_at: 0,
             next_token: 0,
             // Any odd number keeps xorshift away from its fixed point.
             random: config.seed | 1,
@@ -282,31 +281,10 @@ impl<'a> Agent<'a> {
     /// planned again.
     #[inline]
     pub fn step(&mut self, now_ms: u64, input: Input<'_>) -> Action {
-        self.turn(now_ms, input);
+        if !matches!(input, Input::Done) || !self.hold_block(now_ms) {
+            self.other_step(now_ms, input);
+        }
         *self.action()
-    }
-
-    /// A step. What it leads to is looked at where it lies: to copy it at once would wait for the memory it was just
-    /// written to, behind the whole block that goes to memory as well.
-    fn turn(&mut self, now_ms: u64, input: Input<'_>) {
-        match (&self.doing, &input) {
-            // The two steps of every block.
-            (Some(Action::Write(part)), Input::Done) => self.part_held(part.to, part.hash),
-            (
-                Some(Action::Receive { .. }),
-                Input::Message(Message::Block { stream, file_id, block_id, data }),
-            ) => {
-                self.block(now_ms, Some(stream), *file_id, *block_id, data);
-            }
-            (Some(Action::Finish(_)), other) if !matches!(other, Input::Start) => return,
-            (_, _) => {
-                return self.take(now_ms, input);
-            }
-        }
-        match self.plan_block(now_ms) {
-            Next::Act => {}
-            Next::Again | Next::Nothing => self.go_on(now_ms),
-        }
     }
 
     /// The outstanding action: what the last step answered.
@@ -434,10 +412,12 @@ impl<'a> Agent<'a> {
             Link::Aside { .. } => 0,
         };
         let at = self.retry_at(tries);
-        self.link = Link::Down { at, tries: tries.saturating_add(1) };
+        self.clock.set(Wait::Link, at);
+        self.link = Link::Down { tries: tries.saturating_add(1) };
         // The driver works with one link, and a range beside it.
         self.range_closed();
         self.fetch.forget_requests();
-        (self.call.waits, self.call.at) = (false, at);
+        self.clock.set(Wait::Call, at);
+        self.call.waits = false;
     }
 }

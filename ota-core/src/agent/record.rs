@@ -31,10 +31,10 @@ impl Agent<'_> {
         record.reverted = self.bad_image;
         record.reverted_job = self.bad_job;
         record.first_boots = self.resets;
-        if let State::Failed { reason, rejected, detail } = self.state {
+        if let State::Failed { reason, rejected } = self.state {
             record.status = if rejected { REJECTED } else { FAILED };
             record.reason = reason.number();
-            record.detail = detail;
+            record.detail = self.detail;
         } else if self.was_reverted() {
             record.detail = REVERTED_BEFORE;
         }
@@ -93,15 +93,15 @@ impl Agent<'_> {
                     Phase::Idle
                 }
             }
-            State::Judging { .. } | State::Downloading { .. } => Phase::Downloading,
-            State::Offered { stage, .. } | State::Verifying { stage, .. } => match stage {
+            State::Judging | State::Downloading => Phase::Downloading,
+            State::Offered | State::Verifying => match self.stage {
                 Stage::New => Phase::Downloading,
                 Stage::Verified => Phase::Verified,
                 Stage::Ready => Phase::Ready,
             },
-            State::Verified { .. } => Phase::Verified,
-            State::Ready { .. } | State::Activating { .. } => Phase::Ready,
-            State::Pending { .. } => Phase::Pending,
+            State::Verified => Phase::Verified,
+            State::Ready | State::Activating { .. } => Phase::Ready,
+            State::Pending => Phase::Pending,
             // Should the power go now, the request may stand or not: what boots decides.
             State::Withdrawing { .. } => Phase::Pending,
             State::Testing { .. } | State::Confirming { .. } | State::Resetting => Phase::Testing,

@@ -8,7 +8,7 @@ use core::fmt;
 use super::{
     json::text,
     words::{position, word},
-    writer::Writer,
+    writer::{EncodeError, Writer},
 };
 use crate::bytes::copy;
 
@@ -25,6 +25,8 @@ pub const MAX_ID_SIZE: usize = 128;
 const THINGS: &str = "$aws/things/";
 const JOBS: &str = "/jobs/";
 const STREAMS: &str = "/streams/";
+/// The tail of the topic of a block as CBOR, one of [`TAILS`].
+const BLOCK_TAIL: &str = "/data/cbor";
 /// Stands for the id of a job.
 pub(crate) const NEXT: &str = "$next";
 
@@ -160,7 +162,21 @@ pub(crate) fn write(buf: &mut [u8], (thing, id): (&str, &str), tail: Tail, forma
 /// The stream in the topic of its blocks as CBOR, as [`write`] made it; empty where there is no topic.
 pub(crate) fn stream_of<'a>(block_topic: &'a str, thing: &str) -> &'a str {
     let from = THINGS.len() + thing.len() + STREAMS.len();
-    block_topic.get(from..block_topic.len().saturating_sub("/data/cbor".len())).unwrap_or_default()
+    block_topic.get(from..block_topic.len().saturating_sub(BLOCK_TAIL.len())).unwrap_or_default()
+}
+
+/// Writes the topic on which the blocks of a topic of blocks as CBOR are asked for; returns the bytes written.
+pub(crate) fn request_topic(
+    block_topic: &[u8],
+    format: Format,
+    buf: &mut [u8],
+) -> Result<usize, EncodeError> {
+    let stem = block_topic.len().saturating_sub(BLOCK_TAIL.len());
+    let mut writer = Writer::new(buf);
+    writer.bytes(block_topic.get(..stem).unwrap_or_default());
+    writer.str("/get/");
+    writer.str(format.as_str());
+    writer.finish()
 }
 
 /// A topic to publish to, or a filter to subscribe to.
