@@ -13,16 +13,15 @@ use crate::verify::{Kept, Verified};
 const MAX_BOOT_FAILURES: u8 = 3;
 
 impl Agent<'_> {
-    #[inline(never)]
     pub(super) fn verified(&mut self, token: Verified) {
         let State::Verifying = self.state else { return };
         let file = self.fetch.file;
         let (token, hash) = token.keep();
         let image = usize::from(token.image());
-        if let Some(Some(Slots { security_counter: Some(least), .. })) = self.slots.get(image)
+        if let Some(Slots { security_counter: Some(least), .. }) = self.slots.get(image)
             && token.security_counter().is_none_or(|counter| counter < *least)
         {
-            return self.fail(Reason::SecurityCounter, 0);
+            return self.fail(Reason::SecurityCounter);
         }
         if let Some(intended) = self.intended.get_mut(image) {
             *intended = hash;
@@ -83,8 +82,8 @@ impl Agent<'_> {
     }
 
     pub(super) fn set_pending_done(&mut self) {
+        self.requested(SwapRequest::Test);
         let State::Activating { file } = self.state else { return };
-        self.set_request(self.job.file(file).image, SwapRequest::Test);
         self.failures = 0;
         self.state = if file + 1 < self.job.file_count {
             State::Activating { file: file + 1 }
@@ -99,10 +98,10 @@ impl Agent<'_> {
     pub(super) fn set_pending_failed(&mut self, error: FlashError) {
         let State::Activating { file } = self.state else { return };
         self.drop_token();
-        self.may_be_requested();
+        self.requested(SwapRequest::Damaged);
         self.failures += 1;
         if self.failures >= MAX_BOOT_FAILURES {
-            return self.fail(Reason::SetPendingFailed, error as u32);
+            return self.fail_with(Reason::SetPendingFailed, error as u32);
         }
         let image = self.job.file(file).image;
         let damaged = error == FlashError::Trailer;
@@ -127,16 +126,17 @@ impl Agent<'_> {
         }
     }
 
-    /// Setting pending was cut short: the request may stand. Should the job end, it is withdrawn.
-    pub(super) fn may_be_requested(&mut self) {
+    /// The request stands of the image that is set pending now; `Damaged`: it may, for that was cut short. Should the job end,
+    /// it is withdrawn.
+    #[inline(never)]
+    pub(super) fn requested(&mut self, request: SwapRequest) {
         if let State::Activating { file } = self.state {
-            self.set_request(self.job.file(file).image, SwapRequest::Damaged);
+            self.set_request(self.job.file(file).image, request);
         }
     }
 
-    #[inline(never)]
     pub(super) fn set_request(&mut self, image: u8, request: SwapRequest) {
-        if let Some(Some(slots)) = self.slots.get_mut(usize::from(image)) {
+        if let Some(slots) = self.slots.get_mut(usize::from(image)) {
             slots.request = request;
         }
     }
@@ -169,9 +169,9 @@ impl Agent<'_> {
     pub(super) fn confirmed_one(&mut self) {
         let State::Confirming { image } = self.state else { return };
         self.failures = 0;
-        if let Some(Some(slots)) = self.slots.get_mut(usize::from(image)) {
+        if let Some(slots) = self.slots.get_mut(usize::from(image)) {
             slots.revert = Revert::No;
-            slots.confirmed = true;
+            slots.unconfirmed = false;
         }
         self.state = State::Confirming { image: image + 1 };
         if usize::from(image) + 1 < self.config.images.len() {
@@ -187,7 +187,7 @@ impl Agent<'_> {
         } else if self.revert() == Revert::Yes {
             self.state = State::Resetting;
         } else {
-            self.fail(Reason::ConfirmFailed, 0);
+            self.fail(Reason::ConfirmFailed);
         }
     }
 }

@@ -37,13 +37,14 @@ struct Member {
 }
 
 impl Member {
+    const NONE: Self = Self { image: 0, name: 0, start: 0, size: 0 };
+
     const fn end(&self) -> u32 {
         self.start.saturating_add(self.size)
     }
 }
 
 /// The bundle of the held job. Without members: its files are bare images, or not known yet.
-#[derive(Default)]
 pub(crate) struct Bundle {
     /// The bundle as file of the job.
     file: File,
@@ -56,6 +57,9 @@ pub(crate) struct Bundle {
 }
 
 impl Bundle {
+    pub(crate) const NONE: Self =
+        Self { file: File::NONE, members: [Member::NONE; MAX_IMAGES], count: 0, front: 0, proof: None };
+
     /// The file in hand is a bundle whose images are not verified yet.
     pub(crate) fn is_open(&self) -> bool {
         self.count > 0 && self.proof.is_none()
@@ -157,7 +161,7 @@ impl Job {
         if self.bundle.count > 0 {
             self.put_bundle();
         }
-        self.bundle = Bundle::default();
+        self.bundle = Bundle::NONE;
     }
 
     fn put_bundle(&mut self) {
@@ -200,7 +204,7 @@ impl<'a> Agent<'a> {
             return false;
         }
         match self.read_head(data) {
-            Err(reason) => self.fail(reason, 0),
+            Err(reason) => self.fail(reason),
             Ok((bundle, version)) => {
                 let first = bundle.members.first().copied().unwrap_or_default();
                 self.job.bundle = bundle;
@@ -225,7 +229,7 @@ impl<'a> Agent<'a> {
             TarError::Truncated if data.len() < file.size as usize => Reason::BundleUnsupported,
             error => reason_of_tar(error),
         })?;
-        let mut bundle = Bundle { file, ..Bundle::default() };
+        let mut bundle = Bundle { file, ..Bundle::NONE };
         let mut start = head.payload_at;
         // The one whose header was read comes first, the others in the order of the list.
         let first = head.components.entry(&head.first).map_err(reason_of_tar)?;
@@ -361,7 +365,7 @@ impl<'a> Agent<'a> {
         match self.job.bundle.check(bytes, data) {
             Ok(()) => true,
             Err(reason) => {
-                self.fail(reason, 0);
+                self.fail(reason);
                 false
             }
         }
@@ -442,7 +446,7 @@ impl<'a> Agent<'a> {
     pub(super) fn reopen_bundle(&mut self, image: u8, sectors: core::ops::Range<u32>) -> bool {
         let Some(member) = self.job.bundle.of_image(image).copied() else { return false };
         self.job.put_bundle();
-        self.tokens = [const { None }; MAX_IMAGES];
+        self.tokens = super::NO_TOKENS;
         self.complete = 0;
         self.fetch.start(0, self.job.bundle.file.size);
         self.fetch.restore_blocks(u32::MAX, &[0; 32]);

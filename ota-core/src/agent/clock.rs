@@ -27,12 +27,12 @@ pub(super) enum Wait {
     Quiet,
 }
 
-/// It is not waited for, ever.
-pub(super) const NEVER: i32 = i32::MAX;
+/// As far as a moment can be: something else is to come before.
+pub(super) const FAR: i32 = i32::MAX;
 
 /// So many milliseconds from the step.
 pub(super) fn after(ms: u32) -> i32 {
-    i32::try_from(ms).unwrap_or(NEVER).min(NEVER - 1)
+    i32::try_from(ms).unwrap_or(FAR)
 }
 
 /// When what is waited for is due.
@@ -50,12 +50,10 @@ impl Clock {
 
     /// A step is made now.
     pub(super) fn step(&mut self, now_ms: u64) {
-        let passed = i32::try_from(now_ms.saturating_sub(self.now)).unwrap_or(i32::MAX);
+        let passed = i32::try_from(now_ms.saturating_sub(self.now)).unwrap_or(FAR);
         self.now = now_ms;
         for at in &mut self.at {
-            if *at != NEVER {
-                *at = at.saturating_sub(passed);
-            }
+            *at = at.saturating_sub(passed);
         }
     }
 
@@ -73,7 +71,7 @@ impl Clock {
 
     #[inline]
     pub(super) fn at(&self, wait: Wait) -> i32 {
-        self.at.get(wait as usize).copied().unwrap_or(NEVER)
+        self.at.get(wait as usize).copied().unwrap_or(FAR)
     }
 
     #[inline]
@@ -104,7 +102,6 @@ impl Agent<'_> {
     }
 
     /// What was due is late: the link was listened to since, or twice the time is over.
-    #[inline(never)]
     pub(super) fn is_late(&self, wait: Wait, allowed_ms: u32) -> bool {
         let at = self.clock.at(wait);
         at <= 0 && (self.waited || at.unsigned_abs() >= allowed_ms)

@@ -79,42 +79,47 @@ impl Agent<'_> {
         topic: &mut TopicBuffer,
         payload: &mut [u8],
     ) -> Result<(usize, Qos), EncodeError> {
-        let mut writer = Writer::new(payload);
-        let (id, tail, qos, form) = match *publication {
-            Publication::Blocks => {
-                let request = self.block_request();
-                let get = GetStream {
-                    token: None,
-                    file_id: request.file_id,
-                    block_size: self.config.block_size,
-                    offset: request.offset,
-                    bitmap: request.bitmap(),
-                    count: request.count,
-                };
-                let of_blocks = self.arena.get(self.job.block_topic);
-                topic.len = topic::request_topic(of_blocks, self.config.format, &mut topic.bytes)?;
-                get.write_plain(self.config.format, &mut writer)?;
-                return Ok((writer.finish()?, Qos::AtMostOnce));
-            }
-            Publication::Progress => (self.job_id(), Tail::Update, Qos::AtMostOnce, Form::Progress),
-            Publication::Jobs(Request::Next { document }) => {
-                (NEXT, Tail::Describe, Qos::AtLeastOnce, describe(document))
-            }
+        let (id, tail, form) = match *publication {
+            Publication::Blocks => return self.encode_blocks(topic, payload),
+            Publication::Progress => (self.job_id(), Tail::Update, Form::Progress),
+            Publication::Jobs(Request::Next { document }) => (NEXT, Tail::Describe, describe(document)),
             Publication::Jobs(Request::Held { document }) => {
-                (self.job_id(), Tail::Describe, Qos::AtLeastOnce, describe(document))
+                (self.job_id(), Tail::Describe, describe(document))
             }
-            Publication::Jobs(Request::Report(report)) => {
-                (self.job_id(), Tail::Update, Qos::AtLeastOnce, self.form_of(report))
-            }
+            Publication::Jobs(Request::Report(report)) => (self.job_id(), Tail::Update, self.form_of(report)),
         };
         let put = topic.put(self.config, id, tail);
         put.ok_or(EncodeError::BufferTooSmall)?;
+        let mut writer = Writer::new(payload);
         let hole = |writer: &mut Writer<'_>, hole| self.fill_hole(writer, hole);
         writer.fill(word(FORMS, form as usize), &hole);
         if matches!(publication, Publication::Jobs(Request::Report(_))) {
             writer.fill(REPORT_END, &hole);
         }
-        Ok((writer.finish()?, qos))
+        let is_answered = matches!(publication, Publication::Jobs(_));
+        Ok((writer.finish()?, if is_answered { Qos::AtLeastOnce } else { Qos::AtMostOnce }))
+    }
+
+    fn encode_blocks(
+        &self,
+        topic: &mut TopicBuffer,
+        payload: &mut [u8],
+    ) -> Result<(usize, Qos), EncodeError> {
+        let format = self.config.format;
+        let len = topic::request_topic(&mut topic.bytes, self.arena.get(self.job.block_topic), format);
+        topic.len = len.ok_or(EncodeError::BufferTooSmall)?;
+        let request = self.block_request();
+        let get = GetStream {
+            token: None,
+            file_id: request.file_id,
+            block_size: self.config.block_size,
+            offset: request.offset,
+            bitmap: request.bitmap(),
+            count: request.count,
+        };
+        let mut writer = Writer::new(payload);
+        get.write(format, &mut writer)?;
+        Ok((writer.finish()?, Qos::AtMostOnce))
     }
 
     /// The form of a report.
@@ -155,7 +160,13 @@ impl Agent<'_> {
             }
             // The version that did the download, until the job ends: the new image's own would make the next boot take the
             // new image for the old one (DESIGN.md, "updatedBy").
-            b'u' => writer.hexadecimal(self.job.updated_by.get().unwrap_or_else(|| version.word()), 1),
+            b'u' => {
+                let word = match self.job.updated_by {
+                    0 => version.word(),
+                    word => word,
+                };
+                writer.hexadecimal(word, 1);
+            }
             b'o' => {
                 for (name, value) in self.config.details {
                     writer.str(",\"");
@@ -198,9 +209,9 @@ impl Agent<'_> {
 /// The body of a request to Jobs: its place in [`FORMS`].
 #[derive(Clone, Copy)]
 enum Form {
+    Progress,
     Describe,
     DescribeBriefly,
-    Progress,
     Ready,
     Active,
     Accepted,
@@ -211,9 +222,9 @@ enum Form {
 
 /// With blanks between, and holes that `fill_hole` fills. A report goes on with [`REPORT_END`].
 const FORMS: &str = concat!(
+    r#"%sIN_PROGRESS%dreceive":"%0/%1"%o}} "#,
     r#"{"clientToken":"%k"} "#,
     r#"{"clientToken":"%k","includeJobDocument":false} "#,
-    r#"%sIN_PROGRESS%dreceive":"%0/%1"%o}} "#,
     r#"%sIN_PROGRESS%dself_test":"ready "#,
     r#"%sIN_PROGRESS%dself_test":"active "#,
     r#"%sSUCCEEDED%dreason":"accepted "#,

@@ -16,7 +16,7 @@ impl Agent<'_> {
     /// way through [`decode`](crate::driver::decode) and [`step`](Self::step) would have it. `None`: nothing has changed, and
     /// the message goes that way.
     pub fn take_block<'m>(&mut self, now_ms: u64, received: &Received<'m>) -> Option<&'m [u8]> {
-        let (Some(Action::Receive { .. }), State::Downloading) = (&self.doing, self.state) else {
+        let (Action::Receive { .. }, State::Downloading) = (&self.doing, self.state) else {
             return None;
         };
         // Blocks of a bundle may have to be hashed from the hand.
@@ -38,10 +38,10 @@ impl Agent<'_> {
             _other => return None,
         };
         // The front is the first missing block, and beyond the last one none was asked for.
-        debug_assert!(self.fetch.is_missing(front));
+        debug_assert!(self.fetch.is_missing(front) && self.is_in_one_sector(&hand));
         self.accept(self.clock.since(now_ms), front);
         self.hand = Some(hand);
-        self.doing = Some(Action::Write(part));
+        self.doing = Action::Write(part);
         Some(data)
     }
 
@@ -68,7 +68,7 @@ impl Agent<'_> {
     pub(crate) fn hold_block(&mut self, now_ms: u64) -> bool {
         let fetch = &mut self.fetch;
         // While it is calm no other block comes into the hand, and no part of one.
-        let (1.., Some(Action::Write(part))) = (fetch.calm, &self.doing) else { return false };
+        let (1.., Action::Write(part)) = (fetch.calm, &self.doing) else { return false };
         let now = self.clock.since(now_ms);
         let until = self.clock.at(Wait::Quiet).min(self.clock.at(Wait::Blocks));
         if now >= until || !part.hash || !fetch.is_missing(fetch.front + 1) {
@@ -80,7 +80,7 @@ impl Agent<'_> {
         self.failures = 0;
         self.hand = None;
         let poll = now.saturating_add(after(self.config.timing.poll_ms));
-        self.doing = Some(Action::Receive { until_ms: self.clock.time(until.min(poll)) });
+        self.doing = Action::Receive { until_ms: self.clock.time(until.min(poll)) };
         if cfg!(debug_assertions) {
             self.debug_hold(now_ms);
         }

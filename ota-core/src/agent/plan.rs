@@ -51,7 +51,7 @@ impl<'a> Agent<'a> {
     }
 
     pub(super) fn act(&mut self, action: Action) -> Next {
-        self.doing = Some(action);
+        self.doing = action;
         Next::Act
     }
 
@@ -75,6 +75,7 @@ impl<'a> Agent<'a> {
         let Some(hand) = &self.hand else { return Next::Nothing };
         if self.cleared && self.fetch.is_open(hand.at + hand.done, hand.at + hand.len) {
             let image = self.job.file(self.fetch.file).image;
+            debug_assert!(self.is_in_one_sector(hand));
             return self.act(Action::Write(self.part_to(hand, image, hand.len)));
         }
         self.plan_sector()
@@ -176,7 +177,7 @@ impl<'a> Agent<'a> {
         if self.revert() == Revert::Yes {
             return Next::Nothing;
         }
-        if self.bad_job != [0; 32] && self.job.digest == self.bad_job {
+        if self.job.digest == self.bad_job {
             return self.consult(Question::RevertedBefore);
         }
         self.consult(Question::Start)
@@ -197,7 +198,7 @@ impl<'a> Agent<'a> {
             return self.hash_bundle(end);
         }
         let from = self.fetch.hashed;
-        let to = end.min(from.saturating_add(HASH_SIZE));
+        let to = from + (end - from).min(HASH_SIZE);
         self.act(Action::Hash { image, from, to })
     }
 
@@ -218,7 +219,7 @@ impl<'a> Agent<'a> {
 
     fn is_offline(&self) -> bool {
         let link = match self.link {
-            Link::Down { tries, .. } => tries,
+            Link::Down => self.link_tries,
             Link::Up { .. } | Link::Aside { .. } => 0,
             Link::Suspended { .. } => OFFLINE_TRIES,
         };
@@ -230,10 +231,10 @@ impl<'a> Agent<'a> {
         match self.link {
             Link::Suspended { closed: false } => self.act(Action::Disconnect),
             Link::Suspended { closed: true } => self.pause(self.local_deadline()),
-            Link::Down { .. } if !self.clock.is_due(Wait::Link) => {
+            Link::Down if !self.clock.is_due(Wait::Link) => {
                 self.pause(self.local_deadline().min(self.clock.at(Wait::Link)))
             }
-            Link::Down { .. } => self.act(Action::Connect),
+            Link::Down => self.act(Action::Connect),
             Link::Up { jobs: false, .. } => self.act(Action::Subscribe(Subscription::Jobs)),
             Link::Up { stream, .. } => self.plan_online(stream),
             Link::Aside { closed: false, .. } => self.act(Action::Disconnect),

@@ -91,11 +91,11 @@ impl Agent<'_> {
                 self.clock.set(Wait::Pace, 0);
                 return;
             }
-            (None, None, _) => return self.fail(reason, detail),
+            (None, None, _) => return self.fail_with(reason, detail),
             (None, Some(before), Plane::Mqtt) => (reason, before),
             (None, Some(before), Plane::Http) => (before, reason),
         };
-        self.fail(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
+        self.fail_with(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
     }
 
     /// The plane not in use, if configuration and job agree on it and it is not given up.
@@ -151,7 +151,7 @@ impl Agent<'_> {
             return false;
         }
         self.clock.set(Wait::Link, after(ms));
-        self.link = Link::Aside { closed: false };
+        (self.link, self.link_tries) = (Link::Aside { closed: false }, 0);
         true
     }
 
@@ -162,8 +162,7 @@ impl Agent<'_> {
             self.close_range();
             return match self.plan_unwanted() {
                 Next::Nothing => {
-                    self.clock.set(Wait::Link, 0);
-                    self.link = Link::Down { tries: 0 };
+                    self.connect_now();
                     Next::Again
                 }
                 next => next,
@@ -195,7 +194,7 @@ impl Agent<'_> {
         let blocks = unit_count(self.config.range_size, self.config.block_size);
         let most = match self.state {
             // What else is missing of a bundle is known when its head is here.
-            State::Judging if self.resume.is_some_and(|resume| resume.bundle) => 1,
+            State::Judging if self.resume.as_ref().is_some_and(|resume| resume.bundle) => 1,
             _other if blocks == 0 => u32::MAX,
             _other => blocks,
         };
@@ -226,8 +225,8 @@ impl Agent<'_> {
         self.planes.refreshes = 0;
         let received = self.statistics.blocks_received;
         self.block(None, 0, next, data);
-        let accepted = self.statistics.blocks_received.saturating_sub(received);
-        self.statistics.range_blocks = self.statistics.range_blocks.saturating_add(accepted);
+        let accepted = self.statistics.blocks_received.wrapping_sub(received);
+        self.statistics.range_blocks = self.statistics.range_blocks.wrapping_add(accepted);
         self.clock.set(Wait::Blocks, after(self.config.timing.request_ms));
     }
 

@@ -25,7 +25,7 @@ impl Agent<'_> {
         record.job_digest = self.job.digest;
         record.version_number = self.job.version.get();
         record.started = self.job.started;
-        record.updated_by = self.job.updated_by.get().unwrap_or(0);
+        record.updated_by = self.job.updated_by;
         record.block_size = self.config.block_size;
         record.intended = self.intended;
         record.reverted = self.bad_image;
@@ -51,7 +51,7 @@ impl Agent<'_> {
                 record.job_digest = held.identity;
             }
             if record.job_digest == held.identity {
-                record.file_index = held.file();
+                record.file_index = held.file;
                 record.front = held.front;
                 record.window = held.window;
                 record.bundle = held.bundle;

@@ -1,7 +1,6 @@
 //! The application's words: its commands, and its answers to what policy was asked.
 
-use super::clock::{NEVER, Wait, after};
-use super::job::Number;
+use super::clock::{FAR, Wait, after};
 use super::{Agent, Link, Stage, State};
 use crate::command::Command;
 use crate::policy::{Answer, Question};
@@ -19,8 +18,7 @@ impl Agent<'_> {
             }
             Command::Resume => {
                 if matches!(self.link, Link::Suspended { .. }) {
-                    self.clock.set(Wait::Link, 0);
-                    self.link = Link::Down { tries: 0 };
+                    self.connect_now();
                 }
             }
             Command::CheckNow => self.clock.set(Wait::Check, 0),
@@ -48,7 +46,7 @@ impl Agent<'_> {
             | State::Verified
             | State::Ready
             | State::Activating { .. }
-            | State::Pending => self.fail(Reason::Aborted, 0),
+            | State::Pending => self.fail(Reason::Aborted),
             State::Testing { .. } => self.test_failed(),
             // Nothing to abort, or too late: the truth is told.
             State::Booting { .. }
@@ -117,7 +115,7 @@ impl Agent<'_> {
     #[inline(never)]
     fn declined(&mut self, question: &Question) {
         let reason = match question {
-            Question::ActivateOffline => return self.clock.set(Wait::State, NEVER),
+            Question::ActivateOffline => return self.clock.set(Wait::State, FAR),
             // Somebody else's: it is asked about again when the next job changes.
             Question::Custom => return self.leave_alone(),
             _ if matches!(self.state, State::Testing { .. }) => return self.test_failed(),
@@ -129,28 +127,29 @@ impl Agent<'_> {
             Question::RevertedBefore => Reason::RevertedBefore,
             Question::NotMutual => Reason::NotMutual,
         };
-        self.fail(reason, 0);
+        self.fail(reason);
     }
 
     /// Policy agreed: the job starts, or goes on from what flash holds.
     pub(super) fn start_job(&mut self) {
-        if self.job.updated_by.get().is_none() || self.stage == Stage::New {
-            self.job.updated_by = Number::of(Some(self.running_version().word()));
+        if self.job.updated_by == 0 || self.stage == Stage::New {
+            self.job.updated_by = self.running_version().word();
         }
-        let known = self.resume.filter(|resume| resume.identity == self.job.digest);
         self.job.close_bundle();
+        let known = self.resume.as_ref().filter(|resume| resume.identity == self.job.digest);
+        let is_known = known.is_some();
         self.complete = match (self.stage, known) {
             // What stands between its images has to be fetched and hashed again.
             (_, Some(resume)) if resume.bundle => 0,
             (Stage::Verified | Stage::Ready, _) => self.job.file_count,
-            (Stage::New, Some(resume)) => resume.file().min(self.job.file_count),
+            (Stage::New, Some(resume)) => resume.file.min(self.job.file_count),
             (Stage::New, None) => 0,
         };
         self.drop_tokens();
         self.choose_plane();
         self.failures = 0;
         self.next_file();
-        if known.is_none() {
+        if !is_known {
             self.resume = None;
         }
     }

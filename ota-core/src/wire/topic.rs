@@ -8,7 +8,7 @@ use core::fmt;
 use super::{
     json::text,
     words::{position, word},
-    writer::{EncodeError, Writer},
+    writer::Writer,
 };
 use crate::bytes::copy;
 
@@ -167,16 +167,15 @@ pub(crate) fn stream_of<'a>(block_topic: &'a str, thing: &str) -> &'a str {
 
 /// Writes the topic on which the blocks of a topic of blocks as CBOR are asked for; returns the bytes written.
 pub(crate) fn request_topic(
+    buf: &mut [u8; MAX_TOPIC_SIZE],
     block_topic: &[u8],
     format: Format,
-    buf: &mut [u8],
-) -> Result<usize, EncodeError> {
-    let stem = block_topic.len().saturating_sub(BLOCK_TAIL.len());
+) -> Option<usize> {
     let mut writer = Writer::new(buf);
-    writer.bytes(block_topic.get(..stem).unwrap_or_default());
-    writer.str("/get/");
+    writer.bytes(block_topic.get(..block_topic.len().saturating_sub("data/cbor".len())).unwrap_or_default());
+    writer.str("get/");
     writer.str(format.as_str());
-    writer.finish()
+    writer.finish().ok()
 }
 
 /// A topic to publish to, or a filter to subscribe to.

@@ -102,13 +102,14 @@ impl<'b> Writer<'b> {
     /// Writes a form: its bytes as they are, but for a `%` and the letter behind it what `hole` writes for that letter.
     #[inline(never)]
     pub(crate) fn fill(&mut self, form: &str, hole: &dyn Fn(&mut Self, u8)) {
-        let mut bytes = form.bytes();
-        while let Some(byte) = bytes.next() {
-            if byte == b'%' {
-                hole(self, bytes.next().unwrap_or_default());
-            } else {
-                self.byte(byte);
-            }
+        let mut rest = form.as_bytes();
+        loop {
+            let end = rest.iter().position(|byte| *byte == b'%').unwrap_or(rest.len());
+            let (literal, behind) = rest.split_at_checked(end).unwrap_or_default();
+            self.bytes(literal);
+            let [_, letter, tail @ ..] = behind else { return };
+            hole(self, *letter);
+            rest = tail;
         }
     }
 
@@ -190,6 +191,11 @@ impl<'b> Writer<'b> {
         let written = written.get(..self.at).unwrap_or_default();
         // Only whole strings were written, so this never fails.
         core::str::from_utf8(written).map_err(|_| EncodeError::OutOfRange)
+    }
+
+    /// Nothing was written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == 0
     }
 
     /// The bytes written, or the first thing that went wrong.
