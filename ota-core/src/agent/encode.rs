@@ -169,9 +169,9 @@ impl Agent<'_> {
             }
             b'o' => {
                 for (name, value) in self.config.details {
-                    for text in [",\"", name, "\":"] {
-                        writer.str(text);
-                    }
+                    writer.str(",\"");
+                    writer.str(name);
+                    writer.str("\":");
                     write_detail(writer, value);
                 }
             }
@@ -241,14 +241,19 @@ fn describe(document: bool) -> Form {
 
 /// The reason's spelling, and the number beside it: that of an error, or the reasons of both planes.
 fn write_reason(writer: &mut Writer<'_>, reason: Reason, detail: u32) {
-    writer.str(reason.spelling());
+    write_spelling(writer, Some(reason));
     if reason == Reason::NoPlane {
-        for (name, number) in [(": mqtt ", detail >> 8), (", http ", detail)] {
-            writer.str(name);
-            writer.str(Reason::from_number(number as u8).map_or("", Reason::spelling));
-        }
+        writer.str(": mqtt ");
+        write_spelling(writer, Reason::from_number((detail >> 8) as u8));
+        writer.str(", http ");
+        write_spelling(writer, Reason::from_number(detail as u8));
     } else if detail != 0 {
         writer.str(": 0x");
         writer.hexadecimal(detail, 8);
     }
+}
+
+#[inline(never)]
+fn write_spelling(writer: &mut Writer<'_>, reason: Option<Reason>) {
+    writer.str(reason.map_or("", Reason::spelling));
 }

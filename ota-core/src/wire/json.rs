@@ -199,7 +199,8 @@ impl<'a> Iterator for Members<'a> {
     type Item = (Text<'a>, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.member()
+        let name = self.0.item()?.as_text()?;
+        Some((name, self.0.item()?))
     }
 }
 
