@@ -8,21 +8,16 @@ use crate::policy::Drop;
 use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
 impl Agent<'_> {
-    /// A step, whatever the input. (Of a block's two steps `turn` takes the first half itself.)
+    /// A step, whatever the input.
     #[inline(never)]
-    pub(super) fn take(&mut self, now_ms: u64, input: Input<'_>) {
+    pub(crate) fn other_step(&mut self, now_ms: u64, input: Input<'_>) {
+        if matches!(self.doing, Action::Finish(_)) && !matches!(input, Input::Start) {
+            return;
+        }
         self.clock.step(now_ms);
         self.waited = matches!(input, Input::Timeout);
-        self.clock.set(Wait::Quiet, 0);
+        self.fetch.calm = 0;
         self.absorb(input);
-        self.plan();
-    }
-
-    /// What follows a block, where more is due than its own second half of a step looks at.
-    #[inline(never)]
-    pub(super) fn go_on(&mut self, now_ms: u64) {
-        self.clock.step(now_ms);
-        self.waited = false;
         self.plan();
     }
 
@@ -56,7 +51,7 @@ impl Agent<'_> {
     fn action_done(&mut self) {
         match self.doing {
             Action::Erase { sector, .. } => self.fetch.put_sector(sector, Sector::Open),
-            Action::HashHeld(part) => self.part_held(part.to, part.hash),
+            Action::Write(part) | Action::HashHeld(part) => self.part_held(part.to, part.hash),
             Action::Hash { image, to, .. } => {
                 self.fetch.hashed = to.saturating_add(self.digest_offset(image));
             }
@@ -74,7 +69,6 @@ impl Agent<'_> {
             | Action::Inspect { .. }
             | Action::Consult(_)
             | Action::Compare(_)
-            | Action::Write(_)
             | Action::Verify { .. }
             | Action::SetPending { .. }
             | Action::Withdraw { .. }
@@ -169,8 +163,9 @@ impl Agent<'_> {
 
     fn message(&mut self, message: &Message<'_>) {
         match *message {
-            // The step itself has taken it in.
-            Message::Block { .. } => {}
+            Message::Block { stream, file_id, block_id, data } => {
+                self.block(Some(stream), file_id, block_id, data);
+            }
             Message::Described { job_id, accepted, ref answer } => {
                 self.answer_of_jobs(job_id, false, accepted, answer)
             }

@@ -50,17 +50,15 @@ impl<'a> Agent<'a> {
         if under_way > 0 && self.is_late(Wait::Blocks, self.config.timing.block_ms) {
             return self.blocks_overdue();
         }
-        let judging = matches!(self.state, State::Judging);
-        // Only the first block can be judged: nothing else is asked for before it is here.
-        let (window, slow) = if judging { (1, false) } else { (self.fetch.window, self.is_slow(layout)) };
-        let low = if slow { 0 } else { window / 2 };
-        if self.cleared {
-            self.fetch.enough = low;
-        }
+        let few = self.few();
         let all_asked = u32::from(under_way) >= self.fetch.missing_count;
-        if under_way > low || all_asked || !self.clock.is_due(Wait::Pace) {
+        if under_way > few || all_asked || !self.clock.is_due(Wait::Pace) {
+            self.fetch.calm = self.calm(under_way.saturating_sub(few));
             return Next::Nothing;
         }
+        // Only the first block can be judged: nothing else is asked for before it is here.
+        let judging = matches!(self.state, State::Judging);
+        let (window, slow) = if judging { (1, false) } else { (self.fetch.window, self.is_slow(layout)) };
         let wanted = u32::from((window - under_way).min(self.config.request_max()));
         let file = self.file_in_hand();
         let (file_id, image) = (file.id, file.image);
@@ -78,6 +76,22 @@ impl<'a> Agent<'a> {
         }
         self.fetch.request = request;
         self.act(Action::Publish(Publication::Blocks))
+    }
+
+    /// With no more blocks than this under way the next ones are asked for.
+    pub(super) fn few(&self) -> u16 {
+        match (self.state, self.layout_in_hand()) {
+            (State::Downloading, Some(layout)) if !self.is_slow(layout) => self.fetch.window / 2,
+            (_, _) => 0,
+        }
+    }
+
+    /// How many of the next `most` blocks may be held one after the other with nothing due but to wait for the next.
+    fn calm(&self, most: u16) -> u16 {
+        let record = self.config.record_blocks.max(1).saturating_sub(self.fetch.unrecorded);
+        let progress = self.until_progress();
+        let next = u32::from(most.min(record)).min(progress).min(self.fetch.missing_count);
+        next.saturating_sub(1) as u16
     }
 
     /// What is under way did not come.

@@ -21,8 +21,8 @@ const RESET_VECTOR: usize = 4;
 impl<'a> Agent<'a> {
     /// A block arrived, of this file of a stream or from the open range. Order of checks: stream and file, within what was
     /// asked, length, still missing.
-    #[inline]
-    pub(super) fn block(&mut self, now: i32, stream: Option<&str>, file_id: u32, block: u32, data: &[u8]) {
+    #[inline(never)]
+    pub(super) fn block(&mut self, stream: Option<&str>, file_id: u32, block: u32, data: &[u8]) {
         let judging = match self.state {
             State::Judging => true,
             State::Downloading => false,
@@ -64,7 +64,7 @@ impl<'a> Agent<'a> {
             self.statistics.duplicates = self.statistics.duplicates.wrapping_add(1);
             return self.drop_message(Drop::Duplicate);
         }
-        self.accept(now, block);
+        self.accept(0, block);
         if !judging && !self.takes_bundle_block(block, data) {
             return;
         }
@@ -79,6 +79,7 @@ impl<'a> Agent<'a> {
     pub(super) fn accept(&mut self, now: i32, block: u32) {
         if self.fetch.arrived(block) {
             self.fetch.shrink();
+            self.fetch.calm = 0;
         }
         self.clock.set(Wait::Blocks, now.saturating_add(after(self.config.timing.block_ms)));
         self.statistics.blocks_received = self.statistics.blocks_received.wrapping_add(1);
@@ -216,7 +217,7 @@ impl<'a> Agent<'a> {
     }
 
     /// Flash holds the block in hand up to `to`; `hash`: and the digest ran over that.
-    #[inline]
+    #[inline(never)]
     pub(super) fn part_held(&mut self, to: u32, hash: bool) {
         let Some(hand) = &mut self.hand else { return };
         if hash {
@@ -240,12 +241,17 @@ impl<'a> Agent<'a> {
         if self.fetch.unrecorded >= self.config.record_blocks.max(1) {
             self.record_due = true;
         }
-        let held = self.fetch.held_count();
-        let every = u32::from(self.config.progress_blocks);
         // The first one tells the console early that the job runs.
-        if every != 0 && (held == 1 || held.is_multiple_of(every)) {
+        let every = u32::from(self.config.progress_blocks);
+        if every != 0 && (self.fetch.held_count() == 1 || self.until_progress() == every) {
             self.progress_due = true;
         }
+    }
+
+    /// How many more blocks have to be held for the next progress update.
+    pub(super) fn until_progress(&self) -> u32 {
+        let every = u32::from(self.config.progress_blocks);
+        self.fetch.held_count().checked_rem(every).map_or(u32::MAX, |beyond| every - beyond)
     }
 
     /// How the part in hand compares with flash.

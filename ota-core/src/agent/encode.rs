@@ -4,7 +4,7 @@ use super::{Agent, Publication, Report, Request, State, Subscription};
 use crate::status::Reason;
 use crate::transport::Qos;
 use crate::version::Version;
-use crate::wire::topic::MAX_TOPIC_SIZE;
+use crate::wire::topic::{MAX_TOPIC_SIZE, request_topic};
 use crate::wire::update::UpdateWriter;
 use crate::wire::writer::Writer;
 use crate::wire::{EncodeError, GetStream, JobStatus, Topic, TopicError, encode_describe};
@@ -124,8 +124,12 @@ impl Agent<'_> {
                     bitmap: request.bitmap(),
                     count: request.count,
                 };
-                let len = get.encode(self.config.format, payload)?;
-                (Topic::GetStream(self.stream(), self.config.format), len, Qos::AtMostOnce)
+                topic.len = request_topic(
+                    self.arena.get(self.job.block_topic),
+                    self.config.format,
+                    &mut topic.bytes,
+                )?;
+                return Ok((get.encode(self.config.format, payload)?, Qos::AtMostOnce));
             }
         };
         topic.put(&target, thing).map_err(|_| EncodeError::BufferTooSmall)?;

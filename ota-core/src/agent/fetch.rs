@@ -119,8 +119,9 @@ pub(crate) struct Fetch<'a> {
     pub(super) asked_end: u32,
     /// Sectors of every block under way below this one are open.
     pub(super) ahead: u32,
-    /// With more blocks than this under way nothing is asked for and no sector is erased ahead.
-    pub(crate) enough: u16,
+    /// So many blocks may be held one after the other with nothing due but to wait for the next, as long as nothing but
+    /// these blocks comes.
+    pub(crate) calm: u16,
     /// Blocks that may be under way at once; follows what the link can take.
     pub(crate) window: u16,
     /// Requests in a row that brought nothing.
@@ -152,7 +153,7 @@ impl<'a> Fetch<'a> {
             newer_seen: 0,
             asked_end: 0,
             ahead: 0,
-            enough: u16::MAX,
+            calm: 0,
             window: 1,
             useless: 0,
             alive: false,
@@ -294,6 +295,15 @@ impl<'a> Fetch<'a> {
                 self.advance_front();
             }
         }
+    }
+
+    /// Flash holds the first missing block, and not the one behind it.
+    #[inline]
+    pub(crate) fn hold_front(&mut self) {
+        bitmap::clear(self.missing, self.front);
+        self.missing_count -= 1;
+        self.unrecorded = self.unrecorded.saturating_add(1);
+        self.front += 1;
     }
 
     #[inline(never)]

@@ -20,10 +20,7 @@ impl Agent<'_> {
             return None;
         };
         // Blocks of a bundle may have to be hashed from the hand.
-        if self.record_due || !self.cleared || self.job.bundle.is_open() {
-            return None;
-        }
-        if !self.is_block_topic(received.topic) {
+        if self.job.bundle.is_open() || !self.is_block_topic(received.topic) {
             return None;
         }
         // Where the block goes is known from the front. Were it taken from the message, the copy into flash would wait for
@@ -33,6 +30,7 @@ impl Agent<'_> {
         let file = self.job.files.get(usize::from(self.fetch.file))?;
         let hand = Hand { at: from, len: to - from, done: 0, blank: false };
         let part = self.part_to(&hand, file.image, hand.len);
+        // An open sector says, too, that the slot was cleared.
         let is_due = self.fetch.was_asked(front) && self.fetch.is_open(from, to);
         // Last of all, for the message is not in any cache: what comes before is done while it is fetched.
         let data = match block_as_expected(received.payload, file.id, front, hand.len) {
@@ -64,15 +62,37 @@ impl Agent<'_> {
         !wanted.is_empty() && topic.as_bytes() == wanted
     }
 
-    /// A block is in flash, and nothing is due but to wait for the next one: until when. `None`: more may be due.
+    /// The write of a block that was [taken](Self::take_block) is done, and nothing is due but to wait for the next one: it is
+    /// held, and an [`Action::Receive`] is outstanding, as [`step`](Self::step) would have it. False: nothing has changed.
     #[inline]
-    pub(super) fn next_wait(&self, now: i32) -> Option<i32> {
-        let fetch = &self.fetch;
-        let waits = fetch.under_way() > fetch.enough
-            && now < self.clock.at(Wait::Blocks)
-            && fetch.hashed >= fetch.front_bytes()
-            && !self.progress_due;
+    pub(crate) fn hold_block(&mut self, now_ms: u64) -> bool {
+        let fetch = &mut self.fetch;
+        // While it is calm no other block comes into the hand, and no part of one.
+        let (1.., Action::Write(part)) = (fetch.calm, &self.doing) else { return false };
+        let now = self.clock.since(now_ms);
+        let until = self.clock.at(Wait::Quiet).min(self.clock.at(Wait::Blocks));
+        if now >= until || !part.hash || !fetch.is_missing(fetch.front + 1) {
+            return false;
+        }
+        fetch.calm -= 1;
+        fetch.hashed += part.to;
+        fetch.hold_front();
+        self.failures = 0;
+        self.hand = None;
         let poll = now.saturating_add(after(self.config.timing.poll_ms));
-        waits.then(|| self.deadline_of_blocks(now, poll.min(self.clock.at(Wait::Quiet))))
+        self.doing = Action::Receive { until_ms: self.clock.time(until.min(poll)) };
+        if cfg!(debug_assertions) {
+            self.debug_hold(now_ms);
+        }
+        true
+    }
+
+    /// Debug builds look at everything, which must come to the same.
+    fn debug_hold(&mut self, now_ms: u64) {
+        let (doing, calm) = (self.doing, self.fetch.calm);
+        self.clock.step(now_ms);
+        self.waited = false;
+        self.plan();
+        debug_assert_eq!((self.doing, self.fetch.calm), (doing, calm));
     }
 }

@@ -71,7 +71,6 @@ pub use io::{
     Action, Failure, Input, Message, Outcome, Part, Publication, RangeRequest, Report, Request, Subscription,
 };
 use job::{Arena, Job};
-use plan::Next;
 use planes::Planes;
 pub use state::{Stage, State, StateKind};
 
@@ -298,28 +297,10 @@ impl<'a> Agent<'a> {
     /// planned again.
     #[inline]
     pub fn step(&mut self, now_ms: u64, input: Input<'_>) -> Action {
-        self.turn(now_ms, input);
+        if !matches!(input, Input::Done) || !self.hold_block(now_ms) {
+            self.other_step(now_ms, input);
+        }
         *self.action()
-    }
-
-    /// A step. What it leads to is looked at where it lies: to copy it at once would wait for the memory it was just
-    /// written to, behind the whole block that goes to memory as well.
-    fn turn(&mut self, now_ms: u64, input: Input<'_>) {
-        match (&self.doing, &input) {
-            // The two steps of every block.
-            (Action::Write(part), Input::Done) => self.part_held(part.to, part.hash),
-            (Action::Receive { .. }, Input::Message(Message::Block { stream, file_id, block_id, data })) => {
-                self.block(self.clock.since(now_ms), Some(stream), *file_id, *block_id, data);
-            }
-            (Action::Finish(_), other) if !matches!(other, Input::Start) => return,
-            (_, _) => {
-                return self.take(now_ms, input);
-            }
-        }
-        match self.plan_block(self.clock.since(now_ms)) {
-            Next::Act => {}
-            Next::Again | Next::Nothing => self.go_on(now_ms),
-        }
     }
 
     /// The outstanding action: what the last step answered.

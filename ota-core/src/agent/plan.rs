@@ -273,7 +273,6 @@ impl<'a> Agent<'a> {
 
     /// Blocks are asked for and waited for.
     fn plan_waiting(&mut self) -> Next {
-        self.fetch.enough = u16::MAX;
         if self.state.is_fetching() {
             if !self.has_one_session() {
                 match self.plan_fetch() {
@@ -286,41 +285,6 @@ impl<'a> Agent<'a> {
             }
         }
         self.receive(self.deadline())
-    }
-
-    /// What follows a block or a part of one, while nothing but blocks has come since the agent last waited for them: the
-    /// rest of the plan was looked at then, and what it found holds until `quiet_until`.
-    #[inline]
-    pub(super) fn plan_block(&mut self, now: i32) -> Next {
-        if self.record_due || !matches!(self.state, State::Downloading) {
-            return Next::Nothing;
-        }
-        if self.hand.is_some() {
-            return self.plan_hand();
-        }
-        if now >= self.clock.at(Wait::Quiet) {
-            return Next::Nothing;
-        }
-        let now_ms = self.clock.time(now);
-        let waits = self.next_wait(now).map(|until| Action::Receive { until_ms: self.clock.time(until) });
-        if cfg!(debug_assertions) {
-            self.clock.step(now_ms);
-            self.waited = false;
-        }
-        debug_assert!(match self.link {
-            Link::Up { jobs: true, stream, .. } => matches!(self.plan_beside_blocks(stream), Next::Nothing),
-            Link::Up { .. } | Link::Down | Link::Suspended { .. } | Link::Aside { .. } => false,
-        });
-        let Some(action) = waits else {
-            self.clock.step(now_ms);
-            self.waited = false;
-            return self.plan_waiting();
-        };
-        if cfg!(debug_assertions) {
-            self.plan_waiting();
-            debug_assert_eq!(self.doing, action);
-        }
-        self.act(action)
     }
 
     /// The next moment something is due without the network.
@@ -342,21 +306,20 @@ impl<'a> Agent<'a> {
         {
             until = until.min(self.call_at());
         }
-        match self.state {
-            State::Judging | State::Downloading => self.deadline_of_blocks(0, until),
-            _other => until.max(1),
+        if self.state.is_fetching() {
+            until = self.deadline_of_blocks(until);
         }
+        until.max(1)
     }
 
     /// The next moment something is due while blocks are waited for, if nothing else is before `until`.
-    #[inline]
-    pub(super) fn deadline_of_blocks(&self, now: i32, mut until: i32) -> i32 {
+    fn deadline_of_blocks(&self, mut until: i32) -> i32 {
         if self.fetch.under_way() > 0 || self.planes.is_open() {
             until = until.min(self.clock.at(Wait::Blocks));
         }
-        if self.fetch.under_way() <= self.fetch.window / 2 && self.clock.at(Wait::Pace) > now {
+        if self.fetch.under_way() <= self.few() && self.clock.at(Wait::Pace) > 0 {
             until = until.min(self.clock.at(Wait::Pace));
         }
-        until.max(now + 1)
+        until
     }
 }

@@ -224,7 +224,7 @@ impl Agent<'_> {
         }
         self.planes.refreshes = 0;
         let received = self.statistics.blocks_received;
-        self.block(0, None, 0, next, data);
+        self.block(None, 0, next, data);
         let accepted = self.statistics.blocks_received.wrapping_sub(received);
         self.statistics.range_blocks = self.statistics.range_blocks.wrapping_add(accepted);
         self.clock.set(Wait::Blocks, after(self.config.timing.request_ms));

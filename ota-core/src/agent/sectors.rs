@@ -49,7 +49,9 @@ impl Fetch<'_> {
     }
 
     pub(crate) fn put_sector(&mut self, sector: u32, to: Sector) {
-        self.open = (0, 0);
+        if to != Sector::Open {
+            self.open = (0, 0);
+        }
         let sector = self.sectors_at() + sector;
         let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
         if let Some(byte) = self.sectors.get_mut(at) {

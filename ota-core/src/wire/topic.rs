@@ -7,7 +7,7 @@ use core::fmt;
 
 use super::{
     words::{position, word},
-    writer::Writer,
+    writer::{EncodeError, Writer},
 };
 
 /// Longest topic the AWS broker takes, bytes of UTF-8.
@@ -114,6 +114,20 @@ pub(crate) fn block_topic<'a>(thing: &'a str, stream: &'a str) -> [&'a str; 5] {
 pub(crate) fn stream_of<'a>(block_topic: &'a str, thing: &str) -> &'a str {
     let from = THINGS.len() + thing.len() + STREAMS.len();
     block_topic.get(from..block_topic.len().saturating_sub(BLOCK_TAIL.len())).unwrap_or_default()
+}
+
+/// Writes the topic on which the blocks of a topic that [`block_topic`] made are asked for; returns the bytes written.
+pub(crate) fn request_topic(
+    block_topic: &[u8],
+    format: Format,
+    buf: &mut [u8],
+) -> Result<usize, EncodeError> {
+    let stem = block_topic.len().saturating_sub(BLOCK_TAIL.len());
+    let mut writer = Writer::new(buf);
+    writer.bytes(block_topic.get(..stem).unwrap_or_default());
+    writer.str("/get/");
+    writer.str(format.as_str());
+    writer.finish()
 }
 
 /// A topic to publish to, or a filter to subscribe to.
