@@ -59,7 +59,7 @@ impl<'a> Agent<'a> {
         // Only the first block can be judged: nothing else is asked for before it is here.
         let judging = matches!(self.state, State::Judging);
         let (window, slow) = if judging { (1, false) } else { (self.fetch.window, self.is_slow(layout)) };
-        let wanted = u32::from(window.saturating_sub(under_way).min(self.config.request_max()));
+        let wanted = u32::from((window - under_way).min(self.config.request_max()));
         let file = self.file_in_hand();
         let (file_id, image) = (file.id, file.image);
         if !self.fetch.next_request(file_id, wanted) {
