@@ -14,11 +14,11 @@ use ota_core::{
     agent::{
         Action, Agent, Config, Failure, Filters, Input, Memory, Part, Publication, Subscription, TopicBuffer,
     },
-    boot::{Image, Images, Withdrawn},
+    boot::{Image, Images},
     driver::{Held, decode},
     journal::{FlashJournal, Journal},
     policy::Answer,
-    slot::{Compared, FlashError},
+    slot::FlashError,
     trailer::Pending,
     transport::{Qos, Received},
     verify::Verified,
