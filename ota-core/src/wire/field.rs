@@ -125,6 +125,7 @@ impl<'a> Field<'a> {
     }
 
     /// Takes apart what stands in the message.
+    #[inline(never)]
     fn read(&mut self, format: Format, kind: u8) -> Result<(), Fault> {
         let item = self.content.unwrap_or_default();
         match (kind, format) {
