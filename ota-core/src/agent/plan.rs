@@ -38,6 +38,7 @@ impl<'a> Agent<'a> {
         self.pause(1000);
     }
 
+    #[inline(never)]
     fn look(&mut self) -> Next {
         if self.record_due && !matches!(self.state, State::Booting { .. } | State::Stopped) {
             self.record_due = false;
