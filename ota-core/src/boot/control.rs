@@ -15,7 +15,7 @@ use core::ops::Range;
 use super::{
     ImageState, Withdrawn,
     info::Survey,
-    states::{is_confirmed, is_reverted, pending_of, request_of, revert_of},
+    states::{image_state, pending_of},
 };
 use crate::{
     bytes::{front, unit_start},
@@ -87,7 +87,8 @@ const OLD_HEADER: [u8; 4] = HEADER_MAGIC.to_le_bytes();
 /// The script of a plan. Places are offsets in the slot that is worked on.
 pub(super) struct Control<'i> {
     layout: &'i ImageLayout,
-    plan: Plan,
+    /// What is still to be done.
+    pub(super) plan: Plan,
     goal: Goal,
     slot: &'i Geometry,
     trailer: TrailerLayout,
@@ -125,10 +126,10 @@ pub(super) struct Control<'i> {
 impl<'i> Control<'i> {
     // One copy: the struct is large.
     #[inline(never)]
-    pub(super) fn new(layout: &'i ImageLayout, plan: Plan) -> Self {
+    pub(super) fn new(layout: &'i ImageLayout) -> Self {
         Self {
             layout,
-            plan,
+            plan: &[],
             goal: Goal::Look,
             slot: layout.primary(),
             trailer: layout.primary_trailer(),
@@ -180,14 +181,8 @@ impl<'i> Control<'i> {
 
     /// What was found, after [`INSPECT`].
     pub(super) fn image_state(&self) -> ImageState {
-        let (mode, [secondary, primary]) = (self.layout.mode(), &self.states);
-        ImageState {
-            running: self.survey.outcome(),
-            request: request_of(mode, secondary),
-            revert: revert_of(mode, primary, secondary),
-            confirmed: is_confirmed(mode, primary),
-            reverted: is_reverted(mode, primary),
-        }
+        let [secondary, primary] = &self.states;
+        image_state(self.layout.mode(), self.survey.outcome(), primary, secondary)
     }
 
     /// What is left, after [`WITHDRAW`].
@@ -195,9 +190,9 @@ impl<'i> Control<'i> {
         self.lost.map_or(Withdrawn::ImageKept, Withdrawn::SectorLost)
     }
 
-    /// Whether the last goal changed something.
-    pub(super) const fn has_changed(&self) -> bool {
-        self.changed
+    /// Whether the last goal took an `image_ok` away.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.goal == Goal::Forget && self.changed
     }
 
     /// Reads a part of the slot.
