@@ -33,11 +33,11 @@ fn block_path(criterion: &mut Criterion) {
         let messages = messages(&image, block_size);
         let mut bench = |name, round: fn(&mut Memory, &[Message], u32) -> Duration| {
             group.bench_function(BenchmarkId::new(name, block_size), |bencher| {
-                memory.flash_mut().bytes_mut().fill(0xff);
+                memory.flash_mut().fill(0xff);
                 // Only the way of the blocks is timed, not how the device came to wait for them.
                 bencher
                     .iter_custom(|count| (0..count).map(|_| round(&mut memory, &messages, block_size)).sum());
-                assert!(memory.flash_mut().bytes_mut().starts_with(&image), "{name} moved the image");
+                assert!(memory.flash_mut().starts_with(&image), "{name} moved the image");
             });
         };
         bench("memcpy", copy);
@@ -50,7 +50,7 @@ fn block_path(criterion: &mut Criterion) {
 
 /// Copies each message's block to its place.
 fn copy(memory: &mut Memory, messages: &[Message], _: u32) -> Duration {
-    let flash = memory.flash_mut().bytes_mut();
+    let flash = memory.flash_mut();
     let start = Instant::now();
     let mut at = 0;
     for message in messages {

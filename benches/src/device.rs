@@ -1,19 +1,18 @@
 //! A device in the middle of a download: the library's agent and the driver's own pieces, over [`RamFlash`].
 //!
-//! The loops here are the driver's (`ota_core::driver::run`) with two things left out: waiting, since the next message is
-//! always there, and the socket, so that a publication ends when its bytes are encoded.
+//! The loops here are a super-loop's (`ota_core::driver`, "Without an async runtime") with two things left out: waiting, since
+//! the next message is always there, and the socket, so that a publication ends when its bytes are encoded.
 
-use core::cell::RefCell;
 use std::hint::black_box;
 
+use embassy_futures::block_on;
 use ota_core::{
     agent::{self, Action, Agent, Config, Input, MAX_PAYLOAD_SIZE, Publication, StateKind, TopicBuffer},
-    boot::{Image, SharedFlash},
+    boot::Image,
     driver::{Completion, Held, Local},
     geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout},
     journal::NoJournal,
     policy::{DefaultPolicy, NoObserver},
-    slot::Slot,
     transport::Received,
     verify::{Rules, Scheme, VerifyError},
 };
@@ -61,8 +60,8 @@ pub enum Way {
 /// The memory a device borrows: made before the device, and outlives it.
 pub struct Memory {
     config: Option<Config<'static>>,
-    flash: RefCell<RamFlash>,
-    primary: RefCell<RamFlash>,
+    flash: Vec<u8>,
+    primary: Vec<u8>,
     strings: Vec<u8>,
     blocks: Vec<u8>,
     sectors: Vec<u8>,
@@ -73,8 +72,8 @@ impl Memory {
     pub fn new() -> Self {
         Self {
             config: None,
-            flash: RefCell::new(RamFlash::new(SLOT_SIZE)),
-            primary: RefCell::new(RamFlash::new(SLOT_SIZE)),
+            flash: vec![0xff; SLOT_SIZE as usize],
+            primary: vec![0xff; SLOT_SIZE as usize],
             strings: vec![0; agent::Memory::STRINGS],
             blocks: vec![0; agent::Memory::block_bytes(&LAYOUT, 512)],
             sectors: vec![0; agent::Memory::sector_bytes(&LAYOUT)],
@@ -82,8 +81,8 @@ impl Memory {
     }
 
     /// The flash array blocks land in; also the target of the `memcpy` yardstick.
-    pub fn flash_mut(&mut self) -> &mut RamFlash {
-        self.flash.get_mut()
+    pub fn flash_mut(&mut self) -> &mut [u8] {
+        &mut self.flash
     }
 }
 
@@ -93,8 +92,8 @@ impl Default for Memory {
     }
 }
 
-type Flash<'m> = SharedFlash<'m, RamFlash>;
-type Parts<'m> = Local<'static, Image<Flash<'m>, Flash<'m>>, NoJournal, DefaultPolicy, NoObserver, NoScheme>;
+type Images<'m> = Image<RamFlash<'m>, RamFlash<'m>>;
+type Parts<'m> = Local<'static, Images<'m>, NoJournal, DefaultPolicy, NoObserver, NoScheme>;
 
 /// Nothing is verified here.
 struct NoScheme;
@@ -109,8 +108,6 @@ impl Scheme for NoScheme {
 pub struct Device<'m> {
     agent: Agent<'m>,
     local: Parts<'m>,
-    /// The secondary once more, for writes without read-back.
-    slot: Slot<Flash<'m>>,
     buffer: [u8; MAX_PAYLOAD_SIZE],
 }
 
@@ -128,49 +125,39 @@ pub fn device(memory: &mut Memory, size: u32, block_size: u32) -> Device<'_> {
     });
     let Memory { config, flash, primary, strings, blocks, sectors } = memory;
     let config = config.as_ref().expect("just put there");
-    let secondary = SharedFlash::new(flash);
     let agent = Agent::new(config, agent::Memory { strings, blocks, sectors }).expect("a good configuration");
-    let images = Image::new(SharedFlash::new(primary), secondary, LAYOUT).expect("a good image");
-    let slot = Slot::new(secondary, SECONDARY).expect("a good slot");
+    let images = Image::new(RamFlash::new(primary), RamFlash::new(flash), LAYOUT).expect("a good image");
     let rules = Rules { job: NoScheme, image_keys: &[], reset_vector: None };
     let mut device = Device {
         agent,
         local: Local::new(images, NoJournal, rules, DefaultPolicy, NoObserver),
-        slot,
         buffer: [0; MAX_PAYLOAD_SIZE],
     };
-    embassy_futures::block_on(device.start(size));
+    device.start(size);
     device
 }
 
 impl Device<'_> {
     /// Takes a job and asks for the first block.
-    async fn start(&mut self, size: u32) {
+    fn start(&mut self, size: u32) {
         self.local.step(&mut self.agent, NOW_MS, Input::Start);
-        self.work(&Held::NONE).await;
+        self.work(Way::Full, &Held::NONE);
         // Every request carries a counter and the seed as its token: this is the first one.
         let job = format!(
             r#"{{"clientToken":"0:0","timestamp":1,"execution":{{"jobId":"bench-job","status":"QUEUED","versionNumber":1,
             "executionNumber":1,"jobDocument":{{"afr_ota":{{"protocols":["MQTT"],"streamname":"bench-stream","files":[
             {{"filepath":"/","filesize":{size},"fileid":0,"certfile":"/","sig-sha256-ecdsa":"MAYCAQECAQE="}}]}}}}}}}}"#
         );
-        self.receive(&Received { topic: JOB_TOPIC, payload: job.as_bytes() }).await;
+        self.receive(Way::Full, &Received { topic: JOB_TOPIC, payload: job.as_bytes() });
         assert_eq!(self.agent.state().kind(), StateKind::Judging, "the job is taken");
     }
 
     /// Takes one message after the other the way `way`, until the file is whole or the messages are used up.
     #[inline(never)]
     pub fn take(&mut self, way: Way, messages: &[Message]) {
-        embassy_futures::block_on(async {
-            for message in messages {
-                let payload = black_box(&*message.bytes);
-                let received = Received { topic: BLOCK_TOPIC, payload };
-                match way {
-                    Way::Ingest => self.ingest(&received).await,
-                    Way::Full | Way::Duplicate => self.receive(&received).await,
-                }
-            }
-        });
+        for message in messages {
+            self.receive(way, &Received { topic: BLOCK_TOPIC, payload: black_box(&*message.bytes) });
+        }
     }
 
     /// Blocks that flash holds, and duplicates that were dropped. Panics where anything else was dropped.
@@ -181,46 +168,36 @@ impl Device<'_> {
     }
 
     /// The outstanding receive brings `received`; works until the device receives again, or is to verify the file.
-    async fn receive(&mut self, received: &Received<'_>) {
+    fn receive(&mut self, way: Way, received: &Received<'_>) {
         let mut scratch = [];
         let held = self.local.receive(&mut self.agent, NOW_MS, received, &mut scratch);
-        self.work(&held).await;
+        self.work(way, &held);
     }
 
-    async fn work(&mut self, held: &Held<'_>) {
-        while !self.is_waiting() {
-            self.act(held).await;
-        }
-    }
-
-    /// [`receive`](Self::receive) with two differences: blocks are written without read-back and hash, and erases are done,
-    /// since how long a chip takes for one is not the library's, and a new array is blank.
-    async fn ingest(&mut self, received: &Received<'_>) {
-        let mut scratch = [];
-        let held = self.local.receive(&mut self.agent, NOW_MS, received, &mut scratch);
+    /// Two things are done in another way on the way of [`Way::Ingest`]: blocks are written without read-back and hash, and
+    /// erases are done, since how long a chip takes for one is not the library's, and a new array is blank.
+    fn work(&mut self, way: Way, held: &Held<'_>) {
         loop {
             match self.agent.action() {
                 Action::Receive { .. } | Action::Verify { .. } => return,
-                Action::Write(part) => {
-                    let written = self.slot.program(part.at, held.part(part.from, part.to)).await;
+                Action::Write(part) if way == Way::Ingest => {
+                    let bytes = held.part(part.from, part.to);
+                    let written = block_on(self.local.images.secondary().program(part.at, bytes));
                     written.expect("flash takes what is written");
-                    self.local.step(&mut self.agent, NOW_MS, Input::Done);
                 }
-                Action::Erase { .. } => {
-                    self.local.step(&mut self.agent, NOW_MS, Input::Done);
+                Action::Erase { .. } if way == Way::Ingest => {}
+                _ => {
+                    self.act(held);
+                    continue;
                 }
-                _ => self.act(&held).await,
             }
+            self.local.step(&mut self.agent, NOW_MS, Input::Done);
         }
     }
 
-    /// The device receives, or is to verify the file.
-    fn is_waiting(&self) -> bool {
-        matches!(self.agent.action(), Action::Receive { .. } | Action::Verify { .. })
-    }
-
     /// The outstanding action, as the driver does it.
-    async fn act(&mut self, held: &Held<'_>) {
+    #[inline(never)]
+    fn act(&mut self, held: &Held<'_>) {
         match *self.agent.action() {
             Action::Connect | Action::Subscribe(_) => {
                 self.local.step(&mut self.agent, NOW_MS, Input::Done);
@@ -230,7 +207,7 @@ impl Device<'_> {
                 self.local.step(&mut self.agent, NOW_MS, Input::Done);
             }
             _ => {
-                let completion = self.local.perform(&mut self.agent, held).await;
+                let completion = block_on(self.local.perform(&mut self.agent, held));
                 assert!(!matches!(completion, Completion::Failed(_)), "everything succeeds");
                 self.local.step_with(&mut self.agent, NOW_MS, completion);
             }

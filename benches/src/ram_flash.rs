@@ -10,19 +10,14 @@ use embedded_storage_async::nor_flash::{
 ///
 /// Tests use the strict double of `ota-sim`, which looks at every byte it overwrites. Here that would be measured in
 /// place of the library, so this one refuses only what lies outside or is not aligned.
-pub struct RamFlash {
-    bytes: Vec<u8>,
+pub struct RamFlash<'m> {
+    bytes: &'m mut [u8],
 }
 
-impl RamFlash {
-    /// An erased array of `size` bytes.
-    pub fn new(size: u32) -> Self {
-        Self { bytes: vec![0xff; size as usize] }
-    }
-
-    /// What it holds; also the target of the `memcpy` yardstick.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+impl<'m> RamFlash<'m> {
+    /// Over an array of somebody else's, as it is.
+    pub fn new(bytes: &'m mut [u8]) -> Self {
+        Self { bytes }
     }
 
     /// The place of `len` bytes from `offset` in the array.
@@ -48,11 +43,11 @@ impl NorFlashError for Refused {
     }
 }
 
-impl ErrorType for RamFlash {
+impl ErrorType for RamFlash<'_> {
     type Error = Refused;
 }
 
-impl ReadNorFlash for RamFlash {
+impl ReadNorFlash for RamFlash<'_> {
     const READ_SIZE: usize = 1;
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Refused> {
@@ -66,7 +61,7 @@ impl ReadNorFlash for RamFlash {
     }
 }
 
-impl NorFlash for RamFlash {
+impl NorFlash for RamFlash<'_> {
     const WRITE_SIZE: usize = 16;
     const ERASE_SIZE: usize = 4096;
 
@@ -92,13 +87,15 @@ mod tests {
 
     #[test]
     fn it_holds_what_was_written_and_refuses_the_rest() {
-        let mut flash = RamFlash::new(8192);
+        let mut bytes = [0xff; 8192];
+        let mut flash = RamFlash::new(&mut bytes);
         block_on(flash.write(4096, &[5; 16])).expect("inside and aligned");
         let mut read = [0; 17];
         block_on(flash.read(4096, &mut read)).expect("inside");
         assert_eq!((read[15], read[16]), (5, 0xff));
         block_on(flash.erase(4096, 8192)).expect("a sector");
-        assert_eq!(flash.bytes_mut()[4096], 0xff);
+        block_on(flash.read(4096, &mut read)).expect("inside");
+        assert_eq!(read, [0xff; 17]);
         assert_eq!(block_on(flash.write(8192, &[0; 16])), Err(Refused(NorFlashErrorKind::OutOfBounds)));
         assert_eq!(block_on(flash.write(8, &[0; 16])), Err(Refused(NorFlashErrorKind::NotAligned)));
         assert_eq!(block_on(flash.erase(0, 4095)), Err(Refused(NorFlashErrorKind::NotAligned)));

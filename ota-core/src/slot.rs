@@ -7,7 +7,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 use crate::{
     bytes::{copy, unit_start},
     geometry::{Geometry, GeometryError},
-    script::{self, Bench, DriverSizes, Script, fault},
+    script::{self, Bench, DriverSizes, Script, buffer, fault},
 };
 
 mod scripts;
@@ -143,7 +143,7 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
     ///
     /// The units must be blank, except on parts that rewrite them. An error leaves the units in any state.
     pub async fn write(&mut self, at: u32, data: &[u8]) -> Result<(), FlashError> {
-        self.program(at, data).await?;
+        self.program_units(at, data).await?;
         let mut comparison = self.comparison(at, data)?;
         self.run(&mut comparison).await?;
         if comparison.outcome() == Compared::Equal { Ok(()) } else { Err(FlashError::ReadBack) }
@@ -151,38 +151,38 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
 
     /// [`write`](Self::write) without reading back: for a caller who compares what flash holds himself, and for benches.
     pub async fn program(&mut self, at: u32, data: &[u8]) -> Result<(), FlashError> {
-        let from = self.place(at, data.len())?;
-        // The length fits, since the place does.
-        let size = data.len() as u32;
-        let unit_size = self.geometry.write_size();
+        let (unit, size) = (self.geometry.write_size(), data.len());
         // No division where a mask does: the whole write would wait for it.
-        if unit_size.is_power_of_two() && (at | size) & (unit_size - 1) == 0 && size != 0 {
+        if unit.is_power_of_two() && (at as usize | size) & (unit as usize - 1) == 0 && size != 0 {
+            let from = self.place(at, size)?;
             self.bench.changes = self.bench.changes.wrapping_add(1);
             return self.bench.flash.write(from, data).await.map_err(fault);
         }
-        let (at_beyond, size_beyond) = (at - unit_start(at, unit_size), size - unit_start(size, unit_size));
-        if at_beyond != 0 {
+        self.program_units(at, data).await
+    }
+
+    /// Programs whole units and what is left for the last one, padded.
+    async fn program_units(&mut self, at: u32, data: &[u8]) -> Result<(), FlashError> {
+        let from = self.place(at, data.len())?;
+        let unit = self.geometry.write_size();
+        if unit_start(at, unit) != at {
             return Err(FlashError::NotAligned);
         }
-        let whole_size = size - size_beyond;
-        let (whole, rest) = data.split_at_checked(whole_size as usize).ok_or(FlashError::OutOfBounds)?;
+        // The length fits, since the place does.
+        let whole = unit_start(data.len() as u32, unit);
+        let (units, rest) = data.split_at_checked(whole as usize).ok_or(FlashError::OutOfBounds)?;
         self.bench.changes = self.bench.changes.wrapping_add(1);
-        if !whole.is_empty() {
-            self.bench.flash.write(from, whole).await.map_err(fault)?;
+        if !units.is_empty() {
+            self.bench.flash.write(from, units).await.map_err(fault)?;
         }
         if rest.is_empty() {
             return Ok(());
         }
-        let unit = self
-            .bench
-            .buffer
-            .get_mut(..self.geometry.write_size() as usize)
-            .ok_or(FlashError::OutOfBounds)?;
-        let (head, pad) = unit.split_at_mut_checked(rest.len()).ok_or(FlashError::OutOfBounds)?;
-        copy(head, rest);
-        pad.fill(self.geometry.erased());
+        let padded = buffer(&mut self.bench.buffer, unit);
+        padded.fill(self.geometry.erased());
+        copy(padded, rest);
         // The slot's size is a multiple of the write size, so the padding stays inside it.
-        self.bench.flash.write(from.saturating_add(whole_size), unit).await.map_err(fault)
+        self.bench.flash.write(from.saturating_add(whole), padded).await.map_err(fault)
     }
 
     /// Compares flash at `at` with `data`. [`Compared::Blank`] looks at every write unit the place touches, so that such a

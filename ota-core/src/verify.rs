@@ -219,8 +219,7 @@ impl Verified {
             version: info.version,
             size: info.size,
             security_counter: info.security_counter.unwrap_or(0),
-            counted: info.security_counter.is_some(),
-            depends: [lowest(0).is_some(), lowest(1).is_some()],
+            stated: [info.security_counter.is_some(), lowest(0).is_some(), lowest(1).is_some()].map(u8::from),
             lowest: [lowest(0), lowest(1)].map(Option::unwrap_or_default),
             generation,
         };
@@ -285,11 +284,11 @@ pub(crate) struct Kept {
     version: Version,
     size: u32,
     security_counter: u32,
-    /// There is a security counter.
-    counted: bool,
-    /// The other images it depends on, and their lowest versions.
-    depends: [bool; IMAGE_COUNT - 1],
+    /// Of the other images it depends on.
     lowest: [Version; IMAGE_COUNT - 1],
+    /// What is stated of these, 1 each: the security counter, and each of the lowest versions. (As bytes, so that no token at
+    /// all is zero.)
+    stated: [u8; IMAGE_COUNT],
     generation: u32,
 }
 
@@ -306,14 +305,14 @@ impl Kept {
 
     /// The image's security counter, if it has one.
     pub(crate) fn security_counter(&self) -> Option<u32> {
-        self.counted.then_some(self.security_counter)
+        (self.stated[0] != 0).then_some(self.security_counter)
     }
 
     /// [`Verified::dependency`].
     #[inline(never)]
     pub(crate) fn dependency(&self, image: u8) -> Option<Version> {
         let n = (0..IMAGE_COUNT - 1).find(|n| other(self.image, *n) == usize::from(image))?;
-        if *self.depends.get(n)? { self.lowest.get(n).copied() } else { None }
+        if *self.stated.get(n + 1)? != 0 { self.lowest.get(n).copied() } else { None }
     }
 
     /// The token again, with the hash that was taken from it.

@@ -1,25 +1,23 @@
 //! The first half of a step: an input is applied to what the agent knows.
 
+use super::clock::{FAR, Wait, after};
 use super::sectors::Sector;
 use super::{Action, Agent, Failure, Input, Link, Message, Publication, Request, State, Subscription};
+use crate::boot::Request as SwapRequest;
 use crate::policy::Drop;
 use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
 impl Agent<'_> {
-    /// A step, whatever the input. (Of a block's two steps `turn` takes the first half itself.)
+    /// A step, whatever the input.
     #[inline(never)]
-    pub(super) fn take(&mut self, now: u64, input: Input<'_>) {
-        self.now = now;
+    pub(crate) fn other_step(&mut self, now_ms: u64, input: Input<'_>) {
+        if matches!(self.doing, Action::Finish(_)) && !matches!(input, Input::Start) {
+            return;
+        }
+        self.clock.step(now_ms);
         self.waited = matches!(input, Input::Timeout);
-        self.quiet_until = 0;
+        self.fetch.calm = 0;
         self.absorb(input);
-        self.plan();
-    }
-
-    /// What follows a block, where more is due than its own second half of a step looks at.
-    #[inline(never)]
-    pub(super) fn go_on(&mut self, now: u64) {
-        (self.now, self.waited) = (now, false);
         self.plan();
     }
 
@@ -29,20 +27,18 @@ impl Agent<'_> {
             (Input::ActionLost, _) => self.action_lost(),
             (Input::Done, _) => self.action_done(),
             (Input::Failed(why), _) => self.action_failed(why),
-            (Input::Message(message), Some(Action::Receive { .. })) => self.message(message),
-            (Input::Timeout, Some(Action::Receive { .. } | Action::Pause { .. })) => {}
-            (Input::Command(command), Some(Action::Receive { .. } | Action::Pause { .. })) => {
-                self.command(command)
-            }
-            (Input::Loaded(record), Some(Action::Load)) => self.loaded(record),
-            (Input::Boot(state), &Some(Action::Inspect { image })) => self.inspected(image, Some(&state)),
-            (Input::Compared(compared), &Some(Action::Compare(part))) => {
+            (Input::Message(message), Action::Receive { .. }) => self.message(message),
+            (Input::Timeout, Action::Receive { .. } | Action::Pause { .. }) => {}
+            (Input::Command(command), Action::Receive { .. } | Action::Pause { .. }) => self.command(command),
+            (Input::Loaded(record), Action::Load) => self.loaded(record),
+            (Input::Boot(state), &Action::Inspect { image }) => self.inspected(image, Some(&state)),
+            (Input::Compared(compared), &Action::Compare(part)) => {
                 self.part_compared(part.to, part.hash, compared)
             }
-            (Input::Answer(answer), &Some(Action::Consult(question))) => self.answer(&question, answer),
-            (Input::Verified(token), Some(Action::Verify { .. })) => self.verified(token),
-            (Input::Signed(proof), Some(Action::Verify { .. })) => self.bundle_signed(proof),
-            (Input::Withdrawn(withdrawn), Some(Action::Withdraw { .. })) => self.withdrawn(Some(withdrawn)),
+            (Input::Answer(answer), &Action::Consult(question)) => self.answer(&question, answer),
+            (Input::Verified(token), Action::Verify { .. }) => self.verified(token),
+            (Input::Signed(proof), Action::Verify { .. }) => self.bundle_signed(proof),
+            (Input::Withdrawn(withdrawn), Action::Withdraw { .. }) => self.withdrawn(Some(withdrawn)),
             (_, _) => self.unexpected(),
         }
     }
@@ -54,78 +50,74 @@ impl Agent<'_> {
 
     fn action_done(&mut self) {
         match self.doing {
-            Some(Action::Erase { sector, .. }) => self.fetch.put_sector(sector, Sector::Open),
-            Some(Action::HashHeld(part)) => self.part_held(part.to, part.hash),
-            Some(Action::Hash { image, to, .. }) => {
+            Action::Erase { sector, .. } => {
+                self.fetch.put_sector(sector, Sector::Open);
+                if let Some(layout) = self.layout_in_hand() {
+                    self.fetch.extend_open(sector, layout);
+                }
+            }
+            Action::Write(part) | Action::HashHeld(part) => self.part_held(part.to, part.hash),
+            Action::Hash { image, to, .. } => {
                 self.fetch.hashed = to.saturating_add(self.digest_offset(image));
             }
-            Some(Action::Record) => self.statistics.records += 1,
-            Some(Action::Connect) => self.linked(),
-            Some(Action::Disconnect) => self.disconnected(),
-            Some(Action::Subscribe(subscription)) => self.subscribed(subscription),
-            Some(Action::Publish(publication)) => self.published(publication),
-            Some(Action::CloseRange) => self.range_closed(),
+            Action::Record => self.statistics.records += 1,
+            Action::Connect => self.linked(),
+            Action::Disconnect => self.disconnected(),
+            Action::Subscribe(subscription) => self.subscribed(subscription),
+            Action::Publish(publication) => self.published(publication),
+            Action::CloseRange => self.range_closed(),
             // Done without the token is done without a request: not legal, and planned again.
-            Some(Action::SetPending { .. }) if !self.holds_token() => self.set_pending_done(),
-            Some(Action::Confirm { .. }) => self.confirmed_one(),
-            Some(Action::OpenRange(_) | Action::Receive { .. } | Action::Pause { .. }) => {}
-            None
-            | Some(
-                Action::Load
-                | Action::Inspect { .. }
-                | Action::Consult(_)
-                | Action::Compare(_)
-                | Action::Write(_)
-                | Action::Verify { .. }
-                | Action::SetPending { .. }
-                | Action::Withdraw { .. }
-                | Action::Finish(_),
-            ) => self.unexpected(),
+            Action::SetPending { .. } if !self.holds_token() => self.set_pending_done(),
+            Action::Confirm { .. } => self.confirmed_one(),
+            Action::OpenRange(_) | Action::Receive { .. } | Action::Pause { .. } => {}
+            Action::Load
+            | Action::Inspect { .. }
+            | Action::Consult(_)
+            | Action::Compare(_)
+            | Action::Verify { .. }
+            | Action::SetPending { .. }
+            | Action::Withdraw { .. }
+            | Action::Finish(_) => self.unexpected(),
         }
     }
 
-    #[inline(never)]
     fn action_failed(&mut self, why: Failure) {
-        match (self.doing, why) {
-            (Some(Action::Erase { .. } | Action::Compare(_) | Action::Write(_)), Failure::Flash(error)) => {
+        match (why, self.doing) {
+            // A journal that fails costs what it would have saved, nothing else.
+            (_, Action::Record) => {}
+            (_, Action::Load) => self.loaded(None),
+            (_, Action::Inspect { image }) => self.inspected(image, None),
+            (_, Action::Disconnect) => self.disconnected(),
+            (_, Action::Withdraw { .. }) => self.withdrawn(None),
+            (_, Action::Confirm { .. }) => self.confirm_failed(),
+            (Failure::Flash(error), Action::Erase { .. } | Action::Compare(_) | Action::Write(_)) => {
                 self.flash_failed(error)
             }
-            (Some(Action::Hash { .. }), Failure::Flash(error)) => {
-                self.fail(Reason::FlashFailed, error as u32)
-            }
-            (Some(Action::SetPending { .. }), Failure::Flash(error)) => self.set_pending_failed(error),
-            (Some(Action::Verify { .. }), Failure::Verify(error)) => {
+            (Failure::Flash(error), Action::Hash { .. }) => self.fail_with(Reason::FlashFailed, error as u32),
+            (Failure::Flash(error), Action::SetPending { .. }) => self.set_pending_failed(error),
+            (Failure::Verify(error), Action::Verify { .. }) => {
                 // What does not verify now never will: the next try starts from an erased slot.
                 self.forget_data();
-                self.fail(reason_of_verify(error), u32::from(error.number()));
+                self.fail_with(reason_of_verify(error), u32::from(error.number()));
             }
-            (Some(Action::Publish(publication)), Failure::Refused) => self.refused(publication),
+            (Failure::Refused, Action::Publish(publication)) => self.refused(publication),
             (
-                Some(
-                    Action::Connect
-                    | Action::Subscribe(_)
-                    | Action::Publish(_)
-                    | Action::Receive { .. }
-                    | Action::Pause { .. },
-                ),
                 Failure::Link | Failure::Refused,
+                Action::Connect
+                | Action::Subscribe(_)
+                | Action::Publish(_)
+                | Action::Receive { .. }
+                | Action::Pause { .. },
             ) => self.link_lost(),
-            // A journal that fails costs what it would have saved, nothing else.
-            (Some(Action::Record), _) => {}
-            (Some(Action::Load), _) => self.loaded(None),
-            (Some(Action::Inspect { image }), _) => self.inspected(image, None),
-            (Some(Action::Disconnect), _) => self.disconnected(),
-            (Some(Action::Withdraw { .. }), _) => self.withdrawn(None),
-            (Some(Action::Confirm { .. }), _) => self.confirm_failed(),
             (_, _) => self.unexpected(),
         }
     }
 
     fn started(&mut self) {
-        self.booted_at = self.now;
-        self.doing = None;
+        self.clock.set(Wait::Test, after(self.config.timing.self_test_ms));
+        self.is_new = false;
         self.state = State::Booting { inspected: 0 };
-        self.link = Link::Down { at: self.now, tries: 0 };
+        self.connect_now();
         self.stop_work();
         self.record_due = false;
         self.fetch.begun = false;
@@ -135,42 +127,40 @@ impl Agent<'_> {
     /// The driver was dropped in the middle of an action. The message in hand, the link and the digest went with it.
     fn action_lost(&mut self) {
         match self.doing {
-            Some(Action::Write(_)) => self.distrust_hand(true),
+            Action::Write(_) => self.distrust_hand(true),
             // Whether it was recorded is not known: once more costs one write.
-            Some(Action::Record) => self.record_due = true,
-            Some(Action::Load | Action::Inspect { .. }) => self.state = State::Booting { inspected: 0 },
-            Some(Action::SetPending { .. }) => {
+            Action::Record => self.record_due = true,
+            Action::Load | Action::Inspect { .. } => self.state = State::Booting { inspected: 0 },
+            Action::SetPending { .. } => {
                 self.drop_token();
-                self.may_be_requested();
+                self.requested(SwapRequest::Damaged);
             }
-            None
-            | Some(
-                Action::Finish(_)
-                | Action::Connect
-                | Action::Disconnect
-                | Action::Subscribe(_)
-                | Action::Publish(_)
-                | Action::OpenRange(_)
-                | Action::CloseRange
-                | Action::Receive { .. }
-                | Action::Pause { .. }
-                | Action::Consult(_)
-                | Action::Erase { .. }
-                | Action::Compare(_)
-                | Action::HashHeld(_)
-                | Action::Hash { .. }
-                | Action::Verify { .. }
-                | Action::Withdraw { .. }
-                | Action::Confirm { .. },
-            ) => {}
+            Action::Finish(_)
+            | Action::Connect
+            | Action::Disconnect
+            | Action::Subscribe(_)
+            | Action::Publish(_)
+            | Action::OpenRange(_)
+            | Action::CloseRange
+            | Action::Receive { .. }
+            | Action::Pause { .. }
+            | Action::Consult(_)
+            | Action::Erase { .. }
+            | Action::Compare(_)
+            | Action::HashHeld(_)
+            | Action::Hash { .. }
+            | Action::Verify { .. }
+            | Action::Withdraw { .. }
+            | Action::Confirm { .. } => {}
         }
         self.distrust_hand(false);
-        if let State::Judging { file, .. } = self.state {
-            self.state = State::Judging { file, question: None };
+        if let State::Judging = self.state {
+            self.question = None;
         }
         if matches!(self.state, State::Custom) {
             // Its document went with the message: ask for it again.
-            self.leave_alone(self.now);
+            self.clock.set(Wait::Check, 0);
+            self.leave_alone();
         }
         self.rehash();
         self.link_lost();
@@ -178,15 +168,16 @@ impl Agent<'_> {
 
     fn message(&mut self, message: &Message<'_>) {
         match *message {
-            // The step itself has taken it in.
-            Message::Block { .. } => {}
-            Message::Described { job_id, accepted: true, ref answer } => self.described(job_id, answer),
-            Message::Described { job_id, accepted: false, ref answer } => {
-                self.describe_rejected(job_id, answer)
+            Message::Block { stream, file_id, block_id, data } => {
+                self.block(Some(stream), file_id, block_id, data);
             }
-            Message::Updated { job_id, accepted: true, ref answer } => self.updated(job_id, answer),
-            Message::Updated { job_id, accepted: false, ref answer } => self.update_rejected(job_id, answer),
-            Message::Notify => self.check_at = self.now,
+            Message::Described { job_id, accepted, ref answer } => {
+                self.answer_of_jobs(job_id, false, accepted, answer)
+            }
+            Message::Updated { job_id, accepted, ref answer } => {
+                self.answer_of_jobs(Some(job_id), true, accepted, answer)
+            }
+            Message::Notify => self.clock.set(Wait::Check, 0),
             Message::StreamRejected { stream, code } => {
                 if !self.state.is_fetching() || stream != self.stream() {
                     return self.drop_message(Drop::Late);
@@ -205,13 +196,12 @@ impl Agent<'_> {
     }
 
     fn linked(&mut self) {
-        let tries = match self.link {
-            Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
-            Link::Suspended { .. } | Link::Aside { .. } => return,
-        };
-        self.link = Link::Up { jobs: false, stream: false, tries };
+        if let Link::Suspended { .. } | Link::Aside { .. } = self.link {
+            return;
+        }
+        self.link = Link::Up { jobs: false, stream: false };
         // Answers to what was asked on the link before are lost, and so may be a notification.
-        self.check_at = self.now;
+        self.clock.set(Wait::Check, 0);
         if !matches!(self.call.request, Some(Request::Report(_))) {
             self.call.end();
         }
@@ -219,8 +209,8 @@ impl Agent<'_> {
 
     fn disconnected(&mut self) {
         self.link = match self.link {
-            Link::Aside { until, .. } => Link::Aside { until, closed: true },
-            Link::Suspended { .. } | Link::Down { .. } | Link::Up { .. } => Link::Suspended { closed: true },
+            Link::Aside { .. } => Link::Aside { closed: true },
+            Link::Suspended { .. } | Link::Down | Link::Up { .. } => Link::Suspended { closed: true },
         };
     }
 
@@ -230,7 +220,7 @@ impl Agent<'_> {
             Subscription::Jobs => *jobs = true,
             Subscription::Stream => {
                 *stream = true;
-                self.fetch.paced = self.now;
+                self.clock.set(Wait::Pace, 0);
             }
         }
     }
@@ -240,7 +230,7 @@ impl Agent<'_> {
             Publication::Jobs(request) => {
                 self.call.request = Some(request);
                 self.call.waits = true;
-                self.call.at = self.after(self.config.timing.request_ms);
+                self.clock.set(Wait::Call, after(self.config.timing.request_ms));
                 self.next_token = self.next_token.wrapping_add(1);
                 self.asked(request);
             }
@@ -251,10 +241,10 @@ impl Agent<'_> {
                     self.fetch.grow(self.config.window_max());
                 }
                 self.fetch.asked();
-                self.fetch.due = self.after(self.config.timing.block_ms);
-                let pace = self.fetch.request.count.saturating_mul(1000);
-                self.fetch.paced =
-                    self.now + u64::from(pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0));
+                self.clock.set(Wait::Blocks, after(self.config.timing.block_ms));
+                let pace = self.fetch.request.count * 1000;
+                let pace = pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0);
+                self.clock.set(Wait::Pace, after(pace));
             }
         }
     }
@@ -263,7 +253,8 @@ impl Agent<'_> {
     fn refused(&mut self, publication: Publication) {
         match publication {
             Publication::Jobs(request) => {
-                self.again(request, self.call.tries);
+                self.call.request = Some(request);
+                self.again();
                 self.asked(request);
             }
             Publication::Progress => self.progress_due = false,
@@ -274,7 +265,7 @@ impl Agent<'_> {
     /// The question is on its way: no other one before it is answered.
     fn asked(&mut self, request: Request) {
         if !matches!(request, Request::Report(_)) {
-            self.check_at = u64::MAX;
+            self.clock.set(Wait::Check, FAR);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From verified to confirmed: set pending, withdraw, confirm, and what follows when they fail.
 
+use super::clock::{Wait, after};
 use super::{Agent, Slots, Stage, State};
 use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
 use crate::geometry::ImageLayout;
@@ -12,15 +13,15 @@ use crate::verify::{Kept, Verified};
 const MAX_BOOT_FAILURES: u8 = 3;
 
 impl Agent<'_> {
-    #[inline(never)]
     pub(super) fn verified(&mut self, token: Verified) {
-        let State::Verifying { file, stage, .. } = self.state else { return };
+        let State::Verifying = self.state else { return };
+        let file = self.fetch.file;
         let (token, hash) = token.keep();
         let image = usize::from(token.image());
-        if let Some(Some(Slots { security_counter: Some(least), .. })) = self.slots.get(image)
+        if let Some(Slots { security_counter: Some(least), .. }) = self.slots.get(image)
             && token.security_counter().is_none_or(|counter| counter < *least)
         {
-            return self.fail(Reason::SecurityCounter, 0);
+            return self.fail(Reason::SecurityCounter);
         }
         if let Some(intended) = self.intended.get_mut(image) {
             *intended = hash;
@@ -31,8 +32,7 @@ impl Agent<'_> {
         self.complete = self.complete.max(file + 1);
         if hash == self.bad_image {
             // Known only now: the job's signature was another one.
-            let question = Some(Question::RevertedBefore);
-            self.state = State::Verifying { file, stage, question };
+            self.question = Some(Question::RevertedBefore);
         } else {
             self.ask_version();
         }
@@ -41,11 +41,12 @@ impl Agent<'_> {
     /// The version rule for the file just verified.
     #[inline(never)]
     pub(super) fn ask_version(&mut self) {
-        let State::Verifying { file, stage, .. } = self.state else { return };
-        match self.token_of(file).and_then(|token| self.version_question(token.image(), token.version())) {
-            // Agreed to before the download; what flash holds now is asked about once more.
-            Some(question) => self.state = State::Verifying { file, stage, question: Some(question) },
-            None => self.next_file(stage),
+        let State::Verifying = self.state else { return };
+        let token = self.token_of(self.fetch.file);
+        // Agreed to before the download; what flash holds now is asked about once more.
+        self.question = token.and_then(|token| self.version_question(token.image(), token.version()));
+        if self.question.is_none() {
+            self.next_file();
         }
     }
 
@@ -81,25 +82,26 @@ impl Agent<'_> {
     }
 
     pub(super) fn set_pending_done(&mut self) {
+        self.requested(SwapRequest::Test);
         let State::Activating { file } = self.state else { return };
-        self.set_request(self.job.file(file).image, SwapRequest::Test);
         self.failures = 0;
         self.state = if file + 1 < self.job.file_count {
             State::Activating { file: file + 1 }
         } else {
             self.record_due = true;
-            self.check_at = self.now;
-            State::Pending { until: self.after(self.config.timing.request_ms) }
+            self.clock.set(Wait::Check, 0);
+            self.clock.set(Wait::State, after(self.config.timing.request_ms));
+            State::Pending
         };
     }
 
     pub(super) fn set_pending_failed(&mut self, error: FlashError) {
         let State::Activating { file } = self.state else { return };
         self.drop_token();
-        self.may_be_requested();
+        self.requested(SwapRequest::Damaged);
         self.failures += 1;
         if self.failures >= MAX_BOOT_FAILURES {
-            return self.fail(Reason::SetPendingFailed, error as u32);
+            return self.fail_with(Reason::SetPendingFailed, error as u32);
         }
         let image = self.job.file(file).image;
         let damaged = error == FlashError::Trailer;
@@ -108,7 +110,8 @@ impl Agent<'_> {
             return;
         }
         // The token is spent: hash and verify again, then once more.
-        self.next_file(Stage::Ready);
+        self.stage = Stage::Ready;
+        self.next_file();
         if damaged && let Some(layout) = self.layout_in_hand() {
             // The trailer's sector is given up; what it holds of the image is fetched again.
             for sector in lost {
@@ -118,21 +121,22 @@ impl Agent<'_> {
             self.statistics.sectors_given_up += 1;
             self.record_due = true;
             if !self.fetch.is_complete() {
-                self.state = State::Downloading { file };
+                self.state = State::Downloading;
             }
         }
     }
 
-    /// Setting pending was cut short: the request may stand. Should the job end, it is withdrawn.
-    pub(super) fn may_be_requested(&mut self) {
+    /// The request stands of the image that is set pending now; `Damaged`: it may, for that was cut short. Should the job end,
+    /// it is withdrawn.
+    #[inline(never)]
+    pub(super) fn requested(&mut self, request: SwapRequest) {
         if let State::Activating { file } = self.state {
-            self.set_request(self.job.file(file).image, SwapRequest::Damaged);
+            self.set_request(self.job.file(file).image, request);
         }
     }
 
-    #[inline(never)]
     pub(super) fn set_request(&mut self, image: u8, request: SwapRequest) {
-        if let Some(Some(slots)) = self.slots.get_mut(usize::from(image)) {
+        if let Some(slots) = self.slots.get_mut(usize::from(image)) {
             slots.request = request;
         }
     }
@@ -163,12 +167,13 @@ impl Agent<'_> {
     }
 
     pub(super) fn confirmed_one(&mut self) {
-        let State::Confirming { image, .. } = self.state else { return };
-        if let Some(Some(slots)) = self.slots.get_mut(usize::from(image)) {
+        let State::Confirming { image } = self.state else { return };
+        self.failures = 0;
+        if let Some(slots) = self.slots.get_mut(usize::from(image)) {
             slots.revert = Revert::No;
-            slots.confirmed = true;
+            slots.unconfirmed = false;
         }
-        self.state = State::Confirming { image: image + 1, failed: 0 };
+        self.state = State::Confirming { image: image + 1 };
         if usize::from(image) + 1 < self.config.images.len() {
             return;
         }
@@ -176,13 +181,13 @@ impl Agent<'_> {
     }
 
     pub(super) fn confirm_failed(&mut self) {
-        let State::Confirming { image, failed } = self.state else { return };
-        if failed + 1 < MAX_BOOT_FAILURES {
-            self.state = State::Confirming { image, failed: failed + 1 };
+        self.failures += 1;
+        if self.failures < MAX_BOOT_FAILURES {
+            // Once more.
         } else if self.revert() == Revert::Yes {
             self.state = State::Resetting;
         } else {
-            self.fail(Reason::ConfirmFailed, 0);
+            self.fail(Reason::ConfirmFailed);
         }
     }
 }

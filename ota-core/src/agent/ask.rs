@@ -1,5 +1,6 @@
 //! Blocks are asked for, and what can be done while they travel is done.
 
+use super::clock::Wait;
 use super::plan::Next;
 use super::{Action, Agent, Plane, Publication, State};
 use crate::geometry::ImageLayout;
@@ -16,7 +17,7 @@ impl<'a> Agent<'a> {
         };
         match asked {
             // While blocks travel.
-            Next::Nothing if matches!(self.state, State::Downloading { .. }) => self.plan_ahead(layout),
+            Next::Nothing if matches!(self.state, State::Downloading) => self.plan_ahead(layout),
             next => next,
         }
     }
@@ -46,20 +47,18 @@ impl<'a> Agent<'a> {
     /// Requests for blocks over MQTT.
     fn plan_blocks(&mut self, layout: &'a ImageLayout) -> Next {
         let under_way = self.fetch.under_way();
-        if under_way > 0 && self.is_late(self.fetch.due, self.config.timing.block_ms) {
+        if under_way > 0 && self.is_late(Wait::Blocks, self.config.timing.block_ms) {
             return self.blocks_overdue();
         }
-        let judging = matches!(self.state, State::Judging { .. });
-        // Only the first block can be judged: nothing else is asked for before it is here.
-        let (window, slow) = if judging { (1, false) } else { (self.fetch.window, self.is_slow(layout)) };
-        let low = if slow { 0 } else { window / 2 };
-        if self.cleared {
-            self.fetch.enough = low;
-        }
+        let few = self.few();
         let all_asked = u32::from(under_way) >= self.fetch.missing_count;
-        if under_way > low || all_asked || !self.is_due(self.fetch.paced) {
+        if under_way > few || all_asked || !self.clock.is_due(Wait::Pace) {
+            self.fetch.calm = self.calm(under_way.saturating_sub(few));
             return Next::Nothing;
         }
+        // Only the first block can be judged: nothing else is asked for before it is here.
+        let judging = matches!(self.state, State::Judging);
+        let (window, slow) = if judging { (1, false) } else { (self.fetch.window, self.is_slow(layout)) };
         let wanted = u32::from(window.saturating_sub(under_way).min(self.config.request_max()));
         let file = self.file_in_hand();
         let (file_id, image) = (file.id, file.image);
@@ -77,6 +76,22 @@ impl<'a> Agent<'a> {
         }
         self.fetch.request = request;
         self.act(Action::Publish(Publication::Blocks))
+    }
+
+    /// With no more blocks than this under way the next ones are asked for.
+    pub(super) fn few(&self) -> u16 {
+        match (self.state, self.layout_in_hand()) {
+            (State::Downloading, Some(layout)) if !self.is_slow(layout) => self.fetch.window / 2,
+            (_, _) => 0,
+        }
+    }
+
+    /// How many of the next `most` blocks may be held one after the other with nothing due but to wait for the next.
+    fn calm(&self, most: u16) -> u16 {
+        let record = self.config.record_blocks.max(1).saturating_sub(self.fetch.unrecorded);
+        let progress = self.until_progress();
+        let next = u32::from(most.min(record)).min(progress).min(self.fetch.missing_count);
+        next.saturating_sub(1) as u16
     }
 
     /// What is under way did not come.
@@ -98,7 +113,8 @@ impl<'a> Agent<'a> {
             return self.plane_lost(Reason::NoBlocks, 0);
         }
         // The job may have been canceled and its stream deleted, or the link be half dead.
-        self.check_at = self.check_at.min(self.now);
-        self.fetch.paced = self.retry_at(tries);
+        self.clock.set(Wait::Check, 0);
+        let at = self.retry_at(tries);
+        self.clock.set(Wait::Pace, at);
     }
 }

@@ -1,5 +1,6 @@
 //! Blocks: judged when they arrive, written part by part, held only when flash holds them.
 
+use super::clock::{Wait, after};
 use super::fetch::Fetch;
 use super::job::File;
 use super::sectors::Sector;
@@ -12,6 +13,9 @@ use crate::status::Reason;
 use crate::verify::Kept;
 use crate::version::Version;
 
+/// About so many progress updates a file: each is a message that AWS bills, and all devices of an account share 200 a second (AWS
+/// IoT Jobs limits).
+const MAX_PROGRESS: u32 = 16;
 /// Attempts at one place in flash before the job fails.
 const MAX_FLASH_FAILURES: u8 = 3;
 /// Where the reset vector stands behind the header: the second word of the vector table (Armv7-M, B1.5.3).
@@ -20,20 +24,20 @@ const RESET_VECTOR: usize = 4;
 impl<'a> Agent<'a> {
     /// A block arrived, of this file of a stream or from the open range. Order of checks: stream and file, within what was
     /// asked, length, still missing.
-    #[inline]
-    pub(super) fn block(&mut self, now: u64, stream: Option<&str>, file_id: u32, block: u32, data: &[u8]) {
-        let (file, judging) = match self.state {
-            State::Judging { file, .. } => (file, true),
-            State::Downloading { file } => (file, false),
+    #[inline(never)]
+    pub(super) fn block(&mut self, stream: Option<&str>, file_id: u32, block: u32, data: &[u8]) {
+        let judging = match self.state {
+            State::Judging => true,
+            State::Downloading => false,
             State::Booting { .. }
             | State::Idle
             | State::Custom
-            | State::Offered { .. }
-            | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
+            | State::Offered
+            | State::Verifying
+            | State::Verified
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. }
+            | State::Pending
             | State::Withdrawing { .. }
             | State::Testing { .. }
             | State::Confirming { .. }
@@ -46,7 +50,7 @@ impl<'a> Agent<'a> {
             if stream != self.stream() {
                 return self.drop_message(Drop::Unknown);
             }
-            if file_id != u32::from(self.job.file(file).id) {
+            if file_id != u32::from(self.file_in_hand().id) {
                 return self.drop_message(Drop::WrongFile);
             }
         }
@@ -60,45 +64,43 @@ impl<'a> Agent<'a> {
             return self.drop_message(Drop::WrongLength);
         }
         if !self.fetch.is_missing(block) {
-            self.statistics.duplicates = self.statistics.duplicates.saturating_add(1);
+            self.statistics.duplicates = self.statistics.duplicates.wrapping_add(1);
             return self.drop_message(Drop::Duplicate);
         }
-        self.accept(now, block);
+        self.accept(0, block);
         if !judging && !self.takes_bundle_block(block, data) {
             return;
         }
         self.hand = Some(Hand { at: from, len: to - from, done: 0, blank: false });
         if judging {
-            self.judge(file, data);
+            self.judge(data);
         }
     }
 
     /// The block is what was asked for: the link works.
     #[inline]
-    pub(super) fn accept(&mut self, now: u64, block: u32) {
+    pub(super) fn accept(&mut self, now: i32, block: u32) {
         if self.fetch.arrived(block) {
             self.fetch.shrink();
+            self.fetch.calm = 0;
         }
-        self.fetch.due = now + u64::from(self.config.timing.block_ms);
-        self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
+        self.clock.set(Wait::Blocks, now.saturating_add(after(self.config.timing.block_ms)));
+        self.statistics.blocks_received = self.statistics.blocks_received.wrapping_add(1);
     }
 
     /// The first block is in hand: is this an image we want? Nothing is touched yet.
     #[inline(never)]
-    fn judge(&mut self, file: u8, data: &[u8]) {
+    fn judge(&mut self, data: &[u8]) {
         if self.judge_bundle(data) {
             return;
         }
-        let &File { image, size, .. } = self.job.file(file);
+        let &File { image, size, .. } = self.file_in_hand();
         if self.layout(image).is_none_or(|layout| size > layout.max_image_size()) {
-            return self.fail(Reason::FileTooLarge, 0);
+            return self.fail(Reason::FileTooLarge);
         }
         match judge_header(data, size, self.config.reset_vector(image)) {
-            Err(reason) => self.fail(reason, 0),
-            Ok(version) => {
-                let question = self.version_question(image, version).unwrap_or(Question::Erase);
-                self.state = State::Judging { file, question: Some(question) };
-            }
+            Err(reason) => self.fail(reason),
+            Ok(version) => self.ask_about(image, version),
         }
     }
 
@@ -112,29 +114,46 @@ impl<'a> Agent<'a> {
         }
     }
 
+    /// Judged good: is the version, and may the slot be touched?
+    pub(super) fn ask_about(&mut self, image: u8, version: Version) {
+        self.question = self.version_question(image, version);
+        if self.question.is_none() {
+            self.ask_erase();
+        }
+    }
+
+    /// May the slot be touched?
+    pub(super) fn ask_erase(&mut self) {
+        if self.erase_agreed {
+            self.download();
+        } else {
+            self.question = Some(Question::Erase);
+        }
+    }
+
     /// Judged good and agreed: the slot may be touched.
-    pub(super) fn download(&mut self, file: u8) {
+    pub(super) fn download(&mut self) {
         self.cleared = false;
         self.record_due = true;
         self.fetch.window = self.config.first_window();
-        self.state = State::Downloading { file };
+        self.state = State::Downloading;
     }
 
     /// Goes on with the first file that is not verified yet.
     #[inline(never)]
-    pub(super) fn next_file(&mut self, stage: Stage) {
+    pub(super) fn next_file(&mut self) {
         let count = self.job.file_count;
         let Some(file) = (0..count).find(|file| self.token_of(*file).is_none()) else {
-            return self.files_verified(stage);
+            return self.files_verified();
         };
         self.fetch.start(file, self.job.file(file).size);
         self.cleared = false;
-        let Some(layout) = self.layout_in_hand() else { return self.fail(Reason::NoDestination, 0) };
+        let Some(layout) = self.layout_in_hand() else { return self.fail(Reason::NoDestination) };
         if file < self.complete {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
         } else if let Some(resume) = &self.resume
             && resume.identity == self.job.digest
-            && resume.file() == file
+            && resume.file == file
             && !resume.bundle
         {
             self.fetch.restore(resume.front, &resume.window, layout);
@@ -146,31 +165,32 @@ impl<'a> Agent<'a> {
         }
         self.fetch.window = self.config.first_window();
         self.state = if self.fetch.is_complete() {
-            State::Verifying { file, stage, question: None }
+            State::Verifying
         } else if self.fetch.held_count() == 0 {
-            State::Judging { file, question: None }
+            State::Judging
         } else {
             self.record_due = true;
-            State::Downloading { file }
+            State::Downloading
         };
     }
 
     /// Every file is verified. Several of them must need each other, or policy must not mind (DESIGN.md, several images).
-    fn files_verified(&mut self, stage: Stage) {
+    fn files_verified(&mut self) {
         if self.are_mutual() {
-            self.all_verified(stage);
+            self.all_verified();
         } else {
-            let file = self.job.file_count.saturating_sub(1);
-            self.state = State::Verifying { file, stage, question: Some(Question::NotMutual) };
+            self.state = State::Verifying;
+            self.question = Some(Question::NotMutual);
         }
     }
 
     /// Nothing is left to check.
-    pub(super) fn all_verified(&mut self, stage: Stage) {
+    pub(super) fn all_verified(&mut self) {
         self.record_due = true;
-        self.state = match stage {
-            Stage::Ready => State::Ready { at: self.now },
-            Stage::New | Stage::Verified => State::Verified { ask_at: self.now },
+        self.clock.set(Wait::State, 0);
+        self.state = match self.stage {
+            Stage::Ready => State::Ready,
+            Stage::New | Stage::Verified => State::Verified,
         };
     }
 
@@ -199,8 +219,16 @@ impl<'a> Agent<'a> {
         Part { image, at: in_image, from: hand.done, to, hash: self.fetch.hashed == at }
     }
 
+    /// As parts promise: it lies within one sector.
+    pub(super) fn is_in_one_sector(&self, hand: &Hand) -> bool {
+        self.layout_in_hand().is_none_or(|layout| {
+            let sector = |at| self.fetch.sector_at(at, layout);
+            sector(hand.at + hand.done) == sector(hand.at + hand.len - 1)
+        })
+    }
+
     /// Flash holds the block in hand up to `to`; `hash`: and the digest ran over that.
-    #[inline]
+    #[inline(never)]
     pub(super) fn part_held(&mut self, to: u32, hash: bool) {
         let Some(hand) = &mut self.hand else { return };
         if hash {
@@ -217,18 +245,32 @@ impl<'a> Agent<'a> {
         if self.fetch.is_complete() {
             self.record_due = true;
             self.fetch.forget_requests();
-            self.state = State::Verifying { file: self.fetch.file, stage: Stage::New, question: None };
+            self.stage = Stage::New;
+            self.state = State::Verifying;
             return;
         }
         if self.fetch.unrecorded >= self.config.record_blocks.max(1) {
             self.record_due = true;
         }
-        let held = self.fetch.held_count();
-        let every = u32::from(self.config.progress_blocks);
         // The first one tells the console early that the job runs.
-        if every != 0 && (held == 1 || held.is_multiple_of(every)) {
+        let every = self.progress_every();
+        if every != 0 && (self.fetch.held_count() == 1 || self.until_progress() == every) {
             self.progress_due = true;
         }
+    }
+
+    /// Blocks from one progress update to the next; 0: none is published.
+    fn progress_every(&self) -> u32 {
+        match self.config.progress_blocks {
+            0 => 0,
+            every => (self.fetch.block_count / MAX_PROGRESS).max(every.into()),
+        }
+    }
+
+    /// How many more blocks have to be held for the next progress update.
+    pub(super) fn until_progress(&self) -> u32 {
+        let every = self.progress_every();
+        self.fetch.held_count().checked_rem(every).map_or(u32::MAX, |beyond| every - beyond)
     }
 
     /// How the part in hand compares with flash.
@@ -252,7 +294,7 @@ impl<'a> Agent<'a> {
     pub(super) fn flash_failed(&mut self, error: FlashError) {
         self.failures += 1;
         if self.failures >= MAX_FLASH_FAILURES {
-            return self.fail(Reason::FlashFailed, error as u32);
+            return self.fail_with(Reason::FlashFailed, error as u32);
         }
         self.give_up_in_hand();
     }

@@ -1,7 +1,8 @@
 //! What happened while nobody looked: the job's state is derived from the journal and from what boots, never assumed.
 
+use super::clock::Wait;
 use super::job::Number;
-use super::{Agent, MAX_IMAGES, Resume, Slots, Stage, State};
+use super::{Agent, NO_HASHES, Resume, Slots, Stage, State};
 use crate::boot::{ImageState, Revert};
 use crate::journal::{Phase, Record};
 use crate::policy::Question;
@@ -30,12 +31,12 @@ impl Agent<'_> {
             *intended = running.map_or(NONE, |running| running.hash);
         }
         if let Some(slots) = self.slots.get_mut(usize::from(image)) {
-            *slots = state.map(|state| Slots {
+            *slots = state.map_or(Slots::UNKNOWN, |state| Slots {
                 version: running.map_or(Version::new(0, 0, 0, 0), |running| running.version),
                 security_counter: running.and_then(|running| running.security_counter),
                 request: state.request,
                 revert: state.revert,
-                confirmed: state.confirmed,
+                unconfirmed: !state.confirmed,
                 reverted: state.reverted,
             });
         }
@@ -45,7 +46,7 @@ impl Agent<'_> {
     /// The journal's newest record is here (or there is none): where does the job stand?
     #[inline(never)]
     pub(super) fn loaded(&mut self, record: Option<&Record>) {
-        self.check_at = self.now;
+        self.clock.set(Wait::Check, 0);
         self.remembers = record.is_some();
         match record {
             Some(record) => self.recall(record),
@@ -63,15 +64,15 @@ impl Agent<'_> {
     fn derive(&mut self, record: &Record, running: Running) {
         match (record.phase, running) {
             // Confirmed, and yet another image runs: somebody else changed it. SUCCEEDED would not be true any more.
-            (Phase::Confirmed, Running::Other | Running::Mixed) if self.intended != [NONE; MAX_IMAGES] => {
-                self.fail(Reason::Reverted, 0)
+            (Phase::Confirmed, Running::Other | Running::Mixed) if self.intended != NO_HASHES => {
+                self.fail(Reason::Reverted)
             }
             (Phase::Confirmed, _) if self.job.is_held() => self.state = State::Confirmed { custom: false },
             (Phase::Ended, _) if self.job.is_held() => {
+                self.detail = record.detail;
                 self.state = State::Failed {
                     reason: Reason::from_number(record.reason).unwrap_or(Reason::StateLost),
                     rejected: record.status == super::record::REJECTED,
-                    detail: record.detail,
                 }
             }
             (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Intended) => {
@@ -86,18 +87,18 @@ impl Agent<'_> {
                 self.test(None);
             }
             // An unknown image was tested and is confirmed by now, or gone; if the cloud has a job for it, it says so.
-            (Phase::Testing, Running::Other) if self.intended == [NONE; MAX_IMAGES] => self.idle(),
+            (Phase::Testing, Running::Other) if self.intended == NO_HASHES => self.idle(),
             (Phase::Testing, Running::Other) => {
                 self.remember_bad();
-                self.fail(Reason::Reverted, 0);
+                self.fail(Reason::Reverted);
             }
             (Phase::Pending, Running::Other) => {
                 // The sign of a revert stays until the next swap: one that stood there before says nothing.
                 if self.was_reverted() && record.detail != super::record::REVERTED_BEFORE {
                     self.remember_bad();
-                    self.fail(Reason::Reverted, 0);
+                    self.fail(Reason::Reverted);
                 } else {
-                    self.fail(Reason::NotSwapped, 0);
+                    self.fail(Reason::NotSwapped);
                 }
             }
             (Phase::Verified, Running::Other) => self.offered(Stage::Verified),
@@ -109,7 +110,9 @@ impl Agent<'_> {
 
     /// The old image runs; the job's document is asked for.
     fn offered(&mut self, stage: Stage) {
-        self.state = State::Offered { at: 0, stage };
+        self.clock.set(Wait::State, 0);
+        self.stage = stage;
+        self.state = State::Offered;
     }
 
     #[inline(never)]
@@ -136,8 +139,8 @@ impl Agent<'_> {
     /// The running image is tested.
     #[inline(never)]
     pub(super) fn test(&mut self, question: Option<Question>) {
-        let until = self.booted_at + u64::from(self.config.timing.self_test_ms);
-        self.state = State::Testing { until, announced: false, question };
+        self.question = question;
+        self.state = State::Testing { announced: false };
     }
 
     /// Every image is confirmed; where there is nobody to report it to, that is all.
@@ -147,7 +150,7 @@ impl Agent<'_> {
         self.state = State::Confirmed { custom: false };
         if !self.job.is_held() {
             self.ended = Some(Ended::Succeeded);
-            self.intended = [NONE; MAX_IMAGES];
+            self.intended = NO_HASHES;
             self.state = State::Idle;
         }
     }
@@ -175,13 +178,13 @@ impl Agent<'_> {
     #[inline(never)]
     pub(super) fn is_confirmed(&self) -> bool {
         self.config.images.iter().all(|image| image.mode().has_trailer_state())
-            && !self.any_image(|slots| !slots.confirmed)
+            && !self.any_image(|slots| slots.unconfirmed)
     }
 
     /// Only some images were exchanged. Where a reset takes those back, one is spent on it.
     fn mixed(&mut self) {
         if self.revert() == Revert::No || self.resets > 0 {
-            self.fail(Reason::MixedImages, 0);
+            self.fail(Reason::MixedImages);
         } else {
             self.reset();
         }
@@ -203,7 +206,7 @@ impl Agent<'_> {
 
     fn forget_job(&mut self) {
         self.drop_job();
-        self.intended = [NONE; MAX_IMAGES];
+        self.intended = NO_HASHES;
     }
 
     /// The self test is lost.
@@ -217,7 +220,7 @@ impl Agent<'_> {
             }
             Revert::Yes if self.resets < REVERT_RESETS => return self.reset(),
             Revert::Yes => {
-                for slots in self.slots.iter_mut().flatten() {
+                for slots in &mut self.slots {
                     slots.revert = Revert::No;
                 }
             }
@@ -226,21 +229,18 @@ impl Agent<'_> {
             Revert::Unknown | Revert::No => {}
         }
         self.remember_bad();
-        self.fail(Reason::SelfTestFailedNoRevert, 0);
+        self.fail(Reason::SelfTestFailedNoRevert);
     }
 
     /// Takes over what the journal knows.
     fn restore(&mut self, record: &Record) {
         self.forget_job();
-        if let Ok(id) = self.arena.push(record.job_id().as_bytes()) {
-            self.job.id = id;
-            self.job.execution = record.execution_number;
-            self.job.version = Number::of(record.version_number);
-            self.job.started = record.started;
-            self.job.digest = record.job_digest;
-            // 0: ended before anything was updated.
-            self.job.updated_by = Number::of((record.updated_by != 0).then_some(record.updated_by));
-        }
+        self.job.id = self.arena.push(record.job_id().as_bytes());
+        self.job.execution = record.execution_number;
+        self.job.version = Number::of(record.version_number);
+        self.job.started = record.started;
+        self.job.digest = record.job_digest;
+        self.job.updated_by = record.updated_by;
         self.intended = record.intended;
         self.bad_image = record.reverted;
         self.bad_job = record.reverted_job;

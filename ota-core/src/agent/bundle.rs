@@ -19,7 +19,7 @@ use super::plan::{HASH_SIZE, Next};
 use super::{Action, Agent, Hand, MAX_IMAGES, Part, State};
 use crate::geometry::{ImageLayout, Reprogram};
 use crate::image::{HEADER_MAGIC, HEADER_SIZE};
-use crate::policy::{Drop, Question};
+use crate::policy::Drop;
 use crate::status::Reason;
 use crate::verify::SignedBundle;
 use crate::version::Version;
@@ -37,13 +37,14 @@ struct Member {
 }
 
 impl Member {
+    const NONE: Self = Self { image: 0, name: 0, start: 0, size: 0 };
+
     const fn end(&self) -> u32 {
         self.start.saturating_add(self.size)
     }
 }
 
 /// The bundle of the held job. Without members: its files are bare images, or not known yet.
-#[derive(Default)]
 pub(crate) struct Bundle {
     /// The bundle as file of the job.
     file: File,
@@ -56,6 +57,9 @@ pub(crate) struct Bundle {
 }
 
 impl Bundle {
+    pub(crate) const NONE: Self =
+        Self { file: File::NONE, members: [Member::NONE; MAX_IMAGES], count: 0, front: 0, proof: None };
+
     /// The file in hand is a bundle whose images are not verified yet.
     pub(crate) fn is_open(&self) -> bool {
         self.count > 0 && self.proof.is_none()
@@ -157,7 +161,7 @@ impl Job {
         if self.bundle.count > 0 {
             self.put_bundle();
         }
-        self.bundle = Bundle::default();
+        self.bundle = Bundle::NONE;
     }
 
     fn put_bundle(&mut self) {
@@ -200,7 +204,7 @@ impl<'a> Agent<'a> {
             return false;
         }
         match self.read_head(data) {
-            Err(reason) => self.fail(reason, 0),
+            Err(reason) => self.fail(reason),
             Ok((bundle, version)) => {
                 let first = bundle.members.first().copied().unwrap_or_default();
                 self.job.bundle = bundle;
@@ -208,10 +212,7 @@ impl<'a> Agent<'a> {
                 let resume = self.resume.take_if(|r| r.identity == self.job.digest);
                 match resume.filter(|resume| resume.bundle) {
                     Some(resume) => self.resume_bundle(resume.front, &resume.window),
-                    None => {
-                        let question = self.version_question(first.image, version).unwrap_or(Question::Erase);
-                        self.state = State::Judging { file: 0, question: Some(question) };
-                    }
+                    None => self.ask_about(first.image, version),
                 }
             }
         }
@@ -228,7 +229,7 @@ impl<'a> Agent<'a> {
             TarError::Truncated if data.len() < file.size as usize => Reason::BundleUnsupported,
             error => reason_of_tar(error),
         })?;
-        let mut bundle = Bundle { file, ..Bundle::default() };
+        let mut bundle = Bundle { file, ..Bundle::NONE };
         let mut start = head.payload_at;
         // The one whose header was read comes first, the others in the order of the list.
         let first = head.components.entry(&head.first).map_err(reason_of_tar)?;
@@ -280,7 +281,7 @@ impl<'a> Agent<'a> {
         self.statistics.resumed_blocks += self.fetch.held_count();
         self.lose_bare();
         self.fetch.window = self.config.first_window();
-        self.state = State::Downloading { file: 0 };
+        self.state = State::Downloading;
     }
 
     /// The digest starts anew: what it needs beside flash is fetched again.
@@ -293,8 +294,9 @@ impl<'a> Agent<'a> {
             self.distrust_block(self.fetch.block_at(hand.at));
         }
         self.lose_bare();
-        if let State::Verifying { file, .. } = self.state {
-            self.state = State::Downloading { file };
+        if let State::Verifying = self.state {
+            self.question = None;
+            self.state = State::Downloading;
         }
     }
 
@@ -363,7 +365,7 @@ impl<'a> Agent<'a> {
         match self.job.bundle.check(bytes, data) {
             Ok(()) => true,
             Err(reason) => {
-                self.fail(reason, 0);
+                self.fail(reason);
                 false
             }
         }
@@ -428,7 +430,7 @@ impl<'a> Agent<'a> {
 
     /// The job's signature signs the bundle: from here on its images are the job's files.
     pub(super) fn bundle_signed(&mut self, proof: SignedBundle) {
-        let State::Verifying { stage, .. } = self.state else { return };
+        let State::Verifying = self.state else { return };
         self.job.bundle.proof = Some(proof);
         let (members, count, file) = (self.job.bundle.members, self.job.bundle.count, self.job.bundle.file);
         self.job.file_count = 0;
@@ -436,7 +438,7 @@ impl<'a> Agent<'a> {
             self.job.add_file(File { image: member.image, size: member.size, ..file });
         }
         self.complete = self.job.file_count;
-        self.next_file(stage);
+        self.next_file();
     }
 
     /// The request for a swap failed, so what was verified is not any more. True when it was a bundle's: what stands between
@@ -444,7 +446,7 @@ impl<'a> Agent<'a> {
     pub(super) fn reopen_bundle(&mut self, image: u8, sectors: core::ops::Range<u32>) -> bool {
         let Some(member) = self.job.bundle.of_image(image).copied() else { return false };
         self.job.put_bundle();
-        self.tokens = [const { None }; MAX_IMAGES];
+        self.tokens = super::NO_TOKENS;
         self.complete = 0;
         self.fetch.start(0, self.job.bundle.file.size);
         self.fetch.restore_blocks(u32::MAX, &[0; 32]);
@@ -458,7 +460,7 @@ impl<'a> Agent<'a> {
         self.job.bundle.front = 0;
         self.lose_bare();
         self.fetch.window = self.config.first_window();
-        self.state = State::Downloading { file: 0 };
+        self.state = State::Downloading;
         true
     }
 

@@ -1,8 +1,9 @@
 //! The one request to AWS IoT Jobs: when it goes out, when it is repeated, when it is given up.
 
+use super::clock::Wait;
 use super::encode::TOKEN_SIZE;
 use super::plan::Next;
-use super::{Action, Agent, Link, Publication, Report, Request, State};
+use super::{Action, Agent, Publication, Report, Request, State};
 use crate::wire::Token;
 
 /// The one request to Jobs.
@@ -12,14 +13,12 @@ pub(super) struct Call {
     pub(super) request: Option<Request>,
     /// Published, and not answered. Otherwise it is to be published, perhaps not for the first time.
     pub(super) waits: bool,
-    /// When the answer is late, or the next attempt is due.
-    pub(super) at: u64,
     /// Attempts that came to nothing.
     pub(super) tries: u8,
 }
 
 impl Call {
-    pub(super) const NONE: Self = Self { request: None, waits: false, at: 0, tries: 0 };
+    pub(super) const NONE: Self = Self { request: None, waits: false, tries: 0 };
 
     /// Answered, or of no use any more.
     pub(super) fn end(&mut self) {
@@ -28,15 +27,15 @@ impl Call {
 }
 
 impl Agent<'_> {
-    /// Takes the call that an answer with `token` is to: about the job of this id (`None`: the next one), to a report or to a
-    /// question. Every call carries a token and the service echoes it: an answer without ours is to something else.
-    #[inline(never)]
-    pub(super) fn take_call(
+    /// The call that an answer with `token` is to: about the job of this id (`None`: the next one), to a report or to a
+    /// question. Every call carries a token and the service echoes it: an answer without ours is to something else. The
+    /// call waits no more; who takes the answer in ends it or makes it [`again`](Self::again).
+    pub(super) fn answered(
         &mut self,
         job_id: Option<&str>,
         token: Token<'_>,
         reported: bool,
-    ) -> Option<(Request, u8)> {
+    ) -> Option<Request> {
         let request = self.call.request.filter(|_| self.call.waits)?;
         let asked = match request {
             Request::Next { .. } => None,
@@ -46,44 +45,41 @@ impl Agent<'_> {
         if !fits || !token.matches(self.token(self.next_token.wrapping_sub(1), &mut [0; TOKEN_SIZE])) {
             return None;
         }
-        let tries = self.call.tries;
-        self.call.end();
-        if let Link::Up { tries, .. } = &mut self.link {
-            *tries = 0;
-        }
-        Some((request, tries))
+        self.call.waits = false;
+        self.link_tries = 0;
+        Some(request)
     }
 
-    /// The request again, after a pause.
+    /// The call again, after a pause.
     #[inline(never)]
-    pub(super) fn again(&mut self, request: Request, tries: u8) {
-        let at = self.retry_at(tries);
-        self.call = Call { request: Some(request), waits: false, at, tries: tries.saturating_add(1) };
+    pub(super) fn again(&mut self) {
+        let at = self.retry_at(self.call.tries);
+        self.clock.set(Wait::Call, at);
+        (self.call.waits, self.call.tries) = (false, self.call.tries.saturating_add(1));
     }
 
     /// When Jobs has to be looked after: the call's moment, or the next question's.
-    pub(super) fn call_at(&self) -> u64 {
-        if self.call.request.is_some() { self.call.at } else { self.check_at }
+    pub(super) fn call_at(&self) -> i32 {
+        self.clock.at(if self.call.request.is_some() { Wait::Call } else { Wait::Check })
     }
 
     /// Its deadline, its retry, or the next request.
     pub(super) fn plan_jobs(&mut self) -> Next {
-        let request = match (self.call.request, self.call.waits) {
-            (Some(request), true) => {
-                if !self.is_late(self.call.at, self.config.timing.request_ms) {
+        let request = match self.call.request {
+            Some(request) if self.call.waits => {
+                if !self.is_late(Wait::Call, self.config.timing.request_ms) {
                     return Next::Nothing;
                 }
-                self.call_expired(request, self.call.tries);
+                self.call_expired(request);
                 return Next::Again;
             }
-            (Some(request), false) if !self.still_wanted(request) => {
+            Some(request) if !self.still_wanted(request) => {
                 self.call.end();
-                self.check_at = self.check_at.min(self.now);
+                self.clock.set(Wait::Check, 0);
                 return Next::Again;
             }
-            (Some(request), false) if self.is_due(self.call.at) => Some(request),
-            (Some(_), false) => None,
-            (None, _) => self.wanted(),
+            Some(request) => self.clock.is_due(Wait::Call).then_some(request),
+            None => self.wanted(),
         };
         match request {
             Some(request) => self.act(Action::Publish(Publication::Jobs(request))),
@@ -92,15 +88,16 @@ impl Agent<'_> {
     }
 
     /// Time is up for the answer.
-    fn call_expired(&mut self, request: Request, tries: u8) {
+    fn call_expired(&mut self, request: Request) {
+        let tries = self.call.tries;
         // Twice with the document, once without: an answer larger than the receive buffer never arrives.
-        let document = tries % 3 != 1;
-        let request = match request {
-            Request::Next { .. } => Request::Next { document },
-            Request::Held { .. } => Request::Held { document: document && !self.job.loaded },
+        let with = tries % 3 != 1;
+        self.call.request = Some(match request {
+            Request::Next { .. } => Request::Next { document: with },
+            Request::Held { .. } => Request::Held { document: with && !self.job.loaded },
             Request::Report(report) => Request::Report(report),
-        };
-        self.again(request, tries);
+        });
+        self.again();
         // A link on which nothing is answered may be half dead: make a new one now and then.
         if tries % 4 == 3 {
             self.link_lost();
@@ -112,10 +109,9 @@ impl Agent<'_> {
         match self.state {
             // The report's own answer tells whether the job is still there.
             State::Confirmed { .. } | State::Failed { .. } => owed().map(Request::Report),
-            _other if self.is_due(self.check_at) => Some(match self.job.is_held() {
+            _other if self.clock.is_due(Wait::Check) => Some(match self.job.is_held() {
                 true => Request::Held {
-                    document: self.planes.stale
-                        || !self.job.loaded && matches!(self.state, State::Offered { .. }),
+                    document: self.planes.stale || !self.job.loaded && matches!(self.state, State::Offered),
                 },
                 false => Request::Next { document: true },
             }),
@@ -137,20 +133,20 @@ impl Agent<'_> {
     /// Whether `report` is what the state owes.
     pub(super) fn owed(&self) -> Option<Report> {
         match self.state {
-            State::Verified { .. } => Some(Report::Ready),
+            State::Verified => Some(Report::Ready),
             State::Testing { announced: false, .. } => Some(Report::Active),
             State::Confirmed { .. } => Some(Report::Succeeded),
             State::Failed { .. } => Some(Report::Ended),
             State::Booting { .. }
             | State::Idle
             | State::Custom
-            | State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Ready { .. }
+            | State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. }
+            | State::Pending
             | State::Withdrawing { .. }
             | State::Testing { .. }
             | State::Confirming { .. }

@@ -1,14 +1,21 @@
 //! How a job ends on this side: failed, reported, closed.
 
+use super::clock::Wait;
 use super::job::Job;
-use super::{Agent, MAX_IMAGES, State};
+use super::{Agent, NO_HASHES, NO_TOKENS, State};
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::status::{Ended, Reason};
 
 impl Agent<'_> {
     /// The job fails (or is rejected, where nothing has started yet). What flash holds of it stays.
     #[inline(never)]
-    pub(super) fn fail(&mut self, reason: Reason, detail: u32) {
+    pub(super) fn fail(&mut self, reason: Reason) {
+        self.fail_with(reason, 0);
+    }
+
+    /// With the number reported beside the reason.
+    #[inline(never)]
+    pub(super) fn fail_with(&mut self, reason: Reason, detail: u32) {
         self.stop_work();
         if self.is_requested() {
             // A job that failed must not be activated by the next reset.
@@ -28,11 +35,12 @@ impl Agent<'_> {
     pub(super) fn report(&mut self, reason: Reason, detail: u32) {
         // REJECTED is accepted only from QUEUED.
         let rejected = reason.is_judgement() && !self.job.started;
-        self.state = State::Failed { reason, rejected, detail };
+        self.detail = detail;
+        self.state = State::Failed { reason, rejected };
         if !self.job.is_held() {
             self.ended = Some(Ended::Failed(reason));
             // The question for a job that was under way is forgotten: ask again.
-            self.check_at = 0;
+            self.clock.set(Wait::Check, 0);
             self.state = State::Idle;
         }
     }
@@ -41,13 +49,14 @@ impl Agent<'_> {
     #[inline(never)]
     pub(super) fn drop_job(&mut self) {
         self.arena.clear();
-        self.job = Job::default();
+        self.job = Job::NONE;
     }
 
     /// Nothing is verified, and nothing is under way.
     #[inline(never)]
     pub(super) fn stop_work(&mut self) {
         self.hand = None;
+        self.question = None;
         self.failures = 0;
         self.drop_tokens();
         self.fetch.forget_requests();
@@ -55,9 +64,8 @@ impl Agent<'_> {
         self.record_due = true;
     }
 
-    #[inline(never)]
     pub(super) fn drop_tokens(&mut self) {
-        self.tokens = [const { None }; MAX_IMAGES];
+        self.tokens = NO_TOKENS;
     }
 
     /// The job is over and everybody knows.
@@ -67,13 +75,13 @@ impl Agent<'_> {
         self.keep_progress();
         self.stop_work();
         self.drop_job();
-        self.intended = [[0; 32]; MAX_IMAGES];
+        self.intended = NO_HASHES;
         self.withheld = 0;
         self.resets = 0;
         self.complete = 0;
         self.erase_agreed = false;
         self.progress_due = false;
-        self.check_at = self.now;
+        self.clock.set(Wait::Check, 0);
         self.state = State::Idle;
     }
 }

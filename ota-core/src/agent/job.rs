@@ -6,14 +6,23 @@ use crate::bytes::copy;
 use crate::sha256::Sha256;
 use crate::status::{Reason, reason_of_document};
 use crate::wire::base64;
-use crate::wire::topic::block_topic;
-use crate::wire::{Execution, JobStatus, OtaDocument, Text};
+use crate::wire::topic::{self, Tail};
+use crate::wire::{Execution, Format, JobStatus, OtaDocument, Text};
 
 /// A range of the [`Arena`].
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Span {
     start: u16,
     len: u16,
+}
+
+impl Span {
+    const NONE: Self = Self { start: 0, len: 0 };
+
+    /// Of something that is not empty: it did fit.
+    fn fit(self) -> Result<Self, Reason> {
+        if self.len > 0 { Ok(self) } else { Err(Reason::DocumentTooLarge) }
+    }
 }
 
 /// Strings of the held job, in memory the caller gave.
@@ -36,16 +45,22 @@ impl<'a> Arena<'a> {
         self.bytes.get_mut(usize::from(self.used)..).unwrap_or_default()
     }
 
-    /// Keeps the first `len` bytes of the room.
+    /// Keeps the first `len` bytes of the room; empty where there are not so many.
     #[inline(never)]
-    fn keep(&mut self, len: usize) -> Result<Span, Reason> {
-        let span = Span { start: self.used, len: u16::try_from(len).map_err(|_| Reason::DocumentTooLarge)? };
-        self.used = span.start.checked_add(span.len).ok_or(Reason::DocumentTooLarge)?;
-        Ok(span)
+    fn keep(&mut self, len: usize) -> Span {
+        match u16::try_from(len) {
+            Ok(len) if usize::from(len) <= self.room().len() => {
+                let start = self.used;
+                self.used = start.wrapping_add(len);
+                Span { start, len }
+            }
+            _more => Span::NONE,
+        }
     }
 
-    pub(crate) fn push(&mut self, text: &[u8]) -> Result<Span, Reason> {
-        let room = self.room().get_mut(..text.len()).ok_or(Reason::DocumentTooLarge)?;
+    /// Keeps `text`; empty where there is no room for it.
+    pub(crate) fn push(&mut self, text: &[u8]) -> Span {
+        let Some(room) = self.room().get_mut(..text.len()) else { return Span::NONE };
         copy(room, text);
         self.keep(text.len())
     }
@@ -60,20 +75,19 @@ impl<'a> Arena<'a> {
     }
 }
 
-/// A number that may be unknown, in five bytes.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Number {
-    bytes: [u8; 4],
-    known: bool,
-}
+/// A number that may be unknown: kept as one more, so that 0 is that.
+#[derive(Clone, Copy)]
+pub(crate) struct Number(u32);
 
 impl Number {
+    pub(crate) const UNKNOWN: Self = Self(0);
+
     pub(crate) fn of(number: Option<u32>) -> Self {
-        Self { bytes: number.unwrap_or(0).to_ne_bytes(), known: number.is_some() }
+        number.map_or(Self::UNKNOWN, |number| Self(number.wrapping_add(1)))
     }
 
     pub(crate) fn get(self) -> Option<u32> {
-        self.known.then_some(u32::from_ne_bytes(self.bytes))
+        self.0.checked_sub(1)
     }
 }
 
@@ -93,17 +107,10 @@ pub(crate) struct File {
 }
 
 impl File {
-    const NONE: Self = Self {
-        id: 0,
-        image: 0,
-        size: 0,
-        signature: Span { start: 0, len: 0 },
-        url: Span { start: 0, len: 0 },
-    };
+    pub(crate) const NONE: Self = Self { id: 0, image: 0, size: 0, signature: Span::NONE, url: Span::NONE };
 }
 
 /// The held job execution. `id` empty: none is held.
-#[derive(Default)]
 pub(crate) struct Job {
     pub(crate) id: Span,
     /// The topic its blocks come on as CBOR, with the stream's name in it; empty: there is no stream.
@@ -124,13 +131,30 @@ pub(crate) struct Job {
     pub(crate) urls_at: u16,
     /// Identity of the data: SHA-256 over every file's size, image and signature.
     pub(crate) digest: [u8; 32],
-    /// `statusDetails.updatedBy` as the service or the journal had it.
-    pub(crate) updated_by: Number,
+    /// `statusDetails.updatedBy` as the service or the journal had it; 0: not known.
+    pub(crate) updated_by: u32,
     /// What is known of the file, if it is a bundle.
     pub(crate) bundle: Bundle,
 }
 
 impl Job {
+    /// None is held.
+    pub(crate) const NONE: Self = Self {
+        id: Span::NONE,
+        block_topic: Span::NONE,
+        execution: 0,
+        version: Number::UNKNOWN,
+        started: false,
+        loaded: false,
+        files: [File::NONE; MAX_IMAGES],
+        file_count: 0,
+        http: false,
+        urls_at: 0,
+        digest: [0; 32],
+        updated_by: 0,
+        bundle: Bundle::NONE,
+    };
+
     pub(crate) fn is_held(&self) -> bool {
         self.id.len > 0
     }
@@ -138,7 +162,9 @@ impl Job {
     /// Status and version as the service says they are now.
     pub(crate) fn refresh(&mut self, execution: &Execution<'_>) {
         self.execution = execution.execution_number.unwrap_or(self.execution);
-        self.version = Number::of(execution.version_number.or(self.version.get()));
+        if execution.version_number.is_some() {
+            self.version = Number::of(execution.version_number);
+        }
         self.started = match execution.status {
             JobStatus::Queued => false,
             JobStatus::InProgress
@@ -149,13 +175,13 @@ impl Job {
             | JobStatus::Rejected
             | JobStatus::Removed => true,
         };
-        if let Some(updated_by) = execution.updated_by() {
-            self.updated_by = Number::of(Some(updated_by));
+        // What this device wrote down outranks what the service stored last.
+        if let (0, Some(updated_by)) = (self.updated_by, execution.updated_by()) {
+            self.updated_by = updated_by;
         }
     }
 
     /// An update was accepted, and its number is not told.
-    #[inline(never)]
     pub(crate) fn count_version(&mut self) {
         self.version = Number::of(self.version.get().map(|version| version.saturating_add(1)));
     }
@@ -169,31 +195,29 @@ impl Job {
         document: &OtaDocument<'_>,
         bundle_size: u32,
     ) -> Result<(), Reason> {
-        self.bundle = Default::default();
+        self.bundle = Bundle::NONE;
         if document.file_count() > MAX_IMAGES {
             return Err(Reason::TooManyFiles);
         }
         let protocols = document.protocols;
-        let known = |plane: &Plane| match plane {
-            Plane::Mqtt => protocols.mqtt,
-            Plane::Http => protocols.http,
-        };
-        if !config.planes.iter().any(known) {
+        self.http = protocols.http && config.planes.contains(&Plane::Http);
+        if !(self.http || protocols.mqtt && config.planes.contains(&Plane::Mqtt)) {
             return Err(Reason::UnknownProtocol);
         }
-        self.http = protocols.http;
-        self.block_topic = Span::default();
+        self.block_topic = Span::NONE;
         if protocols.mqtt {
             let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
-            self.block_topic.start = arena.used;
-            for piece in block_topic(config.thing_name, stream) {
-                self.block_topic.len += arena.push(piece.as_bytes())?.len;
-            }
+            let names = (config.thing_name, stream);
+            let len = topic::write(arena.room(), names, Tail::Data, Format::Cbor);
+            self.block_topic = arena.keep(len.unwrap_or_default()).fit()?;
         }
         let mut identity = Sha256::default();
         self.file_count = 0;
         for file in document.files() {
-            let file = file.map_err(reason_of_document)?;
+            let file = match file {
+                Ok(file) => file,
+                Err(error) => return Err(reason_of_document(error)),
+            };
             // AWS' conformance suite wants a document without a file name refused, though the name is never used.
             if file.path.is_none() {
                 return Err(Reason::DocumentMalformed);
@@ -212,17 +236,17 @@ impl Job {
                 return Err(Reason::FileTooLarge);
             }
             let signature = decode_signature(arena, file.signature.ok_or(Reason::Unsigned)?)?;
-            identity.update(&file.size.to_le_bytes());
-            identity.update(&[image]);
+            let [a, b, c, d] = file.size.to_le_bytes();
+            identity.update(&[a, b, c, d, image]);
             identity.update(arena.get(signature));
-            self.add_file(File { id: file.id, image, size: file.size, signature, url: Span::default() });
+            self.add_file(File { id: file.id, image, size: file.size, signature, url: Span::NONE });
         }
         if self.file_count == 0 {
             return Err(Reason::DocumentMalformed);
         }
         self.digest = identity.finish();
         self.urls_at = arena.used;
-        if self.http && config.planes.contains(&Plane::Http) {
+        if self.http {
             self.load_urls(arena, document)?;
         }
         self.loaded = true;
@@ -249,10 +273,13 @@ impl Job {
     ) -> Result<(), Reason> {
         arena.used = arena.used.min(self.urls_at);
         for file in document.files() {
-            let file = file.map_err(reason_of_document)?;
+            let file = match file {
+                Ok(file) => file,
+                Err(error) => return Err(reason_of_document(error)),
+            };
             let url = file.url.ok_or(Reason::DocumentMalformed)?;
             let len = url.write(arena.room()).map_err(|_| Reason::DocumentTooLarge)?;
-            let span = arena.keep(len)?;
+            let span = arena.keep(len).fit()?;
             for held in &mut self.files {
                 if held.id == file.id && held.size == file.size {
                     held.url = span;
@@ -279,7 +306,7 @@ impl Job {
 fn decode_signature(arena: &mut Arena<'_>, text: Text<'_>) -> Result<Span, Reason> {
     match base64::decode_text(text, arena.room()) {
         Ok(0) => Err(Reason::Unsigned),
-        Ok(len) => arena.keep(len),
+        Ok(len) => arena.keep(len).fit(),
         Err(base64::Base64Error::BufferTooSmall) => Err(Reason::DocumentTooLarge),
         Err(base64::Base64Error::Character | base64::Base64Error::Padding) => Err(Reason::SignatureInvalid),
     }

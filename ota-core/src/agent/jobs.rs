@@ -1,5 +1,6 @@
 //! Answers of AWS IoT Jobs: judged by token and job id, then applied.
 
+use super::clock::{Wait, after};
 use super::job::Number;
 use super::{Agent, Report, Request, Stage, State};
 use crate::policy::{Drop, Question};
@@ -12,45 +13,99 @@ const MAX_REFUSALS: u8 = 4;
 const MAX_WITHHELD: u8 = 2;
 
 impl Agent<'_> {
+    /// An answer of Jobs about the job of this id (`None`: the next one), to a report or to a question.
     #[inline(never)]
-    pub(super) fn described(&mut self, job_id: Option<&str>, answer: &JobsAnswer<'_>) {
-        let Some((request, _)) = self.take_call(job_id, answer.token, false) else {
-            return self.drop_message(Drop::Late);
-        };
-        self.check_at = self.after(self.config.timing.poll_ms);
-        match (request, &answer.execution) {
+    pub(super) fn answer_of_jobs(
+        &mut self,
+        job_id: Option<&str>,
+        reported: bool,
+        accepted: bool,
+        answer: &JobsAnswer<'_>,
+    ) {
+        match self.answered(job_id, answer.token, reported) {
+            None => self.unasked(job_id, reported, accepted, answer),
+            Some(request) if !accepted => self.rejected(request, answer),
+            Some(Request::Report(report)) => {
+                self.job.count_version();
+                if let Some(number) = answer.execution.and_then(|execution| execution.version_number) {
+                    self.job.version = Number::of(Some(number));
+                }
+                self.accepted(report);
+            }
+            Some(request) => self.described(request, answer.execution.as_ref()),
+        }
+    }
+
+    /// An answer to no call: to one of before, or to a progress update, which is sent without a token.
+    fn unasked(&mut self, job_id: Option<&str>, reported: bool, accepted: bool, answer: &JobsAnswer<'_>) {
+        if reported && !accepted {
+            // Canceled, deleted, or just throttled. Look.
+            self.clock.set(Wait::Check, 0);
+        } else if reported && answer.token.0.is_none() && job_id == Some(self.job_id()) {
+            // All it tells is that the version went up by one.
+            self.job.count_version();
+            self.job.started = true;
+            return;
+        }
+        self.drop_message(Drop::Late);
+    }
+
+    fn described(&mut self, request: Request, execution: Option<&Execution<'_>>) {
+        self.call.end();
+        self.clock.set(Wait::Check, after(self.config.timing.poll_ms));
+        match (request, execution) {
             (Request::Next { document }, Some(execution)) => self.next_job(execution, document),
             (Request::Next { .. }, None) => self.withheld = 0,
-            (Request::Held { document }, Some(execution)) => {
-                if execution.job_id != self.job_id() {
-                    self.drop_message(Drop::Unknown);
-                } else if execution.status.is_terminal() {
-                    self.gone();
-                } else {
-                    self.held_job(execution, document);
-                }
+            (Request::Held { .. }, Some(execution)) if execution.job_id != self.job_id() => {
+                self.drop_message(Drop::Unknown);
+            }
+            (Request::Held { document }, Some(execution)) if !execution.status.is_terminal() => {
+                self.held_job(execution, document);
             }
             (Request::Held { .. } | Request::Report(_), _) => self.gone(),
         }
     }
 
-    pub(super) fn describe_rejected(&mut self, job_id: Option<&str>, rejected: &JobsAnswer<'_>) {
-        let Some((request, tries)) = self.take_call(job_id, rejected.token, false) else {
-            return self.drop_message(Drop::Late);
-        };
-        let held = matches!(request, Request::Held { .. });
-        match rejected.code {
-            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached if held => self.gone(),
-            RejectedCode::ResourceNotFound
-            | RejectedCode::TerminalStateReached
-            | RejectedCode::InvalidTopic
-            | RejectedCode::InvalidJson
-            | RejectedCode::InvalidRequest
-            | RejectedCode::InvalidStateTransition
-            | RejectedCode::VersionMismatch
-            | RejectedCode::InternalError
-            | RejectedCode::RequestThrottled
-            | RejectedCode::Unknown => self.again(request, tries),
+    fn rejected(&mut self, request: Request, answer: &JobsAnswer<'_>) {
+        match (answer.code, request) {
+            (RejectedCode::InternalError | RejectedCode::RequestThrottled, _) | (_, Request::Next { .. }) => {
+                self.again()
+            }
+            (RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached, _) => self.gone(),
+            (_, Request::Held { .. }) => self.again(),
+            (
+                RejectedCode::VersionMismatch
+                | RejectedCode::InvalidStateTransition
+                | RejectedCode::InvalidTopic
+                | RejectedCode::InvalidJson
+                | RejectedCode::InvalidRequest
+                | RejectedCode::Unknown,
+                Request::Report(report),
+            ) => self.report_rejected(report, answer.execution.as_ref()),
+        }
+    }
+
+    /// A report was refused; with a conflict comes what the service has.
+    fn report_rejected(&mut self, report: Report, stored: Option<&Execution<'_>>) {
+        // Perhaps it was the number: some services want none.
+        self.job.version = Number::of(stored.and_then(|execution| execution.version_number));
+        match stored {
+            // The answer to an earlier attempt got lost.
+            Some(execution) if self.is_reported(report, execution) => return self.accepted(report),
+            Some(execution) if execution.status.is_terminal() => return self.gone(),
+            Some(execution) => {
+                self.job.started = execution.status == JobStatus::InProgress;
+                if let State::Failed { reason, rejected: true } = self.state {
+                    self.state = State::Failed { reason, rejected: !self.job.started };
+                }
+            }
+            None if self.call.tries >= MAX_REFUSALS => return self.gone(),
+            None => {}
+        }
+        // With what the refusal taught: at once, then after pauses.
+        self.again();
+        if self.call.tries == 1 {
+            self.clock.set(Wait::Call, 0);
         }
     }
 
@@ -70,28 +125,30 @@ impl Agent<'_> {
             return;
         }
         self.complete = 0;
-        self.document(execution, document, Stage::New);
+        self.stage = Stage::New;
+        self.document(execution, document);
     }
 
     /// The document of the held job, where it came: does this device update itself by it? `asked`: it had to come.
     #[inline(never)]
-    fn document(&mut self, execution: &Execution<'_>, asked: bool, stage: Stage) {
+    fn document(&mut self, execution: &Execution<'_>, asked: bool) {
         match &execution.document() {
+            Document::Ota(document) if self.job.loaded => self.refresh_urls(document),
+            _known if self.job.loaded => {}
             Document::Ota(document) => {
                 self.withheld = 0;
-                self.adopt(execution, document, stage);
+                self.adopt(execution, document);
             }
             Document::Custom(_) if matches!(self.state, State::Idle) => self.state = State::Custom,
-            Document::Malformed(error) => self.fail(reason_of_document(*error), 0),
+            Document::Malformed(error) => self.fail(reason_of_document(*error)),
             Document::Absent if !asked => self.withheld(),
-            Document::Custom(_) | Document::Absent => self.fail(Reason::DocumentMalformed, 0),
+            Document::Custom(_) | Document::Absent => self.fail(Reason::DocumentMalformed),
         }
     }
 
-    /// The job in hand is none of this library's: `$next` is asked again at `check_at`.
-    pub(super) fn leave_alone(&mut self, check_at: u64) {
+    /// The job in hand is none of this library's.
+    pub(super) fn leave_alone(&mut self) {
         self.drop_job();
-        self.check_at = check_at;
         self.state = State::Idle;
     }
 
@@ -101,39 +158,43 @@ impl Agent<'_> {
         self.withheld += 1;
         if self.withheld >= MAX_WITHHELD {
             self.withheld = 0;
-            return self.fail(Reason::DocumentTooLarge, 0);
+            return self.fail(Reason::DocumentTooLarge);
         }
         if let State::Idle = self.state {
             self.drop_job();
         }
-        self.check_at = self.now;
+        self.clock.set(Wait::Check, 0);
     }
 
     /// Takes the execution's identity and status over, without the document.
     fn identify(&mut self, execution: &Execution<'_>) -> bool {
         self.drop_job();
         // Cannot be reported: not even the id fits. The memory is too small for any job.
-        let Ok(id) = self.arena.push(execution.job_id.as_bytes()) else { return false };
-        self.job.id = id;
-        self.job.refresh(execution);
-        true
+        self.job.id = self.arena.push(execution.job_id.as_bytes());
+        if self.job.is_held() {
+            self.job.refresh(execution);
+        }
+        self.job.is_held()
     }
 
     /// An OTA job's document: the job is offered.
-    fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>, stage: Stage) {
+    fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>) {
         if let State::Idle = self.state {
             if execution.self_test().is_some() && execution.status == JobStatus::InProgress {
                 return self.orphaned_test();
             }
-            self.job.updated_by = Number::of(None);
+            self.job.updated_by = 0;
         }
         let digest = self.job.digest;
         let largest = self.largest_file();
         match self.job.load(&mut self.arena, self.config, document, largest) {
-            Err(reason) => self.fail(reason, 0),
+            Err(reason) => self.fail(reason),
             Ok(()) => {
-                let stage = if self.job.digest == digest { stage } else { Stage::New };
-                self.state = State::Offered { at: self.now, stage };
+                if self.job.digest != digest {
+                    self.stage = Stage::New;
+                }
+                self.clock.set(Wait::State, 0);
+                self.state = State::Offered;
             }
         }
     }
@@ -141,68 +202,57 @@ impl Agent<'_> {
     /// The service says an update was activated, and no journal knows of it: only versions and the boot state are left
     /// to go by (AWS' agents always do it this way).
     fn orphaned_test(&mut self) {
-        let running = self.running_version();
-        match running.word().cmp(&self.job.updated_by.get().unwrap_or(0)) {
-            _ if self.was_reverted() => self.fail(Reason::Reverted, 0),
-            core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped, 0),
-            core::cmp::Ordering::Less => self.fail(Reason::Downgrade, 0),
-            core::cmp::Ordering::Greater => {
-                self.record_due = true;
-                if self.is_confirmed() {
-                    self.state = State::Confirmed { custom: false };
-                } else {
-                    self.test(None);
-                }
+        let (running, before) = (self.running_version().word(), self.job.updated_by);
+        if self.was_reverted() {
+            self.fail(Reason::Reverted);
+        } else if running == before {
+            self.fail(Reason::NotSwapped);
+        } else if running < before {
+            self.fail(Reason::Downgrade);
+        } else {
+            self.record_due = true;
+            self.test(None);
+            if self.is_confirmed() {
+                self.state = State::Confirmed { custom: false };
             }
         }
     }
 
     /// A describe of the held job was answered: it still is ours.
     fn held_job(&mut self, execution: &Execution<'_>, document: bool) {
-        let retried =
-            execution.execution_number.is_some_and(|n| self.job.execution != 0 && n != self.job.execution);
-        let updated_by = self.job.updated_by.get();
+        let before = self.job.execution;
         self.job.refresh(execution);
-        // What this device wrote down outranks what the service stored last.
-        self.job.updated_by = Number::of(updated_by.or(self.job.updated_by.get()));
-        if retried {
+        if before != 0 && before != self.job.execution {
             self.retried();
         }
-        if self.job.loaded {
-            if let Document::Ota(ota) = &execution.document() {
-                self.refresh_urls(ota);
-            }
-            return;
-        }
-        if let State::Offered { stage, .. } = self.state {
-            self.document(execution, document, stage);
+        if self.job.loaded || matches!(self.state, State::Offered) {
+            self.document(execution, document);
         }
     }
 
     /// Same job, new execution: its status starts afresh, what flash holds stays.
     fn retried(&mut self) {
         self.record_due = true;
+        if self.stage == Stage::Ready {
+            self.stage = Stage::Verified;
+        }
         match self.state {
-            State::Ready { .. } | State::Activating { .. } => {
-                self.state = State::Verified { ask_at: self.now }
+            State::Ready | State::Activating { .. } => {
+                self.clock.set(Wait::State, 0);
+                self.state = State::Verified;
             }
-            State::Offered { at, stage: Stage::Ready } => {
-                self.state = State::Offered { at, stage: Stage::Verified }
-            }
-            State::Testing { until, question, .. } => {
-                self.state = State::Testing { until, announced: false, question }
-            }
+            State::Testing { .. } => self.state = State::Testing { announced: false },
             // The failure owed belongs to the execution before; the new one gets its own try.
             State::Failed { .. } => self.close(Ended::Gone),
             State::Booting { .. }
             | State::Idle
             | State::Custom
-            | State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Pending { .. }
+            | State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
+            | State::Verified
+            | State::Pending
             | State::Withdrawing { .. }
             | State::Confirming { .. }
             | State::Confirmed { .. }
@@ -213,40 +263,41 @@ impl Agent<'_> {
 
     /// The held job is canceled, deleted or timed out.
     pub(super) fn gone(&mut self) {
+        self.call.end();
         match self.state {
-            State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
+            State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
+            | State::Verified
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. }
+            | State::Pending
                 if self.is_requested() =>
             {
                 self.failures = 0;
                 self.state = State::Withdrawing { image: 0, reason: None }
             }
-            State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
+            State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
+            | State::Verified
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. }
+            | State::Pending
             | State::Custom
             | State::Confirmed { .. }
             | State::Failed { .. } => self.close(Ended::Gone),
             State::Withdrawing { image, .. } => self.state = State::Withdrawing { image, reason: None },
-            State::Testing { until, .. } => {
+            State::Testing { .. } => {
                 // Nobody is left to report to. The image still has to be confirmed or taken back.
                 let digest = self.job.digest;
                 self.drop_job();
                 self.job.digest = digest;
                 self.record_due = true;
-                self.state =
-                    State::Testing { until, announced: false, question: Some(Question::JobGoneInTest) };
+                self.state = State::Testing { announced: false };
+                self.question = Some(Question::JobGoneInTest);
             }
             State::Confirming { .. } => {
                 self.drop_job();
@@ -256,33 +307,18 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn updated(&mut self, job_id: &str, answer: &JobsAnswer<'_>) {
-        let Some((Request::Report(report), _)) = self.take_call(Some(job_id), answer.token, true) else {
-            // A progress update: all it tells is that the version went up by one.
-            if answer.token.0.is_none() && job_id == self.job_id() {
-                self.job.count_version();
-                self.job.started = true;
-                return;
-            }
-            return self.drop_message(Drop::Late);
-        };
-        self.job.count_version();
-        if let Some(number) = answer.execution.and_then(|execution| execution.version_number) {
-            self.job.version = Number::of(Some(number));
-        }
-        self.accepted(report);
-    }
-
     /// The service has what was reported.
     fn accepted(&mut self, report: Report) {
+        self.call.end();
         self.job.started = true;
         match (report, self.state) {
-            (Report::Ready, State::Verified { .. }) => {
+            (Report::Ready, State::Verified) => {
                 self.record_due = true;
-                self.state = State::Ready { at: self.now };
+                self.clock.set(Wait::State, 0);
+                self.state = State::Ready;
             }
-            (Report::Active, State::Testing { until, question, .. }) => {
-                self.state = State::Testing { until, announced: true, question };
+            (Report::Active, State::Testing { .. }) => {
+                self.state = State::Testing { announced: true };
             }
             (Report::Succeeded, State::Confirmed { .. }) => self.close(Ended::Succeeded),
             (Report::Ended, State::Failed { reason, rejected, .. }) => {
@@ -293,77 +329,15 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn update_rejected(&mut self, job_id: &str, rejected: &JobsAnswer<'_>) {
-        let Some((request @ Request::Report(report), tries)) =
-            self.take_call(Some(job_id), rejected.token, true)
-        else {
-            // A progress update was refused: canceled, deleted, or just throttled. Look.
-            self.check_at = self.check_at.min(self.now);
-            return self.drop_message(Drop::Late);
-        };
-        match rejected.code {
-            RejectedCode::VersionMismatch | RejectedCode::InvalidStateTransition => match &rejected.execution
-            {
-                // The answer to an earlier attempt got lost.
-                Some(state) if self.is_reported(report, state) => {
-                    self.job.version = Number::of(state.version_number);
-                    self.accepted(report);
-                }
-                Some(state) if state.status.is_terminal() => self.gone(),
-                Some(state) => {
-                    self.job.version = Number::of(state.version_number);
-                    self.job.started = state.status == JobStatus::InProgress;
-                    if let State::Failed { reason, rejected: true, detail } = self.state {
-                        self.state = State::Failed { reason, rejected: !self.job.started, detail };
-                    }
-                    self.repeat(request, tries);
-                }
-                None => {
-                    self.job.version = Number::of(None);
-                    self.retry_or_give_up(request, tries);
-                }
-            },
-            RejectedCode::ResourceNotFound | RejectedCode::TerminalStateReached => self.gone(),
-            RejectedCode::InvalidTopic
-            | RejectedCode::InvalidJson
-            | RejectedCode::InvalidRequest
-            | RejectedCode::Unknown => {
-                // Perhaps it was the number: some services want none.
-                self.job.version = Number::of(None);
-                self.retry_or_give_up(request, tries);
-            }
-            RejectedCode::InternalError | RejectedCode::RequestThrottled => self.again(request, tries),
-        }
-    }
-
-    fn retry_or_give_up(&mut self, request: Request, tries: u8) {
-        if tries >= MAX_REFUSALS {
-            return self.gone();
-        }
-        self.repeat(request, tries);
-    }
-
-    /// The same request with what the refusal taught: at once, then after pauses.
-    fn repeat(&mut self, request: Request, tries: u8) {
-        self.again(request, tries);
-        if tries == 0 {
-            self.call.at = self.now;
-        }
-    }
-
     /// The state the service has is what `report` says.
     fn is_reported(&self, report: Report, state: &Execution<'_>) -> bool {
-        let in_self_test = |word| {
-            state.status == JobStatus::InProgress && state.self_test().is_some_and(|found| found.is(word))
+        let (status, word) = match (report, self.state) {
+            (Report::Ready, _) => (JobStatus::InProgress, "ready"),
+            (Report::Active, _) => (JobStatus::InProgress, "active"),
+            (Report::Succeeded, _) => (JobStatus::Succeeded, ""),
+            (Report::Ended, State::Failed { rejected: true, .. }) => (JobStatus::Rejected, ""),
+            (Report::Ended, _) => (JobStatus::Failed, ""),
         };
-        match report {
-            Report::Ready => in_self_test("ready"),
-            Report::Active => in_self_test("active"),
-            Report::Succeeded => state.status == JobStatus::Succeeded,
-            Report::Ended => match self.state {
-                State::Failed { rejected: true, .. } => state.status == JobStatus::Rejected,
-                _failed => state.status == JobStatus::Failed,
-            },
-        }
+        state.status == status && (word.is_empty() || state.self_test().is_some_and(|found| found.is(word)))
     }
 }

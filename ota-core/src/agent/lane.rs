@@ -4,6 +4,7 @@
 //! It decides nothing of its own. What it takes the general way would have taken with the same outcome, and whatever it
 //! does not recognise at once is left to that way untouched.
 
+use super::clock::{Wait, after};
 use super::{Action, Agent, Hand, Message, State};
 use crate::transport::Received;
 use crate::wire::stream::{block_as_expected, block_as_sent};
@@ -15,23 +16,21 @@ impl Agent<'_> {
     /// way through [`decode`](crate::driver::decode) and [`step`](Self::step) would have it. `None`: nothing has changed, and
     /// the message goes that way.
     pub fn take_block<'m>(&mut self, now_ms: u64, received: &Received<'m>) -> Option<&'m [u8]> {
-        let (Some(Action::Receive { .. }), State::Downloading { file }) = (&self.doing, self.state) else {
+        let (Action::Receive { .. }, State::Downloading) = (&self.doing, self.state) else {
             return None;
         };
         // Blocks of a bundle may have to be hashed from the hand.
-        if self.record_due || !self.cleared || self.job.bundle.is_open() {
-            return None;
-        }
-        if !self.is_block_topic(received.topic) {
+        if self.job.bundle.is_open() || !self.is_block_topic(received.topic) {
             return None;
         }
         // Where the block goes is known from the front. Were it taken from the message, the copy into flash would wait for
         // the message's first bytes to come from memory.
         let front = self.fetch.front;
         let (from, to) = self.fetch.block_range(front);
-        let file = self.job.files.get(usize::from(file))?;
+        let file = self.job.files.get(usize::from(self.fetch.file))?;
         let hand = Hand { at: from, len: to - from, done: 0, blank: false };
         let part = self.part_to(&hand, file.image, hand.len);
+        // An open sector says, too, that the slot was cleared.
         let is_due = self.fetch.was_asked(front) && self.fetch.is_open(from, to);
         // Last of all, for the message is not in any cache: what comes before is done while it is fetched.
         let data = match block_as_expected(received.payload, file.id, front, hand.len) {
@@ -39,10 +38,10 @@ impl Agent<'_> {
             _other => return None,
         };
         // The front is the first missing block, and beyond the last one none was asked for.
-        debug_assert!(self.fetch.is_missing(front));
-        self.accept(now_ms, front);
+        debug_assert!(self.fetch.is_missing(front) && self.is_in_one_sector(&hand));
+        self.accept(self.clock.since(now_ms), front);
         self.hand = Some(hand);
-        self.doing = Some(Action::Write(part));
+        self.doing = Action::Write(part);
         Some(data)
     }
 
@@ -63,15 +62,37 @@ impl Agent<'_> {
         !wanted.is_empty() && topic.as_bytes() == wanted
     }
 
-    /// A block is in flash, and nothing is due but to wait for the next one: until when. `None`: more may be due.
+    /// The write of a block that was [taken](Self::take_block) is done, and nothing is due but to wait for the next one: it is
+    /// held, and an [`Action::Receive`] is outstanding, as [`step`](Self::step) would have it. False: nothing has changed.
     #[inline]
-    pub(super) fn next_wait(&self, now: u64) -> Option<u64> {
-        let fetch = &self.fetch;
-        let waits = fetch.under_way() > fetch.enough
-            && now < fetch.due
-            && fetch.hashed >= fetch.front_bytes()
-            && !self.progress_due;
-        let poll = now + u64::from(self.config.timing.poll_ms);
-        waits.then(|| self.deadline_of_blocks(now, poll.min(self.quiet_until)))
+    pub(crate) fn hold_block(&mut self, now_ms: u64) -> bool {
+        let fetch = &mut self.fetch;
+        // While it is calm no other block comes into the hand, and no part of one.
+        let (1.., Action::Write(part)) = (fetch.calm, &self.doing) else { return false };
+        let now = self.clock.since(now_ms);
+        let until = self.clock.at(Wait::Quiet).min(self.clock.at(Wait::Blocks));
+        if now >= until || !part.hash || !fetch.is_missing(fetch.front + 1) {
+            return false;
+        }
+        fetch.calm -= 1;
+        fetch.hashed += part.to;
+        fetch.hold_front();
+        self.failures = 0;
+        self.hand = None;
+        let poll = now.saturating_add(after(self.config.timing.poll_ms));
+        self.doing = Action::Receive { until_ms: self.clock.time(until.min(poll)) };
+        if cfg!(debug_assertions) {
+            self.debug_hold(now_ms);
+        }
+        true
+    }
+
+    /// Debug builds look at everything, which must come to the same.
+    fn debug_hold(&mut self, now_ms: u64) {
+        let (doing, calm) = (self.doing, self.fetch.calm);
+        self.clock.step(now_ms);
+        self.waited = false;
+        self.plan();
+        debug_assert_eq!((self.doing, self.fetch.calm), (doing, calm));
     }
 }

@@ -4,7 +4,7 @@
 //! knows no clock and waits for nothing, so the [driver](crate::driver), a simulator with virtual time and a blocking
 //! super-loop can all drive it.
 //!
-//! Four small types say what goes on, each answering one question:
+//! Five small types say what goes on, each answering one question:
 //!
 //! | Question | Type |
 //! |---|---|
@@ -12,15 +12,16 @@
 //! | Which action is outstanding? | [`Action`] |
 //! | Is the link to the broker up, and what is subscribed? | `Link` |
 //! | Is a request to AWS IoT Jobs waiting for its answer? | `Call` |
+//! | What is due, and when is the rest? | `Clock` |
 //!
-//! A step has two halves. *Absorb* applies the input to these four (`absorb.rs`, `jobs.rs`, `words.rs`, `blocks.rs`,
+//! A step has two halves. *Absorb* applies the input to these (`absorb.rs`, `jobs.rs`, `words.rs`, `blocks.rs`,
 //! `boot.rs`, `activate.rs`). *Plan* looks at them and finds the one thing to do next (`plan.rs`, `call.rs`, `ask.rs`,
 //! `planes.rs`); it needs no memory of how they came about. That is why a power cut, a dropped future and a lost link need
 //! no code of their own: what they leave behind is looked at like anything else, and planned from.
 //!
 //! Flash is small. What several places do is a function, and `#[inline(never)]` keeps one copy of it where the compiler
-//! would make several, or keeps the way of a block short; where neither was measured there is no attribute. The time of a
-//! step is the agent's own (`clock.rs`): handed on, it would cost two registers in each call.
+//! would make several, or keeps the way of a block short; where neither was measured there is no attribute. What is not
+//! known, not held or not verified is zero, which costs nothing to write.
 
 mod absorb;
 mod activate;
@@ -49,17 +50,16 @@ mod sectors;
 mod state;
 mod words;
 
-use core::num::NonZeroU8;
-
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
-use crate::policy::Drop;
+use crate::policy::{Drop, Question};
 use crate::status::Ended;
 use crate::verify::{Kept, Verified};
 use crate::version::Version;
 use crate::wire::topic::stream_of;
 
 use call::Call;
+use clock::{Clock, Wait};
 pub use config::{
     BLOCK_SIZES, Component, Config, ConfigError, Destination, MAX_DETAILS_SIZE, MAX_REQUEST_SIZE, Memory,
     Plane, Timing,
@@ -71,24 +71,28 @@ pub use io::{
     Action, Failure, Input, Message, Outcome, Part, Publication, RangeRequest, Report, Request, Subscription,
 };
 use job::{Arena, Job};
-use plan::Next;
 use planes::Planes;
 pub use state::{Stage, State, StateKind};
 
 /// Images one device may have, and files one job may have.
 pub const MAX_IMAGES: usize = 3;
 
+/// No image is meant to boot.
+const NO_HASHES: [[u8; 32]; MAX_IMAGES] = [[0; 32]; MAX_IMAGES];
+/// Nothing is verified.
+const NO_TOKENS: [Option<Kept>; MAX_IMAGES] = [const { None }; MAX_IMAGES];
+
 /// The link to the broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Link {
     /// The application wants no network.
     Suspended { closed: bool },
-    /// Put aside for a range over HTTP, where memory allows one session only; wanted again at `until`.
-    Aside { until: u64, closed: bool },
-    /// Down; tried again at `at`.
-    Down { at: u64, tries: u8 },
+    /// Put aside for a range over HTTP, where memory allows one session only; wanted again at [`Wait::Link`].
+    Aside { closed: bool },
+    /// Down; tried again at [`Wait::Link`].
+    Down,
     /// Up; what is subscribed.
-    Up { jobs: bool, stream: bool, tries: u8 },
+    Up { jobs: bool, stream: bool },
 }
 
 /// The block in the message in hand, on its way to flash.
@@ -107,8 +111,8 @@ struct Hand {
 #[derive(Clone, Copy)]
 struct Resume {
     identity: [u8; 32],
-    /// The number of the file, from 1.
-    file: NonZeroU8,
+    /// The file, as numbered in the job.
+    file: u8,
     front: u32,
     window: [u8; 32],
     /// The file is a bundle.
@@ -118,13 +122,7 @@ struct Resume {
 impl Resume {
     #[inline(never)]
     fn new(identity: &[u8; 32], file: u8, front: u32, window: &[u8; 32], bundle: bool) -> Self {
-        let file = NonZeroU8::MIN.saturating_add(file);
         Resume { identity: *identity, file, front, window: *window, bundle }
-    }
-
-    /// The file, as numbered in the job.
-    fn file(&self) -> u8 {
-        self.file.get() - 1
     }
 }
 
@@ -136,11 +134,23 @@ struct Slots {
     security_counter: Option<u32>,
     request: SwapRequest,
     revert: Revert,
-    confirmed: bool,
+    unconfirmed: bool,
     reverted: bool,
 }
 
-/// Counters since [`Agent::new`], for tables and telemetry.
+impl Slots {
+    /// Not looked at, or flash failed.
+    const UNKNOWN: Self = Self {
+        version: Version::new(0, 0, 0, 0),
+        security_counter: None,
+        request: SwapRequest::None,
+        revert: Revert::No,
+        unconfirmed: false,
+        reverted: false,
+    };
+}
+
+/// Counters since [`Agent::new`], for tables and telemetry. They start over after 2^32.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Statistics {
     /// Requests for blocks published.
@@ -174,18 +184,25 @@ pub struct Statistics {
 // 124 bytes from the start).
 #[repr(C)]
 pub struct Agent<'a> {
+    planes: Planes,
+    state: State,
+    link: Link,
+    /// Links lost, or not made, since Jobs answered over one.
+    link_tries: u8,
+    call: Call,
+    stage: Stage,
     /// A journal record is due.
     record_due: bool,
     /// A progress update is due.
     progress_due: bool,
     /// The slot was cleared of an old trailer (and of what lies before the image).
     cleared: bool,
+    /// Attempts at set pending, or at a sector, that failed.
+    failures: u8,
     /// The policy agreed to erase for this job.
     erase_agreed: bool,
     /// Files of the held job, from the first, that flash is known to hold whole.
     complete: u8,
-    /// Attempts at set pending, or at a sector, that failed.
-    failures: u8,
     /// Resets spent on an image of which nobody knows whether a reset reverts it.
     resets: u8,
     /// The journal held a record at boot: what is written to it now is there at the next one.
@@ -195,29 +212,25 @@ pub struct Agent<'a> {
     /// The link was listened to until now, so what is due and not here is late. Otherwise it may lie in the receive buffer,
     /// where a long flash operation kept it waiting.
     waited: bool,
+    /// No step was made yet.
+    is_new: bool,
     ended: Option<Ended>,
-    next_token: u32,
-    state: State,
     config: &'a Config<'a>,
-    arena: Arena<'a>,
+    clock: Clock,
+    /// The outstanding action, while a step is made the one that ended.
+    doing: Action,
     hand: Option<Hand>,
-    planes: Planes,
-    link: Link,
-    call: Call,
-    /// When Jobs is asked for the next (or after the held) job.
-    check_at: u64,
-    /// Until then nothing but blocks is to be looked after, as long as nothing but blocks comes.
-    quiet_until: u64,
-    /// The time of the step; the two steps of a block, which go their own way, leave it alone.
-    now: u64,
-    booted_at: u64,
-    /// The outstanding action, while a step is made the one that ended; `None`: no step was made yet.
-    doing: Option<Action>,
+    arena: Arena<'a>,
+    next_token: u32,
+    /// What policy has to answer before the state goes on.
+    question: Option<Question>,
+    /// The number reported beside the reason of a failure; 0: none.
+    detail: u32,
     fetch: Fetch<'a>,
     job: Job,
     statistics: Statistics,
-    /// What was found in the slots of each image; `None`: not looked at, or flash failed.
-    slots: [Option<Slots>; MAX_IMAGES],
+    /// What was found in the slots of each image.
+    slots: [Slots; MAX_IMAGES],
     random: u32,
     /// MCUboot's hash of each image meant to boot; zero: none. Until the journal is loaded: of the image that runs.
     intended: [[u8; 32]; MAX_IMAGES],
@@ -240,17 +253,21 @@ impl<'a> Agent<'a> {
             arena: Arena::new(memory.strings),
             fetch: Fetch::new(memory.blocks, memory.sectors, config.block_size),
             state: State::Booting { inspected: 0 },
-            doing: None,
-            link: Link::Down { at: 0, tries: 0 },
+            doing: Action::Pause { until_ms: 0 },
+            is_new: true,
+            link: Link::Down,
+            link_tries: 0,
             call: Call::NONE,
-            job: Job::default(),
+            job: Job::NONE,
             hand: None,
+            question: None,
+            stage: Stage::New,
+            detail: 0,
             planes: Planes::new(),
-            slots: [None; MAX_IMAGES],
-            intended: [[0; 32]; MAX_IMAGES],
-            tokens: [const { None }; MAX_IMAGES],
-            check_at: 0,
-            quiet_until: 0,
+            slots: const { [Slots::UNKNOWN; MAX_IMAGES] },
+            intended: NO_HASHES,
+            tokens: NO_TOKENS,
+            clock: Clock::new(),
             withheld: 0,
             record_due: false,
             complete: 0,
@@ -263,9 +280,7 @@ impl<'a> Agent<'a> {
             remembers: false,
             resets: 0,
             failures: 0,
-            now: 0,
             waited: false,
-            booted_at: 0,
             next_token: 0,
             // Any odd number keeps xorshift away from its fixed point.
             random: config.seed | 1,
@@ -282,42 +297,21 @@ impl<'a> Agent<'a> {
     /// planned again.
     #[inline]
     pub fn step(&mut self, now_ms: u64, input: Input<'_>) -> Action {
-        self.turn(now_ms, input);
+        if !matches!(input, Input::Done) || !self.hold_block(now_ms) {
+            self.other_step(now_ms, input);
+        }
         *self.action()
-    }
-
-    /// A step. What it leads to is looked at where it lies: to copy it at once would wait for the memory it was just
-    /// written to, behind the whole block that goes to memory as well.
-    fn turn(&mut self, now_ms: u64, input: Input<'_>) {
-        match (&self.doing, &input) {
-            // The two steps of every block.
-            (Some(Action::Write(part)), Input::Done) => self.part_held(part.to, part.hash),
-            (
-                Some(Action::Receive { .. }),
-                Input::Message(Message::Block { stream, file_id, block_id, data }),
-            ) => {
-                self.block(now_ms, Some(stream), *file_id, *block_id, data);
-            }
-            (Some(Action::Finish(_)), other) if !matches!(other, Input::Start) => return,
-            (_, _) => {
-                return self.take(now_ms, input);
-            }
-        }
-        match self.plan_block(now_ms) {
-            Next::Act => {}
-            Next::Again | Next::Nothing => self.go_on(now_ms),
-        }
     }
 
     /// The outstanding action: what the last step answered.
     #[inline]
     pub fn action(&self) -> &Action {
-        self.doing.as_ref().unwrap_or(&Action::Pause { until_ms: 0 })
+        &self.doing
     }
 
     /// No step was made yet.
     pub fn is_new(&self) -> bool {
-        self.doing.is_none()
+        self.is_new
     }
 
     /// Where the job stands.
@@ -354,7 +348,7 @@ impl<'a> Agent<'a> {
     /// token was taken already.
     pub fn take_token(&mut self) -> Option<Verified> {
         match self.doing {
-            Some(Action::SetPending { image, .. }) => {
+            Action::SetPending { image, .. } => {
                 let kept = self.token_in_turn()?.take()?;
                 Some(kept.token(*self.intended.get(usize::from(image))?))
             }
@@ -390,28 +384,18 @@ impl<'a> Agent<'a> {
 
     #[inline(never)]
     fn version_of(&self, image: u8) -> Version {
-        self.slots_of(image).map_or(Version::new(0, 0, 0, 0), |slots| slots.version)
-    }
-
-    fn slots_of(&self, image: u8) -> Option<&Slots> {
-        self.slots.get(usize::from(image))?.as_ref()
+        self.slots.get(usize::from(image)).unwrap_or(&Slots::UNKNOWN).version
     }
 
     /// Some image's slots are so.
     fn any_image(&self, is_so: fn(&Slots) -> bool) -> bool {
-        self.slots.iter().flatten().any(is_so)
+        self.slots.iter().any(is_so)
     }
 
     /// Does a reset take the running image back? The worst answer of all images.
     #[inline(never)]
     fn revert(&self) -> Revert {
-        if self.any_image(|slots| slots.revert == Revert::Yes) {
-            Revert::Yes
-        } else if self.any_image(|slots| slots.revert == Revert::Unknown) {
-            Revert::Unknown
-        } else {
-            Revert::No
-        }
+        self.slots.iter().fold(Revert::No, |worst, slots| worst.max(slots.revert))
     }
 
     fn layout(&self, image: u8) -> Option<&'a ImageLayout> {
@@ -420,24 +404,31 @@ impl<'a> Agent<'a> {
 
     #[inline(never)]
     fn drop_message(&mut self, why: Drop) {
-        self.statistics.dropped = self.statistics.dropped.saturating_add(1);
+        self.statistics.dropped = self.statistics.dropped.wrapping_add(1);
         self.statistics.last_drop = Some(why);
+    }
+
+    /// The link is wanted, and nothing speaks against making it.
+    #[inline(never)]
+    fn connect_now(&mut self) {
+        self.clock.set(Wait::Link, 0);
+        (self.link, self.link_tries) = (Link::Down, 0);
     }
 
     #[inline(never)]
     fn link_lost(&mut self) {
-        let tries = match self.link {
-            Link::Suspended { .. } => return,
-            // Never at once, even after a link that was fine: two devices with one client id throw each other off the
-            // broker for ever, and it takes one connection a second.
-            Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
-            Link::Aside { .. } => 0,
-        };
-        let at = self.retry_at(tries);
-        self.link = Link::Down { at, tries: tries.saturating_add(1) };
+        if let Link::Suspended { .. } = self.link {
+            return;
+        }
+        // Never at once, even after a link that was fine: two devices with one client id throw each other off the broker
+        // for ever, and it takes one connection a second.
+        let at = self.retry_at(self.link_tries);
+        self.clock.set(Wait::Link, at);
+        (self.link, self.link_tries) = (Link::Down, self.link_tries.saturating_add(1));
         // The driver works with one link, and a range beside it.
         self.range_closed();
         self.fetch.forget_requests();
-        (self.call.waits, self.call.at) = (false, at);
+        self.clock.set(Wait::Call, at);
+        self.call.waits = false;
     }
 }

@@ -8,10 +8,11 @@ use crate::geometry::ImageLayout;
 use crate::verify::SignedBundle;
 
 /// No bundle.
-#[derive(Default)]
 pub(crate) struct Bundle;
 
 impl Bundle {
+    pub(crate) const NONE: Self = Self;
+
     pub(crate) const fn is_open(&self) -> bool {
         false
     }

@@ -3,6 +3,7 @@
 //! In this order: the journal; the block in hand; what the state can do without the network; the link and what goes over
 //! it; wait.
 
+use super::clock::{Wait, after};
 use super::job::File;
 use super::{Action, Agent, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription};
 use crate::boot::{Request as SwapRequest, Revert};
@@ -34,7 +35,7 @@ impl<'a> Agent<'a> {
                 Next::Again | Next::Nothing => {}
             }
         }
-        self.doing = Some(Action::Pause { until_ms: self.after(1000) });
+        self.pause(1000);
     }
 
     fn look(&mut self) -> Next {
@@ -50,8 +51,18 @@ impl<'a> Agent<'a> {
     }
 
     pub(super) fn act(&mut self, action: Action) -> Next {
-        self.doing = Some(action);
+        self.doing = action;
         Next::Act
+    }
+
+    /// Waits for a message.
+    pub(super) fn receive(&mut self, until: i32) -> Next {
+        self.act(Action::Receive { until_ms: self.clock.time(until) })
+    }
+
+    /// Waits, offline.
+    pub(super) fn pause(&mut self, until: i32) -> Next {
+        self.act(Action::Pause { until_ms: self.clock.time(until) })
     }
 
     fn consult(&mut self, question: Question) -> Next {
@@ -64,6 +75,7 @@ impl<'a> Agent<'a> {
         let Some(hand) = &self.hand else { return Next::Nothing };
         if self.cleared && self.fetch.is_open(hand.at + hand.done, hand.at + hand.len) {
             let image = self.job.file(self.fetch.file).image;
+            debug_assert!(self.is_in_one_sector(hand));
             return self.act(Action::Write(self.part_to(hand, image, hand.len)));
         }
         self.plan_sector()
@@ -110,35 +122,29 @@ impl<'a> Agent<'a> {
 
     /// What the state can do without the network.
     fn plan_state(&mut self) -> Next {
+        if let Some(question) = self.question {
+            return self.consult(question);
+        }
         match self.state {
-            State::Downloading { .. } if self.hand.is_some() => self.plan_hand(),
+            State::Downloading if self.hand.is_some() => self.plan_hand(),
             State::Booting { inspected } if usize::from(inspected) < self.config.images.len() => {
                 self.act(Action::Inspect { image: inspected })
             }
             State::Booting { .. } => self.act(Action::Load),
             State::Custom => self.consult(Question::Custom),
-            State::Offered { at, .. } if self.is_due(at) && self.job.loaded => self.plan_offer(),
-            State::Judging { question: Some(question), .. } => match question {
-                Question::Erase if self.erase_agreed => {
-                    let State::Judging { file, .. } = self.state else { return Next::Nothing };
-                    self.download(file);
-                    Next::Again
-                }
-                question => self.consult(question),
-            },
-            State::Verifying { question: Some(question), .. } => self.consult(question),
-            State::Verifying { file, .. } => self.plan_verify(file),
-            State::Verified { ask_at } if self.is_due(ask_at) && self.is_offline() => {
+            State::Offered if self.clock.is_due(Wait::State) && self.job.loaded => self.plan_offer(),
+            State::Verifying => self.plan_verify(),
+            State::Verified if self.clock.is_due(Wait::State) && self.is_offline() => {
                 self.consult(Question::ActivateOffline)
             }
-            State::Ready { at } if self.is_due(at) => self.consult(Question::Activate),
+            State::Ready if self.clock.is_due(Wait::State) => self.consult(Question::Activate),
             State::Activating { file } => self.plan_activate(file),
             // One last look for a cancel, no longer than an answer may take.
-            State::Pending { until } => {
+            State::Pending => {
                 let looking = matches!(self.link, Link::Up { jobs: true, .. })
-                    && (self.is_due(self.check_at)
+                    && (self.clock.is_due(Wait::Check)
                         || self.call.waits && matches!(self.call.request, Some(Request::Held { .. })));
-                if !self.is_due(until) && looking {
+                if !self.clock.is_due(Wait::State) && looking {
                     return Next::Nothing;
                 }
                 self.state = State::Resetting;
@@ -146,18 +152,17 @@ impl<'a> Agent<'a> {
                 Next::Again
             }
             State::Withdrawing { image, .. } => self.act(Action::Withdraw { image }),
-            State::Testing { question: Some(question), .. } => self.consult(question),
-            State::Testing { until, .. } if self.is_due(until) => {
+            State::Testing { .. } if self.clock.is_due(Wait::Test) => {
                 self.test_failed();
                 Next::Again
             }
-            State::Confirming { image, .. } => self.act(Action::Confirm { image }),
+            State::Confirming { image } => self.act(Action::Confirm { image }),
             State::Idle
-            | State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
+            | State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verified
+            | State::Ready
             | State::Testing { .. }
             | State::Confirmed { .. }
             | State::Failed { .. } => Next::Nothing,
@@ -172,19 +177,19 @@ impl<'a> Agent<'a> {
         if self.revert() == Revert::Yes {
             return Next::Nothing;
         }
-        if self.bad_job != [0; 32] && self.job.digest == self.bad_job {
+        if self.job.digest == self.bad_job {
             return self.consult(Question::RevertedBefore);
         }
         self.consult(Question::Start)
     }
 
     /// Flash holds the whole file: hash what is not hashed yet, then verify.
-    fn plan_verify(&mut self, file: u8) -> Next {
-        let &File { image, size, .. } = self.job.file(file);
+    fn plan_verify(&mut self) -> Next {
+        let &File { image, size, .. } = self.file_in_hand();
         if self.fetch.hashed < size {
             return self.hash(image, size);
         }
-        self.act(Action::Verify { image, file, size })
+        self.act(Action::Verify { image, file: self.fetch.file, size })
     }
 
     #[inline(never)]
@@ -193,7 +198,7 @@ impl<'a> Agent<'a> {
             return self.hash_bundle(end);
         }
         let from = self.fetch.hashed;
-        let to = end.min(from.saturating_add(HASH_SIZE));
+        let to = from + (end - from).min(HASH_SIZE);
         self.act(Action::Hash { image, from, to })
     }
 
@@ -207,13 +212,14 @@ impl<'a> Agent<'a> {
             return Next::Again;
         }
         self.complete = self.job.file_count;
-        self.next_file(Stage::Ready);
+        self.stage = Stage::Ready;
+        self.next_file();
         Next::Again
     }
 
     fn is_offline(&self) -> bool {
         let link = match self.link {
-            Link::Down { tries, .. } => tries,
+            Link::Down => self.link_tries,
             Link::Up { .. } | Link::Aside { .. } => 0,
             Link::Suspended { .. } => OFFLINE_TRIES,
         };
@@ -224,19 +230,15 @@ impl<'a> Agent<'a> {
     fn plan_link(&mut self) -> Next {
         match self.link {
             Link::Suspended { closed: false } => self.act(Action::Disconnect),
-            Link::Suspended { closed: true } => {
-                let until_ms = self.local_deadline();
-                self.act(Action::Pause { until_ms })
+            Link::Suspended { closed: true } => self.pause(self.local_deadline()),
+            Link::Down if !self.clock.is_due(Wait::Link) => {
+                self.pause(self.local_deadline().min(self.clock.at(Wait::Link)))
             }
-            Link::Down { at, .. } if !self.is_due(at) => {
-                let until_ms = self.local_deadline().min(at);
-                self.act(Action::Pause { until_ms })
-            }
-            Link::Down { .. } => self.act(Action::Connect),
+            Link::Down => self.act(Action::Connect),
             Link::Up { jobs: false, .. } => self.act(Action::Subscribe(Subscription::Jobs)),
             Link::Up { stream, .. } => self.plan_online(stream),
             Link::Aside { closed: false, .. } => self.act(Action::Disconnect),
-            Link::Aside { until, closed: true } => self.plan_aside(until),
+            Link::Aside { closed: true } => self.plan_aside(),
         }
     }
 
@@ -245,7 +247,7 @@ impl<'a> Agent<'a> {
             Next::Nothing => {}
             next => return next,
         }
-        self.quiet_until = self.call_at();
+        self.clock.set(Wait::Quiet, self.call_at());
         self.plan_waiting()
     }
 
@@ -272,7 +274,6 @@ impl<'a> Agent<'a> {
 
     /// Blocks are asked for and waited for.
     fn plan_waiting(&mut self) -> Next {
-        self.fetch.enough = u16::MAX;
         if self.state.is_fetching() {
             if !self.has_one_session() {
                 match self.plan_fetch() {
@@ -284,54 +285,21 @@ impl<'a> Agent<'a> {
                 return self.act(Action::Publish(Publication::Progress));
             }
         }
-        let until_ms = self.deadline();
-        self.act(Action::Receive { until_ms })
-    }
-
-    /// What follows a block or a part of one, while nothing but blocks has come since the agent last waited for them: the
-    /// rest of the plan was looked at then, and what it found holds until `quiet_until`.
-    #[inline]
-    pub(super) fn plan_block(&mut self, now: u64) -> Next {
-        if self.record_due || !matches!(self.state, State::Downloading { .. }) {
-            return Next::Nothing;
-        }
-        if self.hand.is_some() {
-            return self.plan_hand();
-        }
-        if now >= self.quiet_until {
-            return Next::Nothing;
-        }
-        if cfg!(debug_assertions) {
-            (self.now, self.waited) = (now, false);
-        }
-        debug_assert!(match self.link {
-            Link::Up { jobs: true, stream, .. } => matches!(self.plan_beside_blocks(stream), Next::Nothing),
-            Link::Up { .. } | Link::Down { .. } | Link::Suspended { .. } | Link::Aside { .. } => false,
-        });
-        let Some(until_ms) = self.next_wait(now) else {
-            (self.now, self.waited) = (now, false);
-            return self.plan_waiting();
-        };
-        let action = Action::Receive { until_ms };
-        if cfg!(debug_assertions) {
-            self.plan_waiting();
-            debug_assert_eq!(self.doing, Some(action));
-        }
-        self.act(action)
+        self.receive(self.deadline())
     }
 
     /// The next moment something is due without the network.
     #[inline(never)]
-    pub(super) fn local_deadline(&self) -> u64 {
-        let poll = self.after(self.config.timing.poll_ms);
-        match self.state.waits_until() {
-            Some(at) if !self.is_due(at) => at.min(poll),
+    pub(super) fn local_deadline(&self) -> i32 {
+        let poll = after(self.config.timing.poll_ms);
+        match self.state.waits() {
+            Some(wait) if !self.clock.is_due(wait) => self.clock.at(wait).min(poll),
             Some(_) | None => poll,
         }
     }
 
     /// The next moment something is due.
-    fn deadline(&self) -> u64 {
+    fn deadline(&self) -> i32 {
         let mut until = self.local_deadline();
         // The report's own answer tells whether the job is still there.
         if self.call.request.is_some()
@@ -339,21 +307,20 @@ impl<'a> Agent<'a> {
         {
             until = until.min(self.call_at());
         }
-        match self.state {
-            State::Judging { .. } | State::Downloading { .. } => self.deadline_of_blocks(self.now, until),
-            _other => until.max(self.now + 1),
+        if self.state.is_fetching() {
+            until = self.deadline_of_blocks(until);
         }
+        until.max(1)
     }
 
     /// The next moment something is due while blocks are waited for, if nothing else is before `until`.
-    #[inline]
-    pub(super) fn deadline_of_blocks(&self, now: u64, mut until: u64) -> u64 {
+    fn deadline_of_blocks(&self, mut until: i32) -> i32 {
         if self.fetch.under_way() > 0 || self.planes.is_open() {
-            until = until.min(self.fetch.due);
+            until = until.min(self.clock.at(Wait::Blocks));
         }
-        if self.fetch.under_way() <= self.fetch.window / 2 && self.fetch.paced > now {
-            until = until.min(self.fetch.paced);
+        if self.fetch.under_way() <= self.few() && self.clock.at(Wait::Pace) > 0 {
+            until = until.min(self.clock.at(Wait::Pace));
         }
-        until.max(now + 1)
+        until
     }
 }

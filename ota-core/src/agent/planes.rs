@@ -3,6 +3,7 @@
 //! Over HTTP there is no window. One range asks for the longest missing run from the front, its blocks arrive in order,
 //! and the server waits while flash is busy (TCP sees to that).
 
+use super::clock::{Wait, after};
 use super::plan::Next;
 use super::{Action, Agent, Link, Plane, RangeRequest, State};
 use crate::bytes::unit_count;
@@ -87,14 +88,14 @@ impl Agent<'_> {
             (Some(other), _, _) => {
                 (self.planes.current, self.planes.lost) = (other, Some(reason));
                 self.fetch.useless = 0;
-                self.fetch.paced = self.now;
+                self.clock.set(Wait::Pace, 0);
                 return;
             }
-            (None, None, _) => return self.fail(reason, detail),
+            (None, None, _) => return self.fail_with(reason, detail),
             (None, Some(before), Plane::Mqtt) => (reason, before),
             (None, Some(before), Plane::Http) => (before, reason),
         };
-        self.fail(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
+        self.fail_with(Reason::NoPlane, u32::from(mqtt.number()) << 8 | u32::from(http.number()));
     }
 
     /// The plane not in use, if configuration and job agree on it and it is not given up.
@@ -149,32 +150,30 @@ impl Agent<'_> {
         if !self.has_one_session() || self.planes.stale || self.progress_due || self.call.request.is_some() {
             return false;
         }
-        self.link = Link::Aside { until: self.after(ms), closed: false };
+        self.clock.set(Wait::Link, after(ms));
+        (self.link, self.link_tries) = (Link::Aside { closed: false }, 0);
         true
     }
 
-    /// The link is put aside until `until`: blocks of a range, then back to the link.
-    pub(super) fn plan_aside(&mut self, until: u64) -> Next {
+    /// The link is put aside: blocks of a range, then back to the link.
+    pub(super) fn plan_aside(&mut self) -> Next {
         let fetching = self.state.is_fetching();
-        if !fetching || self.is_due(until) || self.planes.stale {
+        if !fetching || self.clock.is_due(Wait::Link) || self.planes.stale {
             self.close_range();
             return match self.plan_unwanted() {
                 Next::Nothing => {
-                    self.link = Link::Down { at: self.now, tries: 0 };
+                    self.connect_now();
                     Next::Again
                 }
                 next => next,
             };
         }
+        let until = self.clock.at(Wait::Link);
         match self.plan_fetch() {
             Next::Nothing if self.planes.is_open() => {
-                let until_ms = until.min(self.fetch.due).max(self.now + 1);
-                self.act(Action::Receive { until_ms })
+                self.receive(until.min(self.clock.at(Wait::Blocks)).max(1))
             }
-            Next::Nothing => {
-                let until_ms = until.min(self.fetch.paced.max(self.now + 1));
-                self.act(Action::Pause { until_ms })
-            }
+            Next::Nothing => self.pause(until.min(self.clock.at(Wait::Pace).max(1))),
             next => next,
         }
     }
@@ -182,20 +181,20 @@ impl Agent<'_> {
     /// The next range, when none is open.
     pub(super) fn plan_range(&mut self) -> Next {
         let Range::Closed = self.planes.range else {
-            if self.is_late(self.fetch.due, self.config.timing.request_ms) {
+            if self.is_late(Wait::Blocks, self.config.timing.request_ms) {
                 self.close_range();
                 self.range_lost(RangeError::Lost);
                 return Next::Again;
             }
             return Next::Nothing;
         };
-        if !self.is_due(self.fetch.paced) || self.planes.stale {
+        if !self.clock.is_due(Wait::Pace) || self.planes.stale {
             return Next::Nothing;
         }
         let blocks = unit_count(self.config.range_size, self.config.block_size);
         let most = match self.state {
             // What else is missing of a bundle is known when its head is here.
-            State::Judging { .. } if self.resume.is_some_and(|resume| resume.bundle) => 1,
+            State::Judging if self.resume.as_ref().is_some_and(|resume| resume.bundle) => 1,
             _other if blocks == 0 => u32::MAX,
             _other => blocks,
         };
@@ -207,7 +206,7 @@ impl Agent<'_> {
         let (_, to) = self.fetch.block_range(run.end - 1);
         (self.planes.range, self.planes.next, self.planes.end) = (Range::Open, run.start, run.end);
         self.fetch.expect(run);
-        self.fetch.due = self.after(self.config.timing.request_ms);
+        self.clock.set(Wait::Blocks, after(self.config.timing.request_ms));
         self.statistics.ranges += 1;
         let request = RangeRequest { file: self.fetch.file, from, to, size: self.fetch.size };
         self.act(Action::OpenRange(request))
@@ -225,10 +224,10 @@ impl Agent<'_> {
         }
         self.planes.refreshes = 0;
         let received = self.statistics.blocks_received;
-        self.block(self.now, None, 0, next, data);
-        let accepted = self.statistics.blocks_received.saturating_sub(received);
-        self.statistics.range_blocks = self.statistics.range_blocks.saturating_add(accepted);
-        self.fetch.due = self.after(self.config.timing.request_ms);
+        self.block(None, 0, next, data);
+        let accepted = self.statistics.blocks_received.wrapping_sub(received);
+        self.statistics.range_blocks = self.statistics.range_blocks.wrapping_add(accepted);
+        self.clock.set(Wait::Blocks, after(self.config.timing.request_ms));
     }
 
     /// The open range came to nothing. The driver has closed it.
@@ -249,7 +248,7 @@ impl Agent<'_> {
                 self.planes.refreshes += 1;
                 if self.planes.refreshes <= MAX_REFRESHES {
                     self.planes.stale = true;
-                    self.check_at = self.now;
+                    self.clock.set(Wait::Check, 0);
                     return self.range_useless(false, 0);
                 }
                 Reason::UrlExpired
@@ -277,7 +276,8 @@ impl Agent<'_> {
             return self.plane_lost(Reason::HttpFailed, 0);
         }
         self.fetch.alive = false;
-        self.fetch.paced = self.retry_at(self.fetch.useless).max(self.after(after_ms));
+        let at = self.retry_at(self.fetch.useless).max(after(after_ms));
+        self.clock.set(Wait::Pace, at);
     }
 
     /// The object is another one: nothing held of the file counts.
@@ -287,8 +287,8 @@ impl Agent<'_> {
         self.fetch.start(self.fetch.file, self.fetch.size);
         self.cleared = false;
         self.record_due = true;
-        self.fetch.paced = self.now;
-        self.state = State::Judging { file: self.fetch.file, question: None };
+        self.clock.set(Wait::Pace, 0);
+        self.state = State::Judging;
     }
 
     /// The document came again: its URLs are new.
@@ -299,7 +299,7 @@ impl Agent<'_> {
         self.planes.stale = false;
         self.statistics.url_refreshes += 1;
         match self.job.load_urls(&mut self.arena, document) {
-            Ok(()) => self.fetch.paced = self.now,
+            Ok(()) => self.clock.set(Wait::Pace, 0),
             Err(_) => self.plane_lost(Reason::UrlExpired, 0),
         }
     }

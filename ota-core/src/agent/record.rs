@@ -25,16 +25,16 @@ impl Agent<'_> {
         record.job_digest = self.job.digest;
         record.version_number = self.job.version.get();
         record.started = self.job.started;
-        record.updated_by = self.job.updated_by.get().unwrap_or(0);
+        record.updated_by = self.job.updated_by;
         record.block_size = self.config.block_size;
         record.intended = self.intended;
         record.reverted = self.bad_image;
         record.reverted_job = self.bad_job;
         record.first_boots = self.resets;
-        if let State::Failed { reason, rejected, detail } = self.state {
+        if let State::Failed { reason, rejected } = self.state {
             record.status = if rejected { REJECTED } else { FAILED };
             record.reason = reason.number();
-            record.detail = detail;
+            record.detail = self.detail;
         } else if self.was_reverted() {
             record.detail = REVERTED_BEFORE;
         }
@@ -51,7 +51,7 @@ impl Agent<'_> {
                 record.job_digest = held.identity;
             }
             if record.job_digest == held.identity {
-                record.file_index = held.file();
+                record.file_index = held.file;
                 record.front = held.front;
                 record.window = held.window;
                 record.bundle = held.bundle;
@@ -93,15 +93,15 @@ impl Agent<'_> {
                     Phase::Idle
                 }
             }
-            State::Judging { .. } | State::Downloading { .. } => Phase::Downloading,
-            State::Offered { stage, .. } | State::Verifying { stage, .. } => match stage {
+            State::Judging | State::Downloading => Phase::Downloading,
+            State::Offered | State::Verifying => match self.stage {
                 Stage::New => Phase::Downloading,
                 Stage::Verified => Phase::Verified,
                 Stage::Ready => Phase::Ready,
             },
-            State::Verified { .. } => Phase::Verified,
-            State::Ready { .. } | State::Activating { .. } => Phase::Ready,
-            State::Pending { .. } => Phase::Pending,
+            State::Verified => Phase::Verified,
+            State::Ready | State::Activating { .. } => Phase::Ready,
+            State::Pending => Phase::Pending,
             // Should the power go now, the request may stand or not: what boots decides.
             State::Withdrawing { .. } => Phase::Pending,
             State::Testing { .. } | State::Confirming { .. } | State::Resetting => Phase::Testing,

@@ -29,7 +29,7 @@ impl Fetch<'_> {
         }
     }
 
-    /// Whether file bytes `from..to` lie in the open sector looked up last.
+    /// Whether file bytes `from..to` lie in the open sectors looked up last, and all of them in one.
     #[inline]
     pub(crate) fn is_open(&self, from: u32, to: u32) -> bool {
         self.open.0 <= from && to <= self.open.1
@@ -38,6 +38,14 @@ impl Fetch<'_> {
     /// `sector` is open: what goes there needs no second look.
     pub(crate) fn keep_open(&mut self, sector: u32, image: &ImageLayout) {
         self.open = self.sector_bytes(sector, image);
+    }
+
+    /// The sector is open, too, behind those looked up last: for blocks of which none lies in both.
+    pub(crate) fn extend_open(&mut self, sector: u32, image: &ImageLayout) {
+        let (from, to) = self.sector_bytes(sector, image);
+        if from == self.open.1 && from.is_multiple_of(self.block_size.get()) {
+            self.open.1 = to;
+        }
     }
 
     /// The file bytes that `sector` of the image being written holds.
@@ -49,7 +57,9 @@ impl Fetch<'_> {
     }
 
     pub(crate) fn put_sector(&mut self, sector: u32, to: Sector) {
-        self.open = (0, 0);
+        if to != Sector::Open {
+            self.open = (0, 0);
+        }
         let sector = self.sectors_at() + sector;
         let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
         if let Some(byte) = self.sectors.get_mut(at) {

@@ -1,6 +1,6 @@
 //! Where a job can stand.
 
-use crate::policy::Question;
+use super::clock::Wait;
 use crate::status::Reason;
 
 /// Where the job stands.
@@ -16,53 +16,24 @@ pub enum State {
     /// A job of another kind: the application is asked what it makes of it.
     Custom,
     /// A job is held. Its document may still be on its way; policy has not said yes yet.
-    Offered {
-        /// Not asked before.
-        at: u64,
-        /// What the journal knows of it.
-        stage: Stage,
-    },
+    Offered,
     /// The file's first block is fetched and judged; its slot is not touched.
-    Judging {
-        /// The file.
-        file: u8,
-        /// The question policy has to answer before going on.
-        question: Option<Question>,
-    },
+    Judging,
     /// Blocks are fetched and written.
-    Downloading {
-        /// The file.
-        file: u8,
-    },
+    Downloading,
     /// Flash holds the whole file; it is hashed to its end and verified.
-    Verifying {
-        /// The file.
-        file: u8,
-        /// What the journal knows of the job: from where to go on when every file is verified.
-        stage: Stage,
-        /// The question policy has to answer before going on.
-        question: Option<Question>,
-    },
+    Verifying,
     /// Every file is verified; the cloud is told and has to accept.
-    Verified {
-        /// Policy is not asked about activating offline before.
-        ask_at: u64,
-    },
-    /// The cloud has accepted; policy is asked from `at` on.
-    Ready {
-        /// Not asked before.
-        at: u64,
-    },
+    Verified,
+    /// The cloud has accepted; policy is asked.
+    Ready,
     /// The swap is requested, image by image.
     Activating {
         /// The file.
         file: u8,
     },
     /// The swap is requested; one last look at the job, then reset.
-    Pending {
-        /// Look no longer than this.
-        until: u64,
-    },
+    Pending,
     /// The request for a swap is taken back, image by image.
     Withdrawing {
         /// The image.
@@ -72,19 +43,13 @@ pub enum State {
     },
     /// The new image runs and is tested.
     Testing {
-        /// The application must have spoken by then.
-        until: u64,
         /// The cloud has accepted `self_test: active`.
         announced: bool,
-        /// The question policy has to answer before the test may pass.
-        question: Option<Question>,
     },
     /// The image is confirmed, image by image.
     Confirming {
         /// The image.
         image: u8,
-        /// Attempts that failed.
-        failed: u8,
     },
     /// The image is confirmed (or a custom job is done); `SUCCEEDED` is owed.
     Confirmed {
@@ -97,8 +62,6 @@ pub enum State {
         reason: Reason,
         /// `REJECTED`, not `FAILED`.
         rejected: bool,
-        /// A number reported beside the reason; 0: none.
-        detail: u32,
     },
     /// The device is to be reset.
     Resetting,
@@ -106,7 +69,7 @@ pub enum State {
     Stopped,
 }
 
-/// How far the journal says a job had come.
+/// How far the journal says a job had come: from where to go on when every file is verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
     /// Not beyond the download.
@@ -148,14 +111,14 @@ impl State {
             State::Booting { .. } => StateKind::Booting,
             State::Idle => StateKind::Idle,
             State::Custom => StateKind::Custom,
-            State::Offered { .. } => StateKind::Offered,
-            State::Judging { .. } => StateKind::Judging,
-            State::Downloading { .. } => StateKind::Downloading,
-            State::Verifying { .. } => StateKind::Verifying,
-            State::Verified { .. } => StateKind::Verified,
-            State::Ready { .. } => StateKind::Ready,
+            State::Offered => StateKind::Offered,
+            State::Judging => StateKind::Judging,
+            State::Downloading => StateKind::Downloading,
+            State::Verifying => StateKind::Verifying,
+            State::Verified => StateKind::Verified,
+            State::Ready => StateKind::Ready,
             State::Activating { .. } => StateKind::Activating,
-            State::Pending { .. } => StateKind::Pending,
+            State::Pending => StateKind::Pending,
             State::Withdrawing { .. } => StateKind::Withdrawing,
             State::Testing { .. } => StateKind::Testing,
             State::Confirming { .. } => StateKind::Confirming,
@@ -168,23 +131,20 @@ impl State {
 
     /// Blocks are asked for.
     pub(crate) const fn is_fetching(&self) -> bool {
-        matches!(self, State::Judging { .. } | State::Downloading { .. })
+        matches!(self, State::Judging | State::Downloading)
     }
 
-    /// When the state itself has to be looked at again, if it says so.
-    pub(crate) const fn waits_until(&self) -> Option<u64> {
+    /// What the state itself waits for, if anything.
+    pub(super) const fn waits(&self) -> Option<Wait> {
         match self {
-            State::Offered { at, .. }
-            | State::Verified { ask_at: at }
-            | State::Ready { at }
-            | State::Pending { until: at }
-            | State::Testing { until: at, .. } => Some(*at),
+            State::Offered | State::Verified | State::Ready | State::Pending => Some(Wait::State),
+            State::Testing { .. } => Some(Wait::Test),
             State::Booting { .. }
             | State::Idle
             | State::Custom
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
             | State::Activating { .. }
             | State::Withdrawing { .. }
             | State::Confirming { .. }

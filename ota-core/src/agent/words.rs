@@ -1,6 +1,6 @@
 //! The application's words: its commands, and its answers to what policy was asked.
 
-use super::job::Number;
+use super::clock::{FAR, Wait, after};
 use super::{Agent, Link, Stage, State};
 use crate::command::Command;
 use crate::policy::{Answer, Question};
@@ -18,14 +18,15 @@ impl Agent<'_> {
             }
             Command::Resume => {
                 if matches!(self.link, Link::Suspended { .. }) {
-                    self.link = Link::Down { at: self.now, tries: 0 };
+                    self.connect_now();
                 }
             }
-            Command::CheckNow => self.check_at = self.now,
+            Command::CheckNow => self.clock.set(Wait::Check, 0),
             Command::Abort => self.abort(),
             Command::SelfTestPassed => {
-                if let State::Testing { question: None, .. } = self.state {
-                    self.state = State::Confirming { image: 0, failed: 0 };
+                if let State::Testing { .. } = self.state {
+                    self.failures = 0;
+                    self.state = State::Confirming { image: 0 };
                 }
             }
             Command::SelfTestFailed => {
@@ -38,14 +39,14 @@ impl Agent<'_> {
 
     fn abort(&mut self) {
         match self.state {
-            State::Offered { .. }
-            | State::Judging { .. }
-            | State::Downloading { .. }
-            | State::Verifying { .. }
-            | State::Verified { .. }
-            | State::Ready { .. }
+            State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
+            | State::Verified
+            | State::Ready
             | State::Activating { .. }
-            | State::Pending { .. } => self.fail(Reason::Aborted, 0),
+            | State::Pending => self.fail(Reason::Aborted),
             State::Testing { .. } => self.test_failed(),
             // Nothing to abort, or too late: the truth is told.
             State::Booting { .. }
@@ -61,67 +62,62 @@ impl Agent<'_> {
     }
 
     pub(super) fn answer(&mut self, question: &Question, answer: Answer) {
+        self.question = None;
         match answer {
             Answer::Yes => self.agreed(question),
-            Answer::Later { ms } => self.put_off(question, self.after(ms)),
+            Answer::Later { ms } => self.put_off(question, after(ms)),
             Answer::No => self.declined(question),
         }
     }
 
     fn agreed(&mut self, question: &Question) {
-        match (question, self.state) {
-            (Question::Start, _) => self.start_job(),
-            (Question::RevertedBefore, _) => {
+        match question {
+            Question::Start => self.start_job(),
+            Question::RevertedBefore => {
                 (self.bad_image, self.bad_job) = ([0; 32], [0; 32]);
                 self.record_due = true;
                 // Known after the download only, the image is in hand; known before, the job has not started.
                 self.ask_version();
             }
-            (Question::Erase, State::Judging { file, .. }) => {
+            Question::Downgrade { .. } | Question::SameVersion { .. } => match self.state {
+                State::Judging => self.ask_erase(),
+                State::Verifying => self.next_file(),
+                _testing => {}
+            },
+            Question::Erase => {
                 self.erase_agreed = true;
-                self.download(file);
+                self.download();
             }
-            (_, State::Judging { file, .. }) => {
-                self.state = State::Judging { file, question: Some(Question::Erase) };
-            }
-            (Question::NotMutual, State::Verifying { stage, .. }) => self.all_verified(stage),
-            (_, State::Verifying { stage, .. }) => self.next_file(stage),
-            (Question::Activate | Question::ActivateOffline, _) => self.state = State::Activating { file: 0 },
-            (Question::Custom, _) => self.state = State::Confirmed { custom: true },
-            (
-                Question::Downgrade { .. }
-                | Question::SameVersion { .. }
-                | Question::JobGoneInTest
-                | Question::NotMutual
-                | Question::Erase,
-                _,
-            ) => self.test_goes_on(),
+            Question::NotMutual => self.all_verified(),
+            Question::Activate | Question::ActivateOffline => self.state = State::Activating { file: 0 },
+            Question::JobGoneInTest => {}
+            Question::Custom => self.state = State::Confirmed { custom: true },
         }
     }
 
     /// Asked again at `at`, where that is possible; elsewhere later is never.
-    fn put_off(&mut self, question: &Question, at: u64) {
+    fn put_off(&mut self, question: &Question, at: i32) {
         match (question, self.state) {
-            (_, State::Offered { stage, .. }) => self.state = State::Offered { at, stage },
-            (_, State::Judging { .. }) => {
+            (_, State::Judging) => {
                 // The block in hand does not wait; it is fetched again.
                 self.hand = None;
                 self.keep_progress();
-                self.state = State::Offered { at, stage: Stage::New };
+                self.stage = Stage::New;
+                self.state = State::Offered;
             }
-            (Question::Activate, _) => self.state = State::Ready { at },
-            (Question::ActivateOffline, _) => self.state = State::Verified { ask_at: at },
-            (Question::JobGoneInTest, _) => self.test_goes_on(),
-            (_, _) => self.declined(question),
+            (_, State::Offered | State::Verified | State::Ready) => {}
+            (Question::JobGoneInTest, _) => return,
+            (_, _) => return self.declined(question),
         }
+        self.clock.set(Wait::State, at);
     }
 
     #[inline(never)]
     fn declined(&mut self, question: &Question) {
         let reason = match question {
-            Question::ActivateOffline => return self.state = State::Verified { ask_at: u64::MAX },
+            Question::ActivateOffline => return self.clock.set(Wait::State, FAR),
             // Somebody else's: it is asked about again when the next job changes.
-            Question::Custom => return self.leave_alone(self.check_at),
+            Question::Custom => return self.leave_alone(),
             _ if matches!(self.state, State::Testing { .. }) => return self.test_failed(),
             Question::Start | Question::Erase | Question::Activate | Question::JobGoneInTest => {
                 Reason::Declined
@@ -131,35 +127,29 @@ impl Agent<'_> {
             Question::RevertedBefore => Reason::RevertedBefore,
             Question::NotMutual => Reason::NotMutual,
         };
-        self.fail(reason, 0);
-    }
-
-    fn test_goes_on(&mut self) {
-        if let State::Testing { until, announced, .. } = self.state {
-            self.state = State::Testing { until, announced, question: None };
-        }
+        self.fail(reason);
     }
 
     /// Policy agreed: the job starts, or goes on from what flash holds.
     pub(super) fn start_job(&mut self) {
-        let State::Offered { stage, .. } = self.state else { return };
-        if self.job.updated_by.get().is_none() || stage == Stage::New {
-            self.job.updated_by = Number::of(Some(self.running_version().word()));
+        if self.job.updated_by == 0 || self.stage == Stage::New {
+            self.job.updated_by = self.running_version().word();
         }
-        let known = self.resume.filter(|resume| resume.identity == self.job.digest);
         self.job.close_bundle();
-        self.complete = match (stage, known) {
+        let known = self.resume.as_ref().filter(|resume| resume.identity == self.job.digest);
+        let is_known = known.is_some();
+        self.complete = match (self.stage, known) {
             // What stands between its images has to be fetched and hashed again.
             (_, Some(resume)) if resume.bundle => 0,
             (Stage::Verified | Stage::Ready, _) => self.job.file_count,
-            (Stage::New, Some(resume)) => resume.file().min(self.job.file_count),
+            (Stage::New, Some(resume)) => resume.file.min(self.job.file_count),
             (Stage::New, None) => 0,
         };
         self.drop_tokens();
         self.choose_plane();
         self.failures = 0;
-        self.next_file(stage);
-        if known.is_none() {
+        self.next_file();
+        if !is_known {
             self.resume = None;
         }
     }

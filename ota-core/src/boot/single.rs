@@ -56,6 +56,11 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         self
     }
 
+    /// The secondary slot, for tools and benches: what is written here nobody verifies.
+    pub fn secondary(&mut self) -> &mut Slot<S, UNIT> {
+        &mut self.secondary
+    }
+
     /// The two flash devices back.
     pub fn release(self) -> (P, S) {
         (self.primary.release(), self.secondary.release())

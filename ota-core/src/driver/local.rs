@@ -240,11 +240,23 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
     }
 
     /// Steps the agent and tells the observer what changed.
+    #[inline(always)]
     pub fn step(&mut self, agent: &mut Agent<'_>, now_ms: u64, input: Input<'_>) -> Action {
+        if matches!(input, Input::Done) && agent.hold_block(now_ms) {
+            let (held, total) = agent.progress();
+            self.observer.progress(held, total);
+        } else {
+            self.other_step(agent, now_ms, input);
+        }
+        *agent.action()
+    }
+
+    #[inline(never)]
+    fn other_step(&mut self, agent: &mut Agent<'_>, now_ms: u64, input: Input<'_>) {
         let state = agent.state().kind();
         let progress = agent.progress();
         let dropped = agent.statistics().dropped;
-        let action = agent.step(now_ms, input);
+        agent.other_step(now_ms, input);
         let now = agent.state().kind();
         if now != state {
             self.observer.state(state, now);
@@ -259,7 +271,6 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
         if let Some(how) = agent.take_ended() {
             self.observer.ended(how);
         }
-        action
     }
 
     /// [`step`](Self::step) with what [`perform`](Self::perform) brought.

@@ -94,9 +94,10 @@ fn message(file: &[u8], front: usize, random: &mut Random) -> (String, Vec<u8>) 
 /// each.
 #[test]
 fn the_lane_comes_to_what_the_general_way_comes_to() {
-    let setups: [Setup; 3] = [
+    let setups: [Setup; 4] = [
         Setup::ONE,
         Setup { tweak: |config| (config.progress_blocks, config.record_blocks) = (3, 2), ..Setup::ONE },
+        Setup { tweak: |config| (config.progress_blocks, config.record_blocks) = (3, 100), ..Setup::ONE },
         Setup { tweak: |config| (config.window_max, config.blocks_per_second) = (2, 100), ..Setup::ONE },
     ];
     let version = ota_sim::Version { major: 1, minor: 0, revision: 0, build: 0 };
@@ -104,7 +105,7 @@ fn the_lane_comes_to_what_the_general_way_comes_to() {
     let (mut taken, mut left, mut whole) = (0, 0, 0);
     for seed in 1..=600 {
         let random = &mut Random(seed);
-        let setup = setups[random.next(3)];
+        let setup = setups[random.next(4)];
         let (mut short, mut long) = (waiting(setup, &file), waiting(setup, &file));
         let first = format!("$aws/things/{THING}/streams/{STREAM}/data/cbor");
         let mut block = vec![0; 1024];
