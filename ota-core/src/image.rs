@@ -16,21 +16,6 @@ pub const HEADER_MAGIC: u32 = 0x96F3_B83D;
 /// thousands of flash reads.
 pub const MAX_TLV_COUNT: u16 = 128;
 
-/// Byte ranges of the header.
-mod field {
-    use core::ops::Range;
-    pub(super) const MAGIC: Range<usize> = 0..4;
-    pub(super) const LOAD_ADDRESS: Range<usize> = 4..8;
-    pub(super) const HEADER_SIZE: Range<usize> = 8..10;
-    pub(super) const PROTECTED_SIZE: Range<usize> = 10..12;
-    pub(super) const IMAGE_SIZE: Range<usize> = 12..16;
-    pub(super) const FLAGS: Range<usize> = 16..20;
-    pub(super) const MAJOR: Range<usize> = 20..21;
-    pub(super) const MINOR: Range<usize> = 21..22;
-    pub(super) const REVISION: Range<usize> = 22..24;
-    pub(super) const BUILD: Range<usize> = 24..28;
-}
-
 /// Bits of `ih_flags`.
 pub mod flag {
     /// AES-128 encrypted payload.
@@ -135,31 +120,18 @@ impl Header {
     ///
     /// Checks magic and sizes; whether the image may boot is [`Header::bootable`].
     pub fn parse(bytes: &[u8]) -> Result<Self, ImageError> {
-        let u32_at = |range| Some(u32::from_le_bytes(array(bytes, range)?));
-        let u16_at = |range| Some(u16::from_le_bytes(array(bytes, range)?));
-        let u8_at = |range| Some(u8::from_le_bytes(array(bytes, range)?));
-        let read = || {
-            Some((
-                u32_at(field::MAGIC)?,
-                Self {
-                    load_address: u32_at(field::LOAD_ADDRESS)?,
-                    header_size: u16_at(field::HEADER_SIZE)?,
-                    protected_size: u16_at(field::PROTECTED_SIZE)?,
-                    image_size: u32_at(field::IMAGE_SIZE)?,
-                    flags: u32_at(field::FLAGS)?,
-                    version: Version {
-                        major: u8_at(field::MAJOR)?,
-                        minor: u8_at(field::MINOR)?,
-                        revision: u16_at(field::REVISION)?,
-                        build: u32_at(field::BUILD)?,
-                    },
-                },
-            ))
+        let (words, _) = bytes.as_chunks().0.split_first_chunk().ok_or(ImageError::Truncated)?;
+        // The fields as they follow each other: no word holds a part of one.
+        let [magic, load_address, sizes, image_size, flags, numbers, build, _padding] =
+            words.map(u32::from_le_bytes);
+        let header = Self {
+            load_address,
+            header_size: sizes as u16,
+            protected_size: (sizes >> 16) as u16,
+            image_size,
+            flags,
+            version: Version::new(numbers as u8, (numbers >> 8) as u8, (numbers >> 16) as u16, build),
         };
-        if bytes.len() < HEADER_SIZE as usize {
-            return Err(ImageError::Truncated);
-        }
-        let (magic, header) = read().ok_or(ImageError::Truncated)?;
         if magic != HEADER_MAGIC {
             return Err(ImageError::Magic);
         }
@@ -197,10 +169,6 @@ impl Header {
             Ok(())
         }
     }
-}
-
-fn array<const N: usize>(bytes: &[u8], range: core::ops::Range<usize>) -> Option<[u8; N]> {
-    bytes.get(range)?.try_into().ok()
 }
 
 /// What is known of an image from its header and TLVs.
@@ -252,22 +220,20 @@ pub struct Tlv {
 pub struct TlvWalk {
     at: u32,
     limit: u32,
-    /// Where the area ends, once its head was read.
+    /// Where the area ends: there an area's head follows, or nothing.
     end: u32,
+    /// Of the area still to come; 0: none.
     protected_size: u16,
     count: u16,
     area: Area,
 }
 
+/// The area the walk is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Area {
-    /// At the head that follows the payload.
-    First,
+    Payload,
     Protected,
-    /// At the head that follows the protected area.
-    Second,
     Unprotected,
-    Done,
 }
 
 const PROTECTED_MAGIC: u16 = 0x6908;
@@ -276,10 +242,6 @@ const UNPROTECTED_MAGIC: u16 = 0x6907;
 const HEAD_SIZE: u32 = 4;
 
 impl TlvWalk {
-    /// A walk that has come to its end.
-    pub(crate) const OVER: Self =
-        Self { at: 0, limit: 0, end: 0, protected_size: 0, count: 0, area: Area::Done };
-
     /// A walk over the areas of the image that `header` starts and that must end at or before `limit` bytes (the file's
     /// size, or the slot's).
     pub fn new(header: &Header, limit: u32) -> Result<Self, ImageError> {
@@ -288,15 +250,12 @@ impl TlvWalk {
         if hashed > limit || limit - hashed < HEAD_SIZE {
             return Err(ImageError::TooLarge);
         }
-        Ok(Self { at, limit, end: limit, protected_size: header.protected_size, count: 0, area: Area::First })
+        Ok(Self { at, limit, end: at, protected_size: header.protected_size, count: 0, area: Area::Payload })
     }
 
     /// Where the next four bytes are, from the start of the image, always inside the limit; `None` after the last entry.
-    pub const fn at(&self) -> Option<u32> {
-        match self.area {
-            Area::First | Area::Protected | Area::Second | Area::Unprotected => Some(self.at),
-            Area::Done => None,
-        }
+    pub fn at(&self) -> Option<u32> {
+        (self.at != self.end || self.area != Area::Unprotected).then_some(self.at)
     }
 
     /// Bytes from the header to where the walk stands: at its end, the size of the whole image.
@@ -309,55 +268,46 @@ impl TlvWalk {
     pub fn step(&mut self, bytes: [u8; 4]) -> Result<Option<Tlv>, ImageError> {
         let [a, b, c, d] = bytes;
         let (kind, len) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
-        match self.area {
-            Area::First | Area::Second => {
-                self.enter(kind, len)?;
-                Ok(None)
-            }
-            Area::Protected | Area::Unprotected => self.entry(kind, len).map(Some),
-            Area::Done => Err(ImageError::Tlv),
+        let is_entry = self.at != self.end;
+        if is_entry {
+            self.count_entry(len)?
+        } else {
+            self.enter(kind, len)?
         }
+        let at = self.at + HEAD_SIZE;
+        self.at = if is_entry { at + u32::from(len) } else { at };
+        // A rest too short for an entry's head: nobody is to read across the limit.
+        if self.at != self.end && self.end - self.at < HEAD_SIZE {
+            return Err(ImageError::Tlv);
+        }
+        Ok(is_entry.then_some(Tlv { kind, protected: self.area == Area::Protected, at, len }))
     }
 
     /// Enters the area whose head stands here. A header that promises a protected area the image does not have is refused:
     /// the hash covers it.
     fn enter(&mut self, kind: u16, len: u16) -> Result<(), ImageError> {
-        let protected = self.area == Area::First && self.protected_size != 0;
-        let expected =
-            if protected { (PROTECTED_MAGIC, self.protected_size) } else { (UNPROTECTED_MAGIC, len) };
-        if (kind, len) != expected || u32::from(len) < HEAD_SIZE {
+        let protected_size = core::mem::take(&mut self.protected_size);
+        let (area, expected) = match protected_size {
+            0 => (Area::Unprotected, (UNPROTECTED_MAGIC, len)),
+            size => (Area::Protected, (PROTECTED_MAGIC, size)),
+        };
+        if self.area == Area::Unprotected || (kind, len) != expected || u32::from(len) < HEAD_SIZE {
             return Err(ImageError::Tlv);
         }
         if u32::from(len) > self.limit - self.at {
             return Err(ImageError::TooLarge);
         }
         self.end = self.at + u32::from(len);
-        self.area = if protected { Area::Protected } else { Area::Unprotected };
-        self.move_to(self.at + HEAD_SIZE)
+        self.area = area;
+        Ok(())
     }
 
-    fn entry(&mut self, kind: u16, len: u16) -> Result<Tlv, ImageError> {
-        let (at, protected) = (self.at + HEAD_SIZE, self.area == Area::Protected);
-        if u32::from(len) > self.end - at {
+    fn count_entry(&mut self, len: u16) -> Result<(), ImageError> {
+        // Of an entry at least the head lies in its area.
+        if u32::from(len) > self.end - self.at - HEAD_SIZE {
             return Err(ImageError::Tlv);
         }
         self.count = self.count.saturating_add(1);
-        if self.count > MAX_TLV_COUNT {
-            return Err(ImageError::TlvCount);
-        }
-        self.move_to(at + u32::from(len))?;
-        Ok(Tlv { kind, protected, at, len })
-    }
-
-    /// Goes on at `next`, at most the end of the area. A rest too short for an entry's head is refused here, so that nobody
-    /// reads across the limit.
-    fn move_to(&mut self, next: u32) -> Result<(), ImageError> {
-        self.at = next;
-        match self.end - next {
-            0 => self.area = if self.area == Area::Protected { Area::Second } else { Area::Done },
-            1..HEAD_SIZE => return Err(ImageError::Tlv),
-            HEAD_SIZE.. => {}
-        }
-        Ok(())
+        if self.count > MAX_TLV_COUNT { Err(ImageError::TlvCount) } else { Ok(()) }
     }
 }

@@ -50,7 +50,12 @@ impl Agent<'_> {
 
     fn action_done(&mut self) {
         match self.doing {
-            Action::Erase { sector, .. } => self.fetch.put_sector(sector, Sector::Open),
+            Action::Erase { sector, .. } => {
+                self.fetch.put_sector(sector, Sector::Open);
+                if let Some(layout) = self.layout_in_hand() {
+                    self.fetch.extend_open(sector, layout);
+                }
+            }
             Action::Write(part) | Action::HashHeld(part) => self.part_held(part.to, part.hash),
             Action::Hash { image, to, .. } => {
                 self.fetch.hashed = to.saturating_add(self.digest_offset(image));

@@ -7,7 +7,8 @@ use crate::bitmap;
 use crate::bytes::unit_count;
 use crate::geometry::ImageLayout;
 use crate::version::Version;
-use crate::wire::{Format, ThingName};
+use crate::wire::Format;
+use crate::wire::topic::is_name;
 
 pub use crate::wire::request::MAX_REQUEST_SIZE;
 
@@ -136,7 +137,7 @@ pub struct Config<'a> {
     /// A journal record is written after this many blocks: at most so many are fetched again after a power cut, besides
     /// those of open sectors.
     pub record_blocks: u16,
-    /// A progress update is published after this many blocks; 0: never.
+    /// A progress update is published after this many blocks, of a large file after a sixteenth of it; 0: never.
     pub progress_blocks: u16,
     /// Requests in a row without a block before the last plane is given up and the job fails. While another plane is left,
     /// 4 at most.
@@ -212,7 +213,9 @@ impl<'a> Config<'a> {
 
     /// Checks the configuration and the memory given with it.
     pub(crate) fn check(&self, memory: &Memory<'_>) -> Result<(), ConfigError> {
-        ThingName::new(self.thing_name).map_err(|_| ConfigError::ThingName)?;
+        if !is_name(self.thing_name) {
+            return Err(ConfigError::ThingName);
+        }
         if self.images.is_empty() || self.images.len() > MAX_IMAGES {
             return Err(ConfigError::Images);
         }
@@ -220,7 +223,8 @@ impl<'a> Config<'a> {
             return Err(ConfigError::BlockSize);
         }
         let details: usize = self.details.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if self.details.len() > 6 || details > MAX_DETAILS_SIZE {
+        let are_named = self.details.iter().all(|(name, _)| is_name(name));
+        if self.details.len() > 6 || details > MAX_DETAILS_SIZE || !are_named {
             return Err(ConfigError::Details);
         }
         if self.destinations.iter().any(|d| usize::from(d.image) >= self.images.len()) {
@@ -304,7 +308,8 @@ pub enum ConfigError {
     Images,
     /// The block size is outside [`BLOCK_SIZES`] or no multiple of a slot's write size.
     BlockSize,
-    /// More than 6 pairs of the application's own, or more than [`MAX_DETAILS_SIZE`] bytes of them.
+    /// More than 6 pairs of the application's own, more than [`MAX_DETAILS_SIZE`] bytes of them, or a name that is empty,
+    /// longer than 128 bytes or has characters AWS IoT does not allow.
     Details,
     /// A destination names an image that is not there.
     Destination,
@@ -322,7 +327,7 @@ impl core::fmt::Display for ConfigError {
             ConfigError::BlockSize => {
                 "the block size must be 256 to 65536 and a multiple of every secondary slot's write size"
             }
-            ConfigError::Details => "give at most 6 status detail pairs of 768 bytes in all",
+            ConfigError::Details => "give at most 6 status detail pairs of 768 bytes in all, named in characters of a-z A-Z 0-9 : _ -",
             ConfigError::Destination => "a destination names an image that has no layout",
             ConfigError::BlockMemory => "the block bitmap is too small: use Memory::block_bytes",
             ConfigError::SectorMemory => "the sector memory is too small: use Memory::sector_bytes",

@@ -1,13 +1,13 @@
 //! What the agent publishes and subscribes to, as topics and bytes.
 
-use super::{Agent, Publication, Report, Request, State, Subscription};
+use super::{Agent, Config, Publication, Report, Request, State, Subscription};
 use crate::status::Reason;
 use crate::transport::Qos;
-use crate::version::Version;
-use crate::wire::topic::{MAX_TOPIC_SIZE, request_topic};
-use crate::wire::update::UpdateWriter;
+use crate::wire::topic::{self, MAX_TOPIC_SIZE, NEXT, Tail};
+use crate::wire::update::write_detail;
+use crate::wire::words::word;
 use crate::wire::writer::Writer;
-use crate::wire::{EncodeError, GetStream, JobStatus, Topic, TopicError, encode_describe};
+use crate::wire::{EncodeError, GetStream, TopicError};
 
 /// Room for a client token: ten digits, a colon, eight digits.
 pub(super) const TOKEN_SIZE: usize = 24;
@@ -33,9 +33,9 @@ impl TopicBuffer {
         self.bytes.get(..self.len).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("")
     }
 
-    fn put(&mut self, topic: &Topic<'_>, thing: &str) -> Result<(), TopicError> {
-        self.len = topic.write(thing, &mut self.bytes)?;
-        Ok(())
+    fn put(&mut self, config: &Config<'_>, id: &str, tail: Tail) -> Option<()> {
+        self.len = topic::write(&mut self.bytes, (config.thing_name, id), tail, config.format)?;
+        Some(())
     }
 }
 
@@ -54,26 +54,19 @@ impl Agent<'_> {
     /// # Errors
     /// The names do not make a topic the broker takes.
     pub fn filters(&self, subscription: Subscription, filters: &mut Filters) -> Result<usize, TopicError> {
-        let thing = self.config.thing_name;
-        let stream = self.stream();
-        let format = self.config.format;
         // AWS delivers answers of Jobs without a subscription; other brokers and proxies need one.
-        let wanted: &[(Topic<'_>, Qos)] = match subscription {
-            Subscription::Jobs => &[
-                (Topic::NotifyNext, Qos::AtLeastOnce),
-                (Topic::AnyDescribeAnswers, Qos::AtLeastOnce),
-                (Topic::AnyUpdateAnswers, Qos::AtLeastOnce),
-            ],
-            Subscription::Stream => &[
-                (Topic::StreamData(stream, format), Qos::AtMostOnce),
-                (Topic::StreamRejected(stream, format), Qos::AtMostOnce),
-            ],
+        let (id, tails, qos): (_, &[_], _) = match subscription {
+            Subscription::Jobs => {
+                ("", &[Tail::NotifyNext, Tail::AnyDescribeAnswer, Tail::AnyUpdateAnswer], Qos::AtLeastOnce)
+            }
+            Subscription::Stream => (self.stream(), &[Tail::Data, Tail::StreamRejected], Qos::AtMostOnce),
         };
-        for (place, (topic, qos)) in filters.iter_mut().zip(wanted) {
-            place.0.put(topic, thing)?;
-            place.1 = *qos;
+        for (place, tail) in filters.iter_mut().zip(tails) {
+            let put = place.0.put(self.config, id, *tail);
+            put.ok_or(TopicError::TooLong)?;
+            place.1 = qos;
         }
-        Ok(wanted.len())
+        Ok(tails.len())
     }
 
     /// Encodes what is to be published: fills `topic` and `payload`, returns the payload's length and the QoS.
@@ -86,141 +79,181 @@ impl Agent<'_> {
         topic: &mut TopicBuffer,
         payload: &mut [u8],
     ) -> Result<(usize, Qos), EncodeError> {
-        let thing = self.config.thing_name;
-        let (target, len, qos) = match publication {
-            Publication::Jobs(request) => {
-                let mut token = [0; TOKEN_SIZE];
-                let token = self.token(self.next_token, &mut token);
-                let (target, document) = match *request {
-                    Request::Next { document } => (Topic::DescribeNext, Some(document)),
-                    Request::Held { document } => (Topic::Describe(self.job_id()), Some(document)),
-                    Request::Report(_) => (Topic::Update(self.job_id()), None),
-                };
-                let len = match (document, *request) {
-                    (None, Request::Report(report)) => self.encode_report(report, token, payload)?,
-                    (document, _) => encode_describe(payload, token, document.unwrap_or(true), None)?,
-                };
-                (target, len, Qos::AtLeastOnce)
+        let (id, tail, form) = match *publication {
+            Publication::Blocks => return self.encode_blocks(topic, payload),
+            Publication::Progress => (self.job_id(), Tail::Update, Form::Progress),
+            Publication::Jobs(Request::Next { document }) => (NEXT, Tail::Describe, describe(document)),
+            Publication::Jobs(Request::Held { document }) => {
+                (self.job_id(), Tail::Describe, describe(document))
             }
-            Publication::Progress => {
-                let (held, total) = self.progress();
-                let mut update = UpdateWriter::new(payload, JobStatus::InProgress);
-                update.detail_name("receive");
-                update.writer.byte(b'"');
-                update.writer.decimal(held.into());
-                update.writer.byte(b'/');
-                update.writer.decimal(total.into());
-                update.writer.byte(b'"');
-                let len = self.end_update(update, None)?;
-                (Topic::Update(self.job_id()), len, Qos::AtMostOnce)
-            }
-            Publication::Blocks => {
-                let request = self.block_request();
-                let get = GetStream {
-                    token: None,
-                    file_id: request.file_id,
-                    block_size: self.config.block_size,
-                    offset: request.offset,
-                    bitmap: request.bitmap(),
-                    count: request.count,
-                };
-                topic.len = request_topic(
-                    self.arena.get(self.job.block_topic),
-                    self.config.format,
-                    &mut topic.bytes,
-                )?;
-                return Ok((get.encode(self.config.format, payload)?, Qos::AtMostOnce));
-            }
+            Publication::Jobs(Request::Report(report)) => (self.job_id(), Tail::Update, self.form_of(report)),
         };
-        topic.put(&target, thing).map_err(|_| EncodeError::BufferTooSmall)?;
-        Ok((len, qos))
+        let put = topic.put(self.config, id, tail);
+        put.ok_or(EncodeError::BufferTooSmall)?;
+        let mut writer = Writer::new(payload);
+        let hole = |writer: &mut Writer<'_>, hole| self.fill_hole(writer, hole);
+        writer.fill(word(FORMS, form as usize), &hole);
+        if matches!(publication, Publication::Jobs(Request::Report(_))) {
+            writer.fill(REPORT_END, &hole);
+        }
+        let is_answered = matches!(publication, Publication::Jobs(_));
+        Ok((writer.finish()?, if is_answered { Qos::AtLeastOnce } else { Qos::AtMostOnce }))
     }
 
-    fn encode_report(&self, report: Report, token: &str, payload: &mut [u8]) -> Result<usize, EncodeError> {
-        let (status, name) = match (report, self.state) {
-            (Report::Ready | Report::Active, _) => (JobStatus::InProgress, "self_test"),
-            (Report::Succeeded, _) => (JobStatus::Succeeded, "reason"),
-            (Report::Ended, State::Failed { rejected: true, .. }) => (JobStatus::Rejected, "reason"),
-            (Report::Ended, _) => (JobStatus::Failed, "reason"),
+    fn encode_blocks(
+        &self,
+        topic: &mut TopicBuffer,
+        payload: &mut [u8],
+    ) -> Result<(usize, Qos), EncodeError> {
+        let format = self.config.format;
+        let len = topic::request_topic(&mut topic.bytes, self.arena.get(self.job.block_topic), format);
+        topic.len = len.ok_or(EncodeError::BufferTooSmall)?;
+        let request = self.block_request();
+        let get = GetStream {
+            token: None,
+            file_id: request.file_id,
+            block_size: self.config.block_size,
+            offset: request.offset,
+            bitmap: request.bitmap(),
+            count: request.count,
         };
-        let mut update = UpdateWriter::new(payload, status);
-        update.detail_name(name);
-        // Nothing in these values needs an escape.
-        update.writer.byte(b'"');
+        let mut writer = Writer::new(payload);
+        get.write(format, &mut writer)?;
+        Ok((writer.finish()?, Qos::AtMostOnce))
+    }
+
+    /// The form of a report.
+    fn form_of(&self, report: Report) -> Form {
         match (report, self.state) {
-            (Report::Ready, _) => update.writer.str("ready"),
-            (Report::Active, _) => update.writer.str("active"),
-            (Report::Succeeded, state) => {
-                update.writer.str("accepted");
-                if !matches!(state, State::Confirmed { custom: true }) {
-                    update.writer.str(" v");
-                    write_version(&mut update.writer, self.running_version());
+            (Report::Ready, _) => Form::Ready,
+            (Report::Active, _) => Form::Active,
+            (Report::Succeeded, State::Confirmed { custom: true }) => Form::Accepted,
+            (Report::Succeeded, _) => Form::AcceptedVersion,
+            (Report::Ended, State::Failed { rejected: true, .. }) => Form::Rejected,
+            (Report::Ended, _) => Form::Failed,
+        }
+    }
+
+    /// Writes what a letter of a form stands for. Nothing of it needs an escape.
+    fn fill_hole(&self, writer: &mut Writer<'_>, hole: u8) {
+        let version = self.running_version();
+        let (held, total) = self.progress();
+        match hole {
+            b's' => writer.str(r#"{"status":""#),
+            b'd' => writer.str(r#"","statusDetails":{""#),
+            b'k' => self.write_token(writer, self.next_token),
+            b'0' => writer.decimal(held),
+            b'1' => writer.decimal(total),
+            b'2' => writer.decimal(version.major.into()),
+            b'3' => writer.decimal(version.minor.into()),
+            b'4' => writer.decimal(version.revision.into()),
+            b'b' => {
+                if version.build != 0 {
+                    writer.byte(b'+');
+                    writer.decimal(version.build);
                 }
             }
-            (Report::Ended, State::Failed { reason, .. }) => {
-                write_reason(&mut update.writer, reason, self.detail)
+            b'r' => {
+                if let State::Failed { reason, .. } = self.state {
+                    write_reason(writer, reason, self.detail);
+                }
             }
-            (Report::Ended, _) => return Err(EncodeError::Status),
+            // The version that did the download, until the job ends: the new image's own would make the next boot take the
+            // new image for the old one (DESIGN.md, "updatedBy").
+            b'u' => {
+                let word = match self.job.updated_by {
+                    0 => version.word(),
+                    word => word,
+                };
+                writer.hexadecimal(word, 1);
+            }
+            b'o' => {
+                for (name, value) in self.config.details {
+                    writer.str(",\"");
+                    writer.str(name);
+                    writer.str("\":");
+                    write_detail(writer, value);
+                }
+            }
+            b'e' => {
+                if let Some(version) = self.job.version.get().filter(|_| self.config.expected_version) {
+                    writer.str(r#","expectedVersion":"#);
+                    writer.decimal(version);
+                }
+            }
+            b'x' => {
+                if self.job.execution != 0 {
+                    writer.str(r#","executionNumber":"#);
+                    writer.wide(self.job.execution);
+                }
+            }
+            // A blank, which stands between forms.
+            _ => writer.byte(b' '),
         }
-        update.writer.byte(b'"');
-        // The version that did the download, until the job ends: the new image's own would make the next boot take the
-        // new image for the old one (DESIGN.md, "updatedBy").
-        update.detail_name("updatedBy");
-        update.writer.str("\"0x");
-        let word = match self.job.updated_by {
-            0 => self.running_version().word(),
-            word => word,
-        };
-        update.writer.hexadecimal(word, 1);
-        update.writer.byte(b'"');
-        self.end_update(update, Some(token))
-    }
-
-    /// Adds the application's own details; with a token also all that makes its answer count.
-    fn end_update(&self, update: UpdateWriter<'_>, token: Option<&str>) -> Result<usize, EncodeError> {
-        let mut update = update;
-        for (name, value) in self.config.details {
-            update.detail(name, value)?;
-        }
-        let answered = token.is_some();
-        let version = self.job.version.get().filter(|_| self.config.expected_version && answered);
-        let execution = Some(self.job.execution).filter(|number| *number != 0 && answered);
-        update.end(version, execution, answered, token)
     }
 
     /// The client token of a request: a counter, and what tells this boot of this device from others.
     pub(super) fn token<'b>(&self, number: u32, buf: &'b mut [u8; TOKEN_SIZE]) -> &'b str {
         let mut writer = Writer::new(buf);
-        writer.decimal(number.into());
+        self.write_token(&mut writer, number);
+        writer.into_str().unwrap_or_default()
+    }
+
+    fn write_token(&self, writer: &mut Writer<'_>, number: u32) {
+        writer.decimal(number);
         writer.byte(b':');
         writer.hexadecimal(self.config.seed, 1);
-        writer.into_str().unwrap_or_default()
     }
 }
 
-/// `major.minor.revision`, and `+build` where there is one.
-fn write_version(writer: &mut Writer<'_>, version: Version) {
-    writer.decimal(version.major.into());
-    writer.byte(b'.');
-    writer.decimal(version.minor.into());
-    writer.byte(b'.');
-    writer.decimal(version.revision.into());
-    if version.build != 0 {
-        writer.byte(b'+');
-        writer.decimal(version.build.into());
-    }
+/// The body of a request to Jobs: its place in [`FORMS`].
+#[derive(Clone, Copy)]
+enum Form {
+    Progress,
+    Describe,
+    DescribeBriefly,
+    Ready,
+    Active,
+    Accepted,
+    AcceptedVersion,
+    Failed,
+    Rejected,
+}
+
+/// With blanks between, and holes that `fill_hole` fills. A report goes on with [`REPORT_END`].
+const FORMS: &str = concat!(
+    r#"%sIN_PROGRESS%dreceive":"%0/%1"%o}} "#,
+    r#"{"clientToken":"%k"} "#,
+    r#"{"clientToken":"%k","includeJobDocument":false} "#,
+    r#"%sIN_PROGRESS%dself_test":"ready "#,
+    r#"%sIN_PROGRESS%dself_test":"active "#,
+    r#"%sSUCCEEDED%dreason":"accepted "#,
+    r#"%sSUCCEEDED%dreason":"accepted%_v%2.%3.%4%b "#,
+    r#"%sFAILED%dreason":"%r "#,
+    r#"%sREJECTED%dreason":"%r "#,
+);
+/// All that makes the answer to a report count.
+const REPORT_END: &str = r#"","updatedBy":"0x%u"%o}%e%x,"includeJobExecutionState":true,"clientToken":"%k"}"#;
+
+fn describe(document: bool) -> Form {
+    if document { Form::Describe } else { Form::DescribeBriefly }
 }
 
 /// The reason's spelling, and the number beside it: that of an error, or the reasons of both planes.
 fn write_reason(writer: &mut Writer<'_>, reason: Reason, detail: u32) {
-    writer.str(reason.spelling());
+    write_spelling(writer, Some(reason));
     if reason == Reason::NoPlane {
-        for (name, number) in [(": mqtt ", detail >> 8), (", http ", detail)] {
-            writer.str(name);
-            writer.str(Reason::from_number(number as u8).map_or("", Reason::spelling));
-        }
+        writer.str(": mqtt ");
+        write_spelling(writer, Reason::from_number((detail >> 8) as u8));
+        writer.str(", http ");
+        write_spelling(writer, Reason::from_number(detail as u8));
     } else if detail != 0 {
         writer.str(": 0x");
         writer.hexadecimal(detail, 8);
     }
+}
+
+#[inline(never)]
+fn write_spelling(writer: &mut Writer<'_>, reason: Option<Reason>) {
+    writer.str(reason.map_or("", Reason::spelling));
 }

@@ -1,9 +1,8 @@
 //! What flash holds of the file being downloaded, and what is under way.
 //!
-//! Three sets, all over the same blocks: *missing* (the caller's bitmap, one bit a block of the whole file), *asked*
-//! (requested and not yet given up) and *newer* (asked by the latest request). Asked and newer live in a ring of
-//! [`WINDOW_BLOCKS`] bits, for no block further than that beyond the front is ever asked for. That bound is also what
-//! makes a journal record small: front and one window describe every block held.
+//! Two sets over the same blocks: *missing* (the caller's bitmap, one bit a block of the whole file) and *asked* (requested
+//! and not yet given up). Asked lives in a ring of [`WINDOW_BLOCKS`] bits, for no block further than that beyond the front is
+//! ever asked for. That bound is also what makes a journal record small: front and one window describe every block held.
 
 use core::num::NonZeroU32;
 use core::ops::Range;
@@ -81,6 +80,13 @@ impl BlockRequest {
         self.bits.get(..usize::from(self.size)).unwrap_or(&[])
     }
 
+    /// Whether `block` is wanted.
+    #[inline]
+    fn wants(&self, block: u32) -> bool {
+        let at = (block / 8).wrapping_sub(self.offset / 8) as usize;
+        self.bits.get(at).is_some_and(|byte| byte & (1 << (block % 8)) != 0)
+    }
+
     /// One past the last block wanted; `offset` where there is none.
     pub(super) fn end(&self) -> u32 {
         let bits = self.bitmap();
@@ -93,12 +99,12 @@ impl BlockRequest {
 pub(crate) struct Fetch<'a> {
     missing: &'a mut [u8],
     pub(super) sectors: &'a mut [u8],
-    /// File bytes known to lie in one open sector: the last one looked up.
+    /// File bytes known to lie in open sectors, each block in one: from the last one looked up.
     pub(super) open: (u32, u32),
     /// The sets speak of data of the held job.
     pub(crate) begun: bool,
     pub(crate) file: u8,
-    block_size: NonZeroU32,
+    pub(super) block_size: NonZeroU32,
     pub(crate) size: u32,
     /// The image being written.
     pub(super) place: Place,
@@ -113,8 +119,10 @@ pub(crate) struct Fetch<'a> {
     /// The request that goes out next, or went out last.
     pub(crate) request: BlockRequest,
     pub(super) asked: Ring,
-    newer: Ring,
-    newer_seen: u16,
+    /// Blocks under way that an older request than the latest asked for.
+    older: u16,
+    /// Blocks of the latest request that overtook those.
+    overtaking: u16,
     /// One past the highest block ever asked for, all of the file: what lies beyond was never ours.
     pub(super) asked_end: u32,
     /// Sectors of every block under way below this one are open.
@@ -149,8 +157,8 @@ impl<'a> Fetch<'a> {
             unrecorded: 0,
             request: BlockRequest::default(),
             asked: Ring::default(),
-            newer: Ring::default(),
-            newer_seen: 0,
+            older: 0,
+            overtaking: 0,
             asked_end: 0,
             ahead: 0,
             calm: 0,
@@ -270,16 +278,30 @@ impl<'a> Fetch<'a> {
     pub(crate) fn arrived(&mut self, block: u32) -> bool {
         self.alive = true;
         self.useless = 0;
-        self.asked.remove(block);
-        if !self.newer.remove(block) {
+        if !self.asked.remove(block) || self.older == 0 {
             return false;
         }
-        self.newer_seen = self.newer_seen.saturating_add(1);
-        if self.newer_seen < OVERTAKEN || self.asked.count == self.newer.count {
+        if !self.request.wants(block) {
+            self.older -= 1;
             return false;
         }
-        self.asked = self.newer;
-        true
+        self.overtaking += 1;
+        let overtaken = self.overtaking >= OVERTAKEN;
+        if overtaken {
+            self.forget_older();
+        }
+        overtaken
+    }
+
+    /// Of what is under way only the blocks of the latest request are left.
+    #[inline(never)]
+    fn forget_older(&mut self) {
+        self.older = 0;
+        let mut asked = core::mem::take(&mut self.asked);
+        for (at, bits) in (self.request.offset / 8..).zip(self.request.bitmap()) {
+            let under_way = asked.byte(at).map_or(0, |byte| *byte);
+            self.asked.insert(at, bits & under_way);
+        }
     }
 
     /// Flash holds the block.
@@ -320,13 +342,13 @@ impl<'a> Fetch<'a> {
     /// Nothing is under way any more (given up, or the link is gone).
     pub(crate) fn forget_requests(&mut self) {
         self.asked = Ring::default();
-        self.newer = Ring::default();
-        self.newer_seen = 0;
+        self.older = 0;
     }
 
-    /// The next blocks to ask for: the lowest missing ones not under way, `wanted` at most.
-    pub(crate) fn next_request(&mut self, file_id: u8, wanted: u32) -> Option<BlockRequest> {
-        let mut request = BlockRequest { file_id, offset: 0, count: 0, bits: [0; WINDOW_BYTES], size: 0 };
+    /// Fills in the next request: for the lowest missing blocks not under way, `wanted` at most. False: there are none.
+    pub(crate) fn next_request(&mut self, file_id: u8, wanted: u32) -> bool {
+        let request = &mut self.request;
+        *request = BlockRequest { file_id, ..BlockRequest::default() };
         // The bytes of the window: what lies below the front in the first one is held.
         let first = self.front / 8;
         for (at, missing) in (first..).zip(self.missing.iter().skip(first as usize).take(WINDOW_BYTES)) {
@@ -352,7 +374,7 @@ impl<'a> Fetch<'a> {
                 break;
             }
         }
-        (request.count > 0).then_some(request)
+        request.count > 0
     }
 
     /// The missing blocks from the front to the next one held, `most` at most.
@@ -369,12 +391,10 @@ impl<'a> Fetch<'a> {
 
     /// The request went out: its blocks are under way.
     pub(crate) fn asked(&mut self) {
-        self.newer = Ring::default();
-        self.newer_seen = 0;
+        (self.older, self.overtaking) = (self.asked.count, 0);
         self.alive = false;
         for (at, bits) in (self.request.offset / 8..).zip(self.request.bitmap()) {
             self.asked.insert(at, *bits);
-            self.newer.insert(at, *bits);
         }
         self.asked_end = self.asked_end.max(self.request.end());
         self.ahead = self.front;

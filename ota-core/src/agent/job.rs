@@ -6,8 +6,8 @@ use crate::bytes::copy;
 use crate::sha256::Sha256;
 use crate::status::{Reason, reason_of_document};
 use crate::wire::base64;
-use crate::wire::topic::block_topic;
-use crate::wire::{Execution, JobStatus, OtaDocument, Text};
+use crate::wire::topic::{self, Tail};
+use crate::wire::{Execution, Format, JobStatus, OtaDocument, Text};
 
 /// A range of the [`Arena`].
 #[derive(Clone, Copy, Default)]
@@ -210,10 +210,9 @@ impl Job {
         self.block_topic = Span::NONE;
         if protocols.mqtt {
             let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
-            self.block_topic.start = arena.used;
-            for piece in block_topic(config.thing_name, stream) {
-                self.block_topic.len += arena.push(piece.as_bytes()).fit()?.len;
-            }
+            let names = (config.thing_name, stream);
+            let len = topic::write(arena.room(), names, Tail::Data, Format::Cbor);
+            self.block_topic = arena.keep(len.unwrap_or_default()).fit()?;
         }
         let mut identity = Sha256::default();
         self.file_count = 0;

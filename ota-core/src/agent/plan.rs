@@ -76,6 +76,7 @@ impl<'a> Agent<'a> {
         let Some(hand) = &self.hand else { return Next::Nothing };
         if self.cleared && self.fetch.is_open(hand.at + hand.done, hand.at + hand.len) {
             let image = self.job.file(self.fetch.file).image;
+            debug_assert!(self.is_in_one_sector(hand));
             return self.act(Action::Write(self.part_to(hand, image, hand.len)));
         }
         self.plan_sector()

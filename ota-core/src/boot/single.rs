@@ -86,8 +86,14 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
     /// Asks for the image of `size` bytes (to the end of its TLVs) in the secondary.
     pub(super) async fn request(&mut self, size: u32, pending: Pending) -> Result<(), FlashError> {
         let forgets = self.layout.mode() == BootMode::SwapStatus && pending == Pending::Test;
-        let mut control =
-            Control::new(&self.layout, if forgets { control::REQUEST_AND_FORGET } else { control::REQUEST });
+        let plan = match self.layout.mode() {
+            BootMode::SwapOffset => control::CLEAR_AND_REQUEST,
+            BootMode::SwapStatus if forgets => control::REQUEST_AND_FORGET,
+            BootMode::Overwrite | BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapStatus => {
+                control::REQUEST
+            }
+        };
+        let mut control = Control::new(&self.layout, plan);
         control.asked = (pending, self.number);
         control.image_end = self.place(size);
         control.torn = self.layout.secondary().reprogram() == Reprogram::Forbidden && !self.is_fresh();
@@ -135,7 +141,7 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
         let bit = self.fresh_bit(sector);
         // An erase that is dropped or fails half-way leaves anything behind.
         self.fresh &= !bit;
-        self.secondary.run(&mut self.layout.secondary().wipe(sector)).await?;
+        self.secondary.erase(sector).await?;
         self.fresh |= bit;
         Ok(())
     }

@@ -6,15 +6,15 @@ use crate::{
     trailer::{Flag, Magic, Pending, SwapType, Trailer, swap_type},
 };
 
-/// Whether a secondary asks for exactly this. imgtool's `--pad` writes no `swap_info`, and no bootloader decides by it.
-pub(super) fn is_pending(mode: BootMode, secondary: &Trailer, pending: Pending) -> bool {
-    let image_ok = match pending {
-        Pending::Test => Flag::Unset,
-        Pending::Permanent => Flag::Set,
-    };
+/// What a secondary asks for and nothing else. imgtool's `--pad` writes no `swap_info`, and no bootloader decides by it.
+pub(super) fn pending_of(mode: BootMode, secondary: &Trailer) -> Option<Pending> {
     // A set copy-done turns a swap-offset test into a revert.
     let reverting = mode == BootMode::SwapOffset && secondary.copy_done != Flag::Unset;
-    secondary.magic == Magic::Good && secondary.image_ok == image_ok && !reverting
+    match secondary.image_ok {
+        Flag::Unset if secondary.magic == Magic::Good && !reverting => Some(Pending::Test),
+        Flag::Set if secondary.magic == Magic::Good && !reverting => Some(Pending::Permanent),
+        Flag::Unset | Flag::Set | Flag::Bad => None,
+    }
 }
 
 /// What a secondary asks for.

@@ -3,9 +3,8 @@
 use crate::agent::Message;
 use crate::policy::Drop;
 use crate::transport::Received;
-use crate::wire::{
-    Block, Document, Incoming, decode_block, parse_describe, parse_stream_error, parse_update,
-};
+use crate::wire::topic::{About, NEXT, route};
+use crate::wire::{Block, Document, Format, JobsAnswer, decode_block, parse_describe, parse_stream_error};
 
 /// The message in hand: what the agent's actions name parts of.
 #[derive(Clone, Copy)]
@@ -38,28 +37,38 @@ impl<'m> Held<'m> {
 /// Decodes a message; `scratch` takes the payload of a block that came as JSON. Never fails: what is of no use is a
 /// [`Message::Useless`] and counted by the agent.
 pub fn decode<'m>(thing: &str, received: &Received<'m>, scratch: &'m mut [u8]) -> Message<'m> {
-    let undecodable = Message::Useless(Drop::Undecodable);
     let payload = received.payload;
-    match Incoming::parse(received.topic, thing) {
-        None | Some(Incoming::Notify | Incoming::StreamDescription(..)) => Message::Useless(Drop::Unknown),
-        Some(Incoming::NotifyNext) => Message::Notify,
-        Some(Incoming::Data(stream, format)) => match decode_block(format, payload, scratch) {
-            Ok(Block { file_id, block_id, payload: data }) => {
-                Message::Block { stream, file_id, block_id, data }
+    let Some((about, first, id)) = route(received.topic, thing) else {
+        return Message::Useless(Drop::Unknown);
+    };
+    let format = if first { Format::Cbor } else { Format::Json };
+    match about {
+        About::Notify if first => return Message::Notify,
+        About::Notify | About::StreamDescription => return Message::Useless(Drop::Unknown),
+        About::Data => {
+            if let Ok(block) = decode_block(format, payload, scratch) {
+                let Block { file_id, block_id, payload: data } = block;
+                return Message::Block { stream: id, file_id, block_id, data };
             }
-            Err(_) => undecodable,
-        },
-        Some(Incoming::StreamRejected(stream, format)) => match parse_stream_error(format, payload) {
-            Ok(error) => Message::StreamRejected { stream, code: error.code },
-            Err(_) => undecodable,
-        },
-        Some(Incoming::Described { job, accepted }) => {
-            let answer = if accepted { parse_describe(payload) } else { parse_update(payload) };
-            answer.map_or(undecodable, |answer| Message::Described { job_id: job, accepted, answer })
         }
-        Some(Incoming::Updated { job, accepted }) => parse_update(payload)
-            .map_or(undecodable, |answer| Message::Updated { job_id: job, accepted, answer }),
+        About::StreamRejected => {
+            if let Ok(error) = parse_stream_error(format, payload) {
+                return Message::StreamRejected { stream: id, code: error.code };
+            }
+        }
+        About::Describe | About::Update => {
+            let described = about == About::Describe;
+            let mut answer = JobsAnswer::none();
+            if answer.read(payload, described && first).is_ok() {
+                let job_id = (id != NEXT).then_some(id);
+                return match described {
+                    true => Message::Described { job_id, accepted: first, answer },
+                    false => Message::Updated { job_id: id, accepted: first, answer },
+                };
+            }
+        }
     }
+    Message::Useless(Drop::Undecodable)
 }
 
 /// The document of the custom job in `payload`.

@@ -1,6 +1,9 @@
 //! One journal record: what is remembered of an update, and its bytes on flash.
 
-use crate::{bytes::copy, wire::topic::is_id};
+use crate::{
+    bytes::{copy, is_all},
+    wire::topic::is_id,
+};
 
 /// Bytes of an encoded record, without the padding to whole write units.
 pub const RECORD_SIZE: u32 = 400;
@@ -287,14 +290,15 @@ pub(super) fn sequence_of(bytes: &[u8]) -> Option<u32> {
     let bytes = bytes.first_chunk()?;
     let [phase, flags, _] = *field(bytes, at::PHASE)?;
     let [_, _, _, len] = *field(bytes, at::STATUS)?;
-    let id = bytes.get(at::JOB_ID..)?.get(..usize::from(len))?;
+    let (id, behind) = field::<{ JobId::MAX_LEN }>(bytes, at::JOB_ID)?.split_at_checked(usize::from(len))?;
     let is_known = *field(bytes, at::MAGIC)? == MAGIC
         && *field(bytes, at::FORMAT)? == [FORMAT]
         && word(bytes, at::CRC)? == crc32c(field::<{ at::CRC }>(bytes, 0)?)
         && Phase::from_number(phase).is_some()
         && flags & !flag::ALL == 0
-        && usize::from(len) <= JobId::MAX_LEN
-        && (id.is_empty() || core::str::from_utf8(id).is_ok_and(is_id));
+        && (id.is_empty() || core::str::from_utf8(id).is_ok_and(is_id))
+        // Else two records of one job would differ.
+        && is_all(behind, 0);
     if is_known { word(bytes, at::SEQUENCE) } else { None }
 }
 
@@ -437,6 +441,8 @@ mod tests {
             (43, 1), // a zero byte is no character of a job id
             (43, 129),
             (43, 255),
+            (44, b'x'), // behind an id of no length
+            (171, 1),
         ] {
             let mut bytes = Record::default().encode(1);
             bytes[at] = value;

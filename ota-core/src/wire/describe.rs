@@ -4,9 +4,10 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", DescribeStream.
 
 use super::{
-    cbor::Decoder,
-    field::{Field, FieldWriter, find, number, text},
+    cbor::{self, Decoder, major},
+    field::{FieldWriter, Shape, find, none},
     job::Token,
+    json::Value,
     stream::StreamDecodeError,
     topic::Format,
     writer::EncodeError,
@@ -56,11 +57,11 @@ struct List<'l> {
 
 impl List<'_> {
     fn push(&mut self, format: Format, file: &[u8]) -> Result<(), StreamDecodeError> {
-        let mut found = [None; 2];
-        find(format, file, "f z", &mut found)?;
-        let [id, size] = &found;
-        let id = u8::try_from(number(id)?).map_err(|_| StreamDecodeError::Number)?;
-        let size = number(size)?;
+        let mut found = none();
+        find(format, file, &Shape { names: "f z", types: "##", required: 0b11 }, &mut found)?;
+        let [id, size, ..] = &found;
+        let size = size.number;
+        let id = u8::try_from(id.number).map_err(|_| StreamDecodeError::Number)?;
         *self.files.get_mut(self.count).ok_or(StreamDecodeError::BufferTooSmall)? = StreamFile { id, size };
         self.count = self.count.saturating_add(1);
         Ok(())
@@ -76,28 +77,31 @@ pub fn parse_description<'a>(
     message: &'a [u8],
     files: &mut [StreamFile],
 ) -> Result<StreamDescription<'a>, StreamDecodeError> {
-    let mut found = [None; 4];
-    find(format, message, "c s d r", &mut found)?;
-    let [token, version, description, list] = &found;
+    let mut found = none();
+    find(format, message, &Shape { names: "s r c d", types: "#*\"\"", required: 0b11 }, &mut found)?;
+    let [version, list, token, description, ..] = &found;
+    let list = list.bytes().unwrap_or_default();
     let mut place = List { files, count: 0 };
-    match list.as_ref().ok_or(StreamDecodeError::Missing)? {
-        Field::Cbor(list) => {
-            let mut list = Decoder::new(list);
-            let mut elements = list.array()?;
-            while elements.more(&mut list) {
-                place.push(format, list.item()?)?;
+    match format {
+        Format::Cbor => {
+            if !cbor::is_of(list, major::ARRAY) {
+                return Err(StreamDecodeError::Type);
+            }
+            let mut files = Decoder::inside(list);
+            while let Some(file) = files.item() {
+                place.push(format, file)?;
             }
         }
-        Field::Json(list) => {
-            for file in list.elements().ok_or(StreamDecodeError::Type)? {
-                place.push(format, file.raw().as_bytes())?;
+        Format::Json => {
+            for file in Value::new(list).elements().ok_or(StreamDecodeError::Type)? {
+                place.push(format, file.bytes())?;
             }
         }
     }
     Ok(StreamDescription {
-        token: Token(text(token)?),
-        version: number(version)?,
-        description: text(description)?,
+        token: Token(token.text()),
+        version: version.number,
+        description: description.text(),
         file_count: place.count,
     })
 }

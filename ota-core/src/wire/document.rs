@@ -6,8 +6,9 @@
 use core::fmt;
 
 use super::{
-    json::{self, Elements, JsonError, Text, Typed, Value},
-    topic,
+    field::{Fault, Field, Shape, find, none},
+    json::{self, Elements, Text, Value},
+    topic::{self, Format},
 };
 
 /// Most files one job may hold.
@@ -63,18 +64,10 @@ impl fmt::Display for DocumentError {
 
 impl core::error::Error for DocumentError {}
 
-impl From<JsonError> for DocumentError {
-    fn from(error: JsonError) -> Self {
-        match error {
-            JsonError::Duplicate => Self::Duplicate,
-            // The message was checked as a whole before, so what is left is a value of the wrong type.
-            JsonError::Utf8
-            | JsonError::Syntax
-            | JsonError::Trailing
-            | JsonError::TooDeep
-            | JsonError::Missing
-            | JsonError::Value => Self::Type,
-        }
+impl From<Fault> for DocumentError {
+    fn from(fault: Fault) -> Self {
+        // The message was checked as a whole before, so what is left is a value of the wrong type.
+        if fault == Fault::Duplicate { Self::Duplicate } else { Self::Type }
     }
 }
 
@@ -92,15 +85,16 @@ pub enum Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn parse(document: Option<Value<'a>>) -> Self {
+    pub(super) fn parse(document: Option<&'a [u8]>) -> Self {
         let Some(document) = document else { return Self::Absent };
-        if document.members().is_none() {
-            return Self::Custom(document.raw().as_bytes());
-        }
-        match document.member(OTA) {
-            Ok(None) => Self::Custom(document.raw().as_bytes()),
-            Ok(Some(ota)) => OtaDocument::parse(ota).map_or_else(Self::Malformed, Self::Ota),
+        let mut found = none();
+        match find(Format::Json, document, &Shape { names: OTA, types: "*", required: 0 }, &mut found) {
+            Err(Fault::Value) => Self::Custom(document),
             Err(error) => Self::Malformed(error.into()),
+            Ok(()) => match found[0].bytes() {
+                None => Self::Custom(document),
+                Some(ota) => OtaDocument::parse(ota).map_or_else(Self::Malformed, Self::Ota),
+            },
         }
     }
 }
@@ -117,8 +111,8 @@ pub struct Protocols {
 }
 
 impl Protocols {
-    fn parse(value: Option<Value<'_>>) -> Result<Self, DocumentError> {
-        let names = value.and_then(|value| value.elements()).ok_or(DocumentError::Protocols)?;
+    fn parse(field: &Field<'_>) -> Result<Self, DocumentError> {
+        let names = elements(field).ok_or(DocumentError::Protocols)?;
         let mut protocols = Self::default();
         for name in names {
             match name.as_text().ok_or(DocumentError::Protocols)?.position_in("MQTT HTTP") {
@@ -142,18 +136,16 @@ pub struct OtaDocument<'a> {
 }
 
 impl<'a> OtaDocument<'a> {
-    fn parse(ota: Value<'a>) -> Result<Self, DocumentError> {
-        let mut found = [None; 3];
-        ota.find("protocols streamname files", &mut found)?;
-        let [protocols, stream, files] = found;
-        let stream = match stream {
-            None => None,
-            Some(name) => {
-                let name = name.as_text().ok_or(DocumentError::Type)?.raw();
-                Some(Some(name).filter(|name| topic::is_id(name)).ok_or(DocumentError::StreamName)?)
-            }
-        };
-        let files = files.and_then(|files| files.elements()).ok_or(DocumentError::NoFiles)?;
+    fn parse(ota: &'a [u8]) -> Result<Self, DocumentError> {
+        let mut found = none();
+        let shape = &Shape { names: "protocols streamname files", types: "*\"*", required: 0 };
+        find(Format::Json, ota, shape, &mut found)?;
+        let [protocols, stream, files, ..] = &found;
+        let stream = stream.text();
+        if stream.is_some_and(|name| !topic::is_id(name)) {
+            return Err(DocumentError::StreamName);
+        }
+        let files = elements(files).ok_or(DocumentError::NoFiles)?;
         Ok(Self { protocols: Protocols::parse(protocols)?, stream, files })
     }
 
@@ -207,27 +199,29 @@ pub struct File<'a> {
 impl<'a> File<'a> {
     #[inline(never)]
     fn parse(members: Value<'a>) -> Result<Self, DocumentError> {
-        let mut found = [None; 6];
-        let names = "filepath filesize fileid fileType sig-sha256-ecdsa update_data_url";
-        members.find(names, &mut found)?;
-        let [path, size, id, file_type, signature, url] = found;
-        let size = size.and_then(bare_or_quoted).ok_or(DocumentError::FileSize)?;
+        let mut found = none();
+        const SHAPE: &Shape<'_> = &Shape {
+            names: "filesize fileid fileType filepath sig-sha256-ecdsa update_data_url",
+            types: "**#\"\"\"",
+            required: 0,
+        };
+        find(Format::Json, members.bytes(), SHAPE, &mut found)?;
+        let [size, id, file_type, path, signature, url] = &found;
+        let size = size.bytes().and_then(bare_or_quoted).ok_or(DocumentError::FileSize)?;
         if size == 0 {
             return Err(DocumentError::ZeroFileSize);
         }
-        let id = id.and_then(|id| u8::try_from(id.as_u32()?).ok());
-        let mut typed = Typed::default();
-        let file = Self {
-            path: typed.text(path),
+        let id = id.bytes().and_then(|id| u8::try_from(json::number_u32(id, 10)?).ok());
+        let text = |field: &Field<'a>| field.bytes().map(Text::new);
+        Ok(Self {
+            path: text(path),
             size,
             id: id.ok_or(DocumentError::FileId)?,
-            file_type: typed.number(file_type),
-            signature: typed.text(signature),
-            url: typed.text(url),
+            file_type: file_type.some_number(),
+            signature: text(signature),
+            url: text(url),
             members,
-        };
-        typed.end()?;
-        Ok(file)
+        })
     }
 
     /// A member that nothing here depends on, if it is a string: `certfile`, `auth_scheme`.
@@ -243,9 +237,12 @@ impl<'a> File<'a> {
 }
 
 /// AWS' C library for embedded devices (v3) takes a size in quotes too.
-fn bare_or_quoted(value: Value<'_>) -> Option<u32> {
-    match value.as_text() {
-        Some(text) => json::number_u32(text.raw(), 10),
-        None => value.as_u32(),
+fn bare_or_quoted(value: &[u8]) -> Option<u32> {
+    match value {
+        [b'"', digits @ .., b'"'] | digits => json::number_u32(digits, 10),
     }
+}
+
+fn elements<'a>(field: &Field<'a>) -> Option<Elements<'a>> {
+    Value::new(field.bytes()?).elements()
 }

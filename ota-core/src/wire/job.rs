@@ -5,8 +5,9 @@
 
 use super::{
     document::Document,
-    json::{self, JsonError, Text, Typed, Value},
-    topic,
+    field::{Fault, Shape, find, none},
+    json::{self, JsonError, Text, Value},
+    topic::{self, Format},
     words::{position, word},
 };
 
@@ -67,7 +68,11 @@ impl JobStatus {
 
     /// The state of AWS' spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.get(position(Self::SPELLINGS, text.as_bytes())?).copied()
+        Self::of(text.as_bytes())
+    }
+
+    fn of(text: &[u8]) -> Option<Self> {
+        Self::ALL.get(position(Self::SPELLINGS, text)?).copied()
     }
 }
 
@@ -84,13 +89,16 @@ impl Token<'_> {
 
 /// `statusDetails`: names with strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Details<'a>(Option<Value<'a>>);
+pub struct Details<'a>(Option<&'a [u8]>);
 
 impl<'a> Details<'a> {
     /// The detail of this name, if its value is a string.
     #[inline(never)]
     pub fn get(&self, name: &str) -> Option<Text<'a>> {
-        self.0?.member(name).ok()??.as_text()
+        let mut found = none();
+        let shape = Shape { names: name, types: "\"", required: 0 };
+        find(Format::Json, self.0?, &shape, &mut found).ok()?;
+        found[0].bytes().map(Text::new)
     }
 }
 
@@ -107,40 +115,39 @@ pub struct Execution<'a> {
     pub execution_number: Option<u64>,
     /// `statusDetails`.
     pub details: Details<'a>,
-    document: Option<Value<'a>>,
+    document: Option<&'a [u8]>,
 }
 
 impl<'a> Execution<'a> {
-    /// Absent and empty both mean that there is none, or that the answer does not tell. `named`: it must say of which job.
-    fn parse(execution: Option<Value<'a>>, named: bool) -> Result<Option<Self>, JsonError> {
-        let Some(execution) = execution else { return Ok(None) };
-        let mut found = [None; 6];
-        let names = "jobId status versionNumber executionNumber statusDetails jobDocument";
-        execution.find(names, &mut found)?;
-        if execution.members().is_some_and(|mut members| members.next().is_none()) {
-            return Ok(None);
-        }
-        let [job_id, status, version, number, details, document] = found;
-        if status.is_none() || named && job_id.is_none() {
-            return Err(JsonError::Missing);
-        }
-        let mut typed = Typed::default();
-        let job_id = typed.text(job_id).map(|id| id.raw());
-        typed.check(job_id.is_none_or(topic::is_id));
-        let status = typed.text(status).and_then(|status| JobStatus::parse(status.raw()));
-        let version_number = typed.number(version);
-        let execution_number = number.and_then(|number| number.as_u64());
-        typed.check(number.is_some() == execution_number.is_some());
-        typed.check(details.is_none_or(|details| details.members().is_some()));
-        typed.end()?;
-        Ok(Some(Self {
-            job_id: job_id.unwrap_or_default(),
-            status: status.ok_or(JsonError::Value)?,
-            version_number,
+    /// `named`: it must say of which job.
+    fn read(execution: &'a [u8], named: bool) -> Result<Self, Fault> {
+        const SHAPE: &Shape<'_> = &Shape {
+            names: "status jobId versionNumber executionNumber statusDetails jobDocument",
+            types: "\"\"#*{*",
+            required: 0b1,
+        };
+        let mut found = none();
+        find(Format::Json, execution, SHAPE, &mut found)?;
+        let [status, job_id, version, number, details, document] = &found;
+        let status = JobStatus::of(status.bytes().unwrap_or_default()).ok_or(Fault::Type)?;
+        let job_id = match job_id.text() {
+            Some(id) if topic::is_id(id) => id,
+            Some(_) => return Err(Fault::Type),
+            None if named => return Err(Fault::Missing),
+            None => "",
+        };
+        let execution_number = match number.bytes() {
+            Some(number) => Some(json::number(number, 10).ok_or(Fault::Number)?),
+            None => None,
+        };
+        Ok(Self {
+            job_id,
+            status,
+            version_number: version.some_number(),
             execution_number,
-            details: Details(details),
-            document,
-        }))
+            details: Details(details.bytes()),
+            document: document.bytes(),
+        })
     }
 
     /// `statusDetails.self_test`: that it is there says that the job is in self test.
@@ -150,7 +157,7 @@ impl<'a> Execution<'a> {
 
     /// `statusDetails.updatedBy`: word of the version that did the download.
     pub fn updated_by(&self) -> Option<u32> {
-        parse_c_number(self.details.get("updatedBy")?.raw())
+        parse_c_number(self.details.get("updatedBy")?.raw_bytes())
     }
 
     /// `jobDocument`, looked into when it is asked for.
@@ -163,9 +170,9 @@ impl<'a> Execution<'a> {
 /// A number as C's `strtoul` with base 0 reads it: `0x` hexadecimal, `0` octal, else decimal. The C agents write `updatedBy`
 /// as `0x90002` or `0x00090002` and read any of the three. Unlike `strtoul` this takes neither blanks nor a sign, and nothing
 /// behind the number.
-fn parse_c_number(text: &str) -> Option<u32> {
-    match text.as_bytes() {
-        [b'0', b'x' | b'X', ..] => json::number_u32(text.get(2..)?, 16),
+fn parse_c_number(text: &[u8]) -> Option<u32> {
+    match text {
+        [b'0', b'x' | b'X', digits @ ..] => json::number_u32(digits, 16),
         [b'0', ..] => json::number_u32(text, 8),
         _ => json::number_u32(text, 10),
     }
@@ -220,8 +227,8 @@ impl RejectedCode {
         word(Self::SPELLINGS, self as usize)
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        Self::ALL.get(position(Self::SPELLINGS, text.as_bytes())?).copied()
+    fn of(text: &[u8]) -> Option<Self> {
+        Self::ALL.get(position(Self::SPELLINGS, text)?).copied()
     }
 }
 
@@ -242,7 +249,9 @@ pub struct JobsAnswer<'a> {
 /// # Errors
 /// See [`JsonError`]. A job document that cannot be used is no error here: it is reported for its job.
 pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
-    parse(message, true)
+    let mut answer = JobsAnswer::none();
+    answer.read(message, true)?;
+    Ok(answer)
 }
 
 /// Reads an answer on `jobs/J/update/accepted`, whose state is there when it was asked for, or on any `…/rejected` topic of
@@ -251,23 +260,36 @@ pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
 /// # Errors
 /// See [`JsonError`].
 pub fn parse_update(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
-    parse(message, false)
+    let mut answer = JobsAnswer::none();
+    answer.read(message, false)?;
+    Ok(answer)
 }
 
-/// Reads an answer: of what it says about an execution, either `execution` or `executionState`.
-#[inline(never)]
-fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
-    let mut found = [None; 4];
-    json::parse(message)?.find("clientToken code executionState execution", &mut found)?;
-    let [token, code, state, execution] = found;
-    let mut typed = Typed::default();
-    let token = Token(typed.text(token).map(|token| token.raw()));
-    typed.end()?;
-    Ok(JobsAnswer {
-        token,
-        code: code
-            .and_then(|code| RejectedCode::parse(code.as_text()?.raw()))
-            .unwrap_or(RejectedCode::Unknown),
-        execution: Execution::parse(if described { execution } else { state }, described)?,
-    })
+impl<'a> JobsAnswer<'a> {
+    /// Says nothing.
+    pub(crate) fn none() -> Self {
+        Self { token: Token(None), code: RejectedCode::Unknown, execution: None }
+    }
+
+    /// Reads an answer: of what it says about an execution, either `execution` or `executionState`. Absent and empty both mean
+    /// that there is none, or that the answer does not tell. What cannot be read leaves nothing of use.
+    #[inline(never)]
+    pub(crate) fn read(&mut self, message: &'a [u8], described: bool) -> Result<(), Fault> {
+        let mut found = none();
+        let shape =
+            &Shape { names: "clientToken code executionState execution", types: "\"***", required: 0 };
+        find(Format::Json, message, shape, &mut found)?;
+        let [token, code, state, execution, ..] = &found;
+        self.token = Token(token.text());
+        if let Some(code) = code.bytes().and_then(|code| Value::new(code).as_text()) {
+            self.code = RejectedCode::of(code.raw_bytes()).unwrap_or(RejectedCode::Unknown);
+        }
+        let execution = if described { execution } else { state };
+        if let Some(execution) = execution.bytes()
+            && !Value::new(execution).is_empty_object()
+        {
+            self.execution = Some(Execution::read(execution, described)?);
+        }
+        Ok(())
+    }
 }

@@ -6,8 +6,12 @@
 
 use core::fmt;
 
-use super::scan::Scanner;
 pub use super::text::{Text, Unescaped};
+use super::{
+    field::{Shape, find, none},
+    scan::Scanner,
+    topic::Format,
+};
 
 /// Arrays and objects inside each other that are accepted. An OTA job document needs six.
 pub const MAX_DEPTH: u32 = 16;
@@ -53,29 +57,54 @@ impl core::error::Error for JsonError {}
 /// # Errors
 /// See [`JsonError`]. Each byte is looked at a fixed number of times, whatever it holds.
 pub fn parse(message: &[u8]) -> Result<Value<'_>, JsonError> {
-    let mut scanner = Scanner::new(core::str::from_utf8(message).map_err(|_| JsonError::Utf8)?);
-    let value = scanner.value()?;
-    if scanner.is_at_end() { Ok(value) } else { Err(JsonError::Trailing) }
+    check(message)?;
+    Scanner::new(message).value().ok_or(JsonError::Syntax)
+}
+
+/// [`parse`], for a caller who looks at the value later.
+#[inline(never)]
+pub(super) fn check(message: &[u8]) -> Result<(), JsonError> {
+    core::str::from_utf8(message).map_err(|_| JsonError::Utf8)?;
+    let mut scanner = Scanner::new(message);
+    scanner.skip()?;
+    if scanner.is_at_end() { Ok(()) } else { Err(JsonError::Trailing) }
+}
+
+/// What was checked to be UTF-8, as text.
+#[inline(never)]
+pub(super) fn text(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// A JSON value of a checked message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Value<'a>(&'a str);
+pub struct Value<'a>(&'a [u8]);
 
 impl<'a> Value<'a> {
     /// Of the text of one value, that was checked.
-    pub(super) const fn new(text: &'a str) -> Self {
+    pub(super) const fn new(text: &'a [u8]) -> Self {
         Self(text)
     }
 
     /// The value as it stands in the message.
-    pub const fn raw(&self) -> &'a str {
+    pub fn raw(&self) -> &'a str {
+        text(self.0)
+    }
+
+    /// [`raw`](Self::raw), as bytes.
+    pub(super) const fn bytes(&self) -> &'a [u8] {
         self.0
     }
 
     /// What a value is shows in its first byte.
-    fn starts_with(&self, byte: u8) -> bool {
-        self.0.as_bytes().first() == Some(&byte)
+    pub(super) fn starts_with(&self, byte: u8) -> bool {
+        self.0.first() == Some(&byte)
+    }
+
+    /// Whether this is an object without members.
+    pub(super) fn is_empty_object(&self) -> bool {
+        let mut scanner = Scanner::new(self.0);
+        scanner.token() == b'{' && scanner.token() == b'}'
     }
 
     /// Whether this is `null`.
@@ -85,13 +114,15 @@ impl<'a> Value<'a> {
 
     /// Whether this is a number of any kind.
     pub fn is_number(&self) -> bool {
-        matches!(self.0.as_bytes().first(), Some(b'-' | b'0'..=b'9'))
+        matches!(self.0, [b'-' | b'0'..=b'9', ..])
     }
 
     /// The value if it is a string.
-    #[inline(never)]
     pub fn as_text(&self) -> Option<Text<'a>> {
-        self.0.strip_prefix('"')?.strip_suffix('"').map(Text::new)
+        match self.0 {
+            [b'"', raw @ .., b'"'] => Some(Text::new(raw)),
+            _ => None,
+        }
     }
 
     /// The value if it is a whole number of at least 0 that fits, written without fraction and exponent.
@@ -100,7 +131,6 @@ impl<'a> Value<'a> {
     }
 
     /// As [`Value::as_u64`], for numbers up to `u32::MAX`.
-    #[inline(never)]
     pub fn as_u32(&self) -> Option<u32> {
         number_u32(self.0, 10)
     }
@@ -115,76 +145,28 @@ impl<'a> Value<'a> {
         self.items(b'[').map(Elements)
     }
 
-    fn items(&self, open: u8) -> Option<Scanner<'a>> {
-        let mut scanner = Scanner::new(self.0);
-        scanner.eat(open).then_some(scanner)
+    /// What stands behind the first byte, if that is `open`.
+    #[inline(never)]
+    pub(super) fn items(&self, open: u8) -> Option<Scanner<'a>> {
+        self.starts_with(open).then(|| Scanner::new(self.0.get(1..).unwrap_or_default()))
     }
 
     /// The member of this name, if it is there and not `null`.
     ///
     /// # Errors
-    /// As [`find`](Self::find).
+    /// [`JsonError::Value`] if this is no object, [`JsonError::Duplicate`] if the name occurs twice.
     pub fn member(&self, name: &str) -> Result<Option<Value<'a>>, JsonError> {
-        let mut found = [None];
-        self.find(name, &mut found)?;
-        Ok(found[0])
-    }
-
-    /// Puts the members of these names, with blanks between, into `found` in this order; `null` counts as absent, other
-    /// members are passed over.
-    ///
-    /// # Errors
-    /// [`JsonError::Value`] if this is no object, [`JsonError::Duplicate`] if one of the names occurs twice.
-    #[inline(never)]
-    pub fn find(&self, names: &str, found: &mut [Option<Value<'a>>]) -> Result<(), JsonError> {
-        for (name, value) in self.members().ok_or(JsonError::Value)? {
-            let place = name.position_in(names).and_then(|at| found.get_mut(at));
-            if !value.is_null() && place.is_some_and(|place| place.replace(value).is_some()) {
-                return Err(JsonError::Duplicate);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Values of an object, as what they should be. That one is something else is remembered to the [`end`](Self::end).
-#[derive(Default)]
-pub(super) struct Typed {
-    wrong: bool,
-}
-
-impl Typed {
-    /// A number that may be there.
-    #[inline(never)]
-    pub(super) fn number(&mut self, value: Option<Value<'_>>) -> Option<u32> {
-        let number = value?.as_u32();
-        self.wrong |= number.is_none();
-        number
-    }
-
-    /// A string that may be there.
-    #[inline(never)]
-    pub(super) fn text<'a>(&mut self, value: Option<Value<'a>>) -> Option<Text<'a>> {
-        let text = value?.as_text();
-        self.wrong |= text.is_none();
-        text
-    }
-
-    /// What must hold of some value.
-    pub(super) fn check(&mut self, right: bool) {
-        self.wrong |= !right;
-    }
-
-    pub(super) fn end(self) -> Result<(), JsonError> {
-        if self.wrong { Err(JsonError::Value) } else { Ok(()) }
+        let mut found = none();
+        find(Format::Json, self.0, &Shape { names: name, types: "*", required: 0 }, &mut found)?;
+        Ok(found[0].bytes().map(Value))
     }
 }
 
 /// A number of digits and nothing else.
 #[inline(never)]
-pub(super) fn number(digits: &str, radix: u32) -> Option<u64> {
-    let mut number = 0u64;
-    for byte in digits.bytes() {
+pub(super) fn number(digits: &[u8], radix: u32) -> Option<u64> {
+    let mut number = 0;
+    for byte in digits {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
             letter => (letter | 0x20).wrapping_sub(b'a').saturating_add(10),
@@ -192,13 +174,20 @@ pub(super) fn number(digits: &str, radix: u32) -> Option<u64> {
         if u32::from(digit) >= radix {
             return None;
         }
-        number = number.checked_mul(radix.into())?.checked_add(digit.into())?;
+        // 32 bits at a time.
+        let low = (number & u64::from(u32::MAX)) * u64::from(radix) + u64::from(digit);
+        let high = (number >> 32) * u64::from(radix) + (low >> 32);
+        if high >> 32 != 0 {
+            return None;
+        }
+        number = high << 32 | low & u64::from(u32::MAX);
     }
     (!digits.is_empty()).then_some(number)
 }
 
 /// [`number`] below 2³².
-pub(super) fn number_u32(digits: &str, radix: u32) -> Option<u32> {
+#[inline(never)]
+pub(super) fn number_u32(digits: &[u8], radix: u32) -> Option<u32> {
     u32::try_from(number(digits, radix)?).ok()
 }
 

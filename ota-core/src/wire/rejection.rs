@@ -4,7 +4,7 @@
 //! (aws-samples/aws-iot-mqtt-download-agent, issue 4), so both are read.
 
 use super::{
-    field::{find, text},
+    field::{Shape, find, none},
     job::Token,
     stream::StreamDecodeError,
     topic::Format,
@@ -78,8 +78,8 @@ impl StreamErrorCode {
         matches!(self, Self::InternalError)
     }
 
-    fn parse(text: &str) -> Self {
-        let place = words::position(Self::SPELLINGS, text.as_bytes());
+    fn of(text: &[u8]) -> Self {
+        let place = words::position(Self::SPELLINGS, text);
         place.and_then(|at| Self::ALL.get(at)).copied().unwrap_or(Self::Unknown)
     }
 }
@@ -99,14 +99,18 @@ pub struct StreamError<'a> {
 ///
 /// # Errors
 /// See [`StreamDecodeError`]; a rejection without a code is [`StreamDecodeError::Missing`].
-pub fn parse_stream_error(format: Format, message: &[u8]) -> Result<StreamError<'_>, StreamDecodeError> {
-    let mut found = [None; 6];
-    find(format, message, "c clientToken o code m message", &mut found)?;
-    let [c, token, o, code, m, message] = &found;
-    let either = |short, long| text(if Option::is_some(short) { short } else { long });
+pub fn parse_stream_error<'a>(
+    format: Format,
+    message: &'a [u8],
+) -> Result<StreamError<'a>, StreamDecodeError> {
+    let mut found = none();
+    let shape = &Shape { names: "o c m code clientToken message", types: "\"\"\"\"\"\"", required: 0 };
+    find(format, message, shape, &mut found)?;
+    let [code, token, text, long_code, long_token, long_text] = &found;
+    let code = code.bytes().or(long_code.bytes()).ok_or(StreamDecodeError::Missing)?;
     Ok(StreamError {
-        token: Token(either(c, token)?),
-        code: StreamErrorCode::parse(either(o, code)?.ok_or(StreamDecodeError::Missing)?),
-        message: either(m, message)?,
+        token: Token(token.text().or_else(|| long_token.text())),
+        code: StreamErrorCode::of(code),
+        message: text.text().or_else(|| long_text.text()),
     })
 }

@@ -3,11 +3,11 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", GetStream and its limits.
 
 use super::{
-    cbor::{self, Decoder},
-    field::{Field, FieldWriter, find, number, text},
+    cbor::{self, major},
+    field::{Shape, find, none},
     stream::StreamDecodeError,
     topic::Format,
-    writer::{EncodeError, Writer},
+    writer::{EncodeError, Writer, checked_token},
 };
 
 /// Smallest block size a request may name, bytes.
@@ -48,39 +48,83 @@ impl GetStream<'_> {
     /// # Errors
     /// [`EncodeError::OutOfRange`] for what AWS would refuse, [`EncodeError::Token`], [`EncodeError::BufferTooSmall`].
     pub fn encode(&self, format: Format, buf: &mut [u8]) -> Result<usize, EncodeError> {
-        let legal = (MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE).contains(&self.block_size)
+        let token = self.token.map(checked_token).transpose()?;
+        let mut writer = Writer::new(buf);
+        // A token is the first entry, behind the head or the brace that a request without one begins with.
+        match (token, format) {
+            (None, _) => {}
+            (Some(token), Format::Cbor) => {
+                self.begin_cbor(&mut writer, 1);
+                writer.str("ac");
+                cbor::text(&mut writer, token);
+            }
+            (Some(token), Format::Json) => {
+                writer.byte(b'{');
+                writer.json_text("c", token);
+            }
+        }
+        self.write(format, &mut writer)?;
+        writer.finish()
+    }
+
+    /// [`encode`](Self::encode) without a token, for a caller who has a writer; behind what was begun.
+    pub(crate) fn write(&self, format: Format, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        let legal = matches!(self.block_size, MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE)
             && self.offset <= MAX_BLOCK_COUNT
             && self.count <= MAX_BLOCK_COUNT
             && self.bitmap.len() <= MAX_BITMAP_SIZE;
         if !legal {
             return Err(EncodeError::OutOfRange);
         }
-        // `f l o n` are always there.
-        let entry_count = 4 + u32::from(self.token.is_some()) + u32::from(!self.bitmap.is_empty());
-        let mut fields = FieldWriter::new(format, buf, Some(entry_count));
-        fields.token(self.token)?;
-        fields.number("f", self.file_id.into());
-        fields.number("l", self.block_size);
-        fields.number("o", self.offset);
-        if !self.bitmap.is_empty() {
-            fields.name("b");
-            match format {
-                Format::Cbor => cbor::bytes(&mut fields.writer, self.bitmap),
-                Format::Json => write_hex(&mut fields.writer, self.bitmap),
-            }
+        match format {
+            Format::Cbor => self.write_cbor(writer),
+            Format::Json => self.write_json(writer),
         }
-        fields.number("n", self.count);
-        fields.finish()
+        Ok(())
     }
-}
 
-/// A string of hexadecimal digits after `0x`, byte 0 first.
-fn write_hex(writer: &mut Writer<'_>, bytes: &[u8]) {
-    writer.str("\"0x");
-    for byte in bytes {
-        writer.hexadecimal((*byte).into(), 2);
+    /// The head of the map; `f l o n` are always there.
+    fn begin_cbor(&self, writer: &mut Writer<'_>, more: u32) {
+        cbor::head(writer, major::MAP, 4 + more + u32::from(!self.bitmap.is_empty()));
     }
-    writer.byte(b'"');
+
+    fn write_cbor(&self, writer: &mut Writer<'_>) {
+        if writer.is_empty() {
+            self.begin_cbor(writer, 0);
+        }
+        // A name of one letter is `a` and the letter: a text of length 1.
+        let number = |writer: &mut Writer<'_>, name: u8, number: u32| {
+            writer.bytes(&[b'a', name]);
+            cbor::head(writer, major::UNSIGNED, number);
+        };
+        number(writer, b'f', self.file_id.into());
+        number(writer, b'l', self.block_size);
+        number(writer, b'o', self.offset);
+        if !self.bitmap.is_empty() {
+            writer.str("ab");
+            cbor::bytes(writer, self.bitmap);
+        }
+        number(writer, b'n', self.count);
+    }
+
+    fn write_json(&self, writer: &mut Writer<'_>) {
+        if writer.is_empty() {
+            writer.byte(b'{');
+        }
+        writer.json_number("f", self.file_id.into());
+        writer.json_number("l", self.block_size.into());
+        writer.json_number("o", self.offset.into());
+        if !self.bitmap.is_empty() {
+            writer.json_name("b");
+            writer.str("\"0x");
+            for byte in self.bitmap {
+                writer.hexadecimal((*byte).into(), 2);
+            }
+            writer.byte(b'"');
+        }
+        writer.json_number("n", self.count.into());
+        writer.byte(b'}');
+    }
 }
 
 /// What AWS assumes for `n` when a request leaves it out.
@@ -102,22 +146,20 @@ pub fn parse_get_stream<'a>(
     message: &'a [u8],
     bitmap: &'a mut [u8],
 ) -> Result<GetStream<'a>, StreamDecodeError> {
-    let mut found = [None; 6];
-    find(format, message, "c f l o b n", &mut found)?;
-    let [token, file, size, offset, bits, count] = &found;
-    let block_size = number(size)?;
-    let or = |field: &Option<Field<'_>>, absent| if field.is_some() { number(field) } else { Ok(absent) };
+    let mut found = none();
+    find(format, message, &Shape { names: "f l c o b n", types: "##\"#.#", required: 0b11 }, &mut found)?;
+    let [file, size, token, offset, bits, count] = &found;
+    let block_size = size.number;
     Ok(GetStream {
-        token: text(token)?,
-        file_id: file_id(number(file)?)?,
+        token: token.text(),
+        file_id: file_id(file.number)?,
         block_size,
-        offset: or(offset, 0)?,
-        bitmap: match bits {
-            Some(Field::Cbor(bits)) => Decoder::new(bits).bytes()?,
-            Some(Field::Json(_)) => decode_hex(text(bits)?.unwrap_or_default(), bitmap)?,
-            None => &[],
+        offset: offset.some_number().unwrap_or(0),
+        bitmap: match (format, bits.text()) {
+            (Format::Json, Some(bits)) => decode_hex(bits, bitmap)?,
+            _ => bits.bytes().unwrap_or_default(),
         },
-        count: or(count, default_count(block_size))?,
+        count: count.some_number().unwrap_or(default_count(block_size)),
     })
 }
 

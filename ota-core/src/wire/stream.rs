@@ -7,9 +7,9 @@ use core::fmt;
 
 use super::{
     base64::{self, Base64Error},
-    cbor::{self, Decoder, info, major},
-    field::{Field, FieldWriter, find, number},
-    json::JsonError,
+    cbor::{self, info, major},
+    field::{FieldWriter, Shape, find, none},
+    json::{JsonError, Text},
     topic::Format,
     writer::EncodeError,
 };
@@ -96,17 +96,6 @@ impl fmt::Display for StreamDecodeError {
 
 impl core::error::Error for StreamDecodeError {}
 
-impl From<JsonError> for StreamDecodeError {
-    fn from(error: JsonError) -> Self {
-        match error {
-            JsonError::Duplicate => Self::Duplicate,
-            JsonError::Missing => Self::Missing,
-            JsonError::TooDeep => Self::TooDeep,
-            JsonError::Utf8 | JsonError::Syntax | JsonError::Trailing | JsonError::Value => Self::Json(error),
-        }
-    }
-}
-
 impl From<Base64Error> for StreamDecodeError {
     fn from(error: Base64Error) -> Self {
         match error {
@@ -128,14 +117,15 @@ pub fn decode_block<'a>(
     message: &'a [u8],
     out: &'a mut [u8],
 ) -> Result<Block<'a>, StreamDecodeError> {
-    let mut found = [None; 4];
-    find(format, message, "f i l p", &mut found)?;
-    let [file_id, block_id, size, payload] = &found;
-    let (file_id, block_id, size) = (number(file_id)?, number(block_id)?, number(size)?);
-    let payload = match payload.as_ref().ok_or(StreamDecodeError::Missing)? {
-        Field::Cbor(payload) => Decoder::new(payload).bytes()?,
-        Field::Json(payload) => {
-            let end = base64::decode_text(payload.as_text().ok_or(StreamDecodeError::Type)?, out)?;
+    let mut found = none();
+    find(format, message, &Shape { names: "f i l p", types: "###.", required: 0b1111 }, &mut found)?;
+    let [file_id, block_id, size, payload, ..] = &found;
+    let (file_id, block_id, size) = (file_id.number, block_id.number, size.number);
+    let payload = payload.bytes().unwrap_or_default();
+    let payload = match format {
+        Format::Cbor => payload,
+        Format::Json => {
+            let end = base64::decode_text(Text::new(payload), out)?;
             out.get(..end).unwrap_or_default()
         }
     };

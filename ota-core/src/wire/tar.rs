@@ -14,7 +14,9 @@
 
 use core::fmt;
 
-use super::json::{self, Text, Value};
+use super::field::{Shape, find, none};
+use super::json::{Text, Value, number_u32};
+use super::topic::Format;
 use super::writer::{EncodeError, Writer};
 
 /// Bytes of a record: headers are one, payloads are padded to whole ones.
@@ -236,11 +238,11 @@ impl<'a> Components<'a> {
     }
 
     fn read(text: &'a [u8]) -> Option<Self> {
-        let list = json::parse(text).ok()?;
-        let mut found = [None; 3];
-        list.find("numberOfComponents version files", &mut found).ok()?;
-        let [count, version, files] = found;
-        let (version, files) = (version?.as_text()?, files?);
+        let mut found = none();
+        let shape = &Shape { names: "numberOfComponents version files", types: "\"\"[", required: 0 };
+        find(Format::Json, text, shape, &mut found).ok()?;
+        let [count, version, files, ..] = found.map(|field| field.bytes());
+        let (version, files) = (Text::new(version?), Value::new(files?));
         if version.bytes().count() > MAX_TEXT_SIZE {
             return None;
         }
@@ -258,7 +260,7 @@ impl<'a> Components<'a> {
                 return None;
             }
         }
-        let all_told = decimal(count?.as_text()?)? == length && lists == 1;
+        let all_told = decimal(count?)? == length && lists == 1;
         all_told.then_some(Self { version, files })
     }
 
@@ -283,24 +285,24 @@ fn component_name(entry: Value<'_>) -> Option<Text<'_>> {
 }
 
 fn component(entry: Value<'_>) -> Option<Component<'_>> {
-    let mut found = [None; 3];
-    entry.find("fileName fileType fileSize", &mut found).ok()?;
-    let [name, kind, size] = found;
-    let (name, kind) = (name?.as_text()?, kind?.as_text()?);
+    let mut found = none();
+    let shape = &Shape { names: "fileName fileType fileSize", types: "\"\"\"", required: 0 };
+    find(Format::Json, entry.bytes(), shape, &mut found).ok()?;
+    let [name, kind, size, ..] = found.map(|field| field.bytes());
+    let (name, kind) = (Text::new(name?), Text::new(kind?));
     let bounded = |text: Text<'_>, most| (1..=most).contains(&text.bytes().count());
     if !bounded(name, MAX_NAME_SIZE) || !bounded(kind, MAX_TEXT_SIZE) {
         return None;
     }
     let size = match size {
-        Some(size) => Some(decimal(size.as_text()?)?),
+        Some(size) => Some(decimal(size)?),
         None => None,
     };
     Some(Component { name, kind, size })
 }
 
-fn decimal(text: Text<'_>) -> Option<u32> {
-    let digits = text.as_plain().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
+fn decimal(digits: &[u8]) -> Option<u32> {
+    number_u32(digits, 10)
 }
 
 /// Everything in front of the first payload that is not the list.
@@ -354,7 +356,7 @@ pub fn encode_components(
     let most = buf.len().min(MAX_LIST_SIZE as usize);
     let mut writer = Writer::new(buf.get_mut(..most).unwrap_or(&mut []));
     writer.str(r#"{"numberOfComponents":""#);
-    writer.decimal(members.len() as u64 + 1);
+    writer.decimal(members.len() as u32 + 1);
     for text in [r#"","version":""#, version, r#"","files":[{"fileName":""#, LIST_NAME] {
         writer.str(text);
     }
@@ -365,7 +367,7 @@ pub fn encode_components(
         for text in [r#",{"fileName":""#, name, r#"","fileType":""#, kind, r#"","fileSize":""#] {
             writer.str(text);
         }
-        writer.decimal(u64::from(*size));
+        writer.decimal(*size);
         writer.str(r#""}"#);
     }
     writer.str("]}");

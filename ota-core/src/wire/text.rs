@@ -1,38 +1,39 @@
 //! Strings of JSON messages (RFC 8259, 7), left in the message with their escapes until they are asked for.
 
 use super::{
+    json,
     scan::Scanner,
     writer::{EncodeError, Writer},
 };
 
 /// A JSON string as it stands in the message, escapes included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Text<'a>(&'a str);
+pub struct Text<'a>(&'a [u8]);
 
 impl<'a> Text<'a> {
     /// Of what stands between the quotes of a string that was checked: each escape is whole and means a character.
-    pub(super) const fn new(raw: &'a str) -> Self {
+    pub(super) const fn new(raw: &'a [u8]) -> Self {
         Self(raw)
     }
 
     /// The string if it holds no escape.
     pub fn as_plain(&self) -> Option<&'a str> {
-        (!self.0.contains('\\')).then_some(self.0)
+        (!self.0.contains(&b'\\')).then(|| self.raw())
     }
 
     /// What stands between the quotes, escapes included.
-    pub const fn raw(&self) -> &'a str {
+    pub fn raw(&self) -> &'a str {
+        json::text(self.0)
+    }
+
+    /// [`raw`](Self::raw), as bytes.
+    pub(super) const fn raw_bytes(&self) -> &'a [u8] {
         self.0
     }
 
     /// The bytes of its UTF-8, escapes undone.
-    pub const fn bytes(&self) -> Unescaped<'a> {
+    pub fn bytes(&self) -> Unescaped<'a> {
         Unescaped { raw: Scanner::new(self.0), character: 0 }
-    }
-
-    /// [`bytes`](Self::bytes), of what stands from `at` on.
-    pub(super) fn bytes_from(&self, at: usize) -> Unescaped<'a> {
-        Self(self.0.get(at..).unwrap_or_default()).bytes()
     }
 
     /// Whether the string, escapes undone, is `other`.
@@ -89,7 +90,7 @@ impl Iterator for Unescaped<'_> {
                 // Inside a string no byte is below the blank, so this is its end.
                 0 => return None,
                 b'\\' => {
-                    self.character = utf8(self.raw.escape().ok()?);
+                    self.character = utf8(self.raw.escape()?);
                 }
                 plain => return Some(plain),
             }

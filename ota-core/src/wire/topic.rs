@@ -6,9 +6,11 @@
 use core::fmt;
 
 use super::{
+    json::text,
     words::{position, word},
-    writer::{EncodeError, Writer},
+    writer::Writer,
 };
+use crate::bytes::copy;
 
 /// Longest topic the AWS broker takes, bytes of UTF-8.
 pub const MAX_TOPIC_SIZE: usize = 256;
@@ -19,11 +21,49 @@ pub const MAX_SLASHES: usize = 7;
 /// AWS documents job ids of 1 to 64, but OTA jobs are named `AFR_OTA-` plus an id of up to 128: what fits a topic is taken.
 pub const MAX_ID_SIZE: usize = 128;
 
+// A topic is five pieces: these words, the thing, what it is about, the id of that, and a tail.
 const THINGS: &str = "$aws/things/";
 const JOBS: &str = "/jobs/";
 const STREAMS: &str = "/streams/";
-/// Behind the stream in the topic of a block.
+/// The tail of the topic of a block as CBOR, one of [`TAILS`].
 const BLOCK_TAIL: &str = "/data/cbor";
+/// Stands for the id of a job.
+pub(crate) const NEXT: &str = "$next";
+
+/// How a topic or filter that goes out ends: its place in [`TAILS`]. That of a stream has another one for JSON behind it.
+#[derive(Clone, Copy)]
+pub(crate) enum Tail {
+    NotifyNext = 4,
+    Data = 6,
+    StreamRejected = 8,
+    StreamDescription = 10,
+    GetStream = 12,
+    DescribeStream = 14,
+    Describe = 16,
+    Update = 17,
+    AnyDescribeAnswer = 18,
+    AnyUpdateAnswer = 19,
+}
+
+/// In pairs; those of messages that come in are first.
+const TAILS: &str = "/get/accepted /get/rejected /update/accepted /update/rejected notify-next notify \
+    /data/cbor /data/json /rejected/cbor /rejected/json /description/cbor /description/json \
+    /get/cbor /get/json /describe/cbor /describe/json \
+    /get /update +/get/+ +/update/+";
+
+/// What a message that comes in is about: a pair of [`TAILS`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// The first of the pair: accepted.
+    Describe,
+    Update,
+    /// The first of the pair: the next one.
+    Notify,
+    /// From here on of streams. The first of the pair: CBOR.
+    Data,
+    StreamRejected,
+    StreamDescription,
+}
 
 /// Why a name or a topic was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +102,7 @@ pub struct ThingName<'a>(&'a str);
 impl<'a> ThingName<'a> {
     /// Takes 1 to 128 characters of `[a-zA-Z0-9:_-]`.
     pub fn new(name: &'a str) -> Result<Self, TopicError> {
-        if is_name(name, true) { Ok(Self(name)) } else { Err(TopicError::ThingName) }
+        if is_name(name) { Ok(Self(name)) } else { Err(TopicError::ThingName) }
     }
 
     /// The name.
@@ -73,16 +113,15 @@ impl<'a> ThingName<'a> {
 
 /// Whether `id` can be a job id or a stream id: 1 to 128 characters of `[a-zA-Z0-9_-]`.
 pub fn is_id(id: &str) -> bool {
-    is_name(id, false)
+    is_name(id) && !id.bytes().any(|byte| byte == b':')
 }
 
-/// 1 to 128 characters of `[a-zA-Z0-9_-]`, and `:` where it is allowed: thing names and names of status details (AWS IoT API
+/// Whether `name` can be that of a thing or of a status detail: 1 to 128 characters of `[a-zA-Z0-9:_-]` (AWS IoT API
 /// reference, `DetailsMap`).
-pub(super) fn is_name(name: &str, colon: bool) -> bool {
-    (1..=MAX_ID_SIZE).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || colon && byte == b':')
+#[inline(never)]
+pub(crate) fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_' | b'-');
+    (1..=MAX_ID_SIZE).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 /// How stream messages are written. An answer has the format of its request.
@@ -105,29 +144,38 @@ impl Format {
     }
 }
 
-/// The pieces of the topic on which blocks of `stream` come to `thing` as CBOR.
-pub(crate) fn block_topic<'a>(thing: &'a str, stream: &'a str) -> [&'a str; 5] {
-    [THINGS, thing, STREAMS, stream, BLOCK_TAIL]
+/// Writes the topic of `thing` and `id` with this tail, of names that were checked; returns the bytes written, `None` if it
+/// does not fit. Names hold no slash, so that no topic of this table has more than [`MAX_SLASHES`].
+#[inline(never)]
+pub(crate) fn write(buf: &mut [u8], (thing, id): (&str, &str), tail: Tail, format: Format) -> Option<usize> {
+    let of_stream = (Tail::Data as usize..Tail::Describe as usize).contains(&(tail as usize));
+    let (kind, format) = if of_stream { (STREAMS, format as usize) } else { (JOBS, 0) };
+    let mut writer = Writer::new(buf);
+    writer.str(THINGS);
+    writer.str(thing);
+    writer.str(kind);
+    writer.str(id);
+    writer.str(word(TAILS, tail as usize + format));
+    writer.finish().ok()
 }
 
-/// The stream in a topic that [`block_topic`] made; empty where there is no topic.
+/// The stream in the topic of its blocks as CBOR, as [`write`] made it; empty where there is no topic.
 pub(crate) fn stream_of<'a>(block_topic: &'a str, thing: &str) -> &'a str {
     let from = THINGS.len() + thing.len() + STREAMS.len();
     block_topic.get(from..block_topic.len().saturating_sub(BLOCK_TAIL.len())).unwrap_or_default()
 }
 
-/// Writes the topic on which the blocks of a topic that [`block_topic`] made are asked for; returns the bytes written.
+/// Writes the topic on which the blocks of a topic of blocks as CBOR are asked for; returns the bytes written.
 pub(crate) fn request_topic(
+    buf: &mut [u8; MAX_TOPIC_SIZE],
     block_topic: &[u8],
     format: Format,
-    buf: &mut [u8],
-) -> Result<usize, EncodeError> {
-    let stem = block_topic.len().saturating_sub(BLOCK_TAIL.len());
+) -> Option<usize> {
     let mut writer = Writer::new(buf);
-    writer.bytes(block_topic.get(..stem).unwrap_or_default());
-    writer.str("/get/");
+    writer.bytes(block_topic.get(..block_topic.len().saturating_sub("data/cbor".len())).unwrap_or_default());
+    writer.str("get/");
     writer.str(format.as_str());
-    writer.finish()
+    writer.finish().ok()
 }
 
 /// A topic to publish to, or a filter to subscribe to.
@@ -163,67 +211,31 @@ impl Topic<'_> {
     /// # Errors
     /// A name AWS does not allow, a topic the broker would refuse, or a buffer that is too small.
     pub fn encode<'b>(&self, thing: &str, buf: &'b mut [u8]) -> Result<&'b str, TopicError> {
-        let len = self.write(thing, buf)?;
-        let topic = buf.get(..len).and_then(|topic| core::str::from_utf8(topic).ok());
-        topic.ok_or(TopicError::BufferTooSmall)
-    }
-
-    /// What stands behind `jobs` or `streams`: `*` is the id, and behind the last slash of a stream's topic follows the format.
-    fn form(&self) -> &'static str {
-        const FORMS: &str = "$next/get */get */update */get/ */describe/ notify-next +/get/+ +/update/+ \
-            */data/ */rejected/ */description/";
-        let place = match self {
-            Self::DescribeNext => 0,
-            Self::Describe(_) => 1,
-            Self::Update(_) => 2,
-            Self::GetStream(..) => 3,
-            Self::DescribeStream(..) => 4,
-            Self::NotifyNext => 5,
-            Self::AnyDescribeAnswers => 6,
-            Self::AnyUpdateAnswers => 7,
-            Self::StreamData(..) => 8,
-            Self::StreamRejected(..) => 9,
-            Self::StreamDescription(..) => 10,
+        let (id, tail, format) = match *self {
+            Self::DescribeNext => (NEXT, Tail::Describe, None),
+            Self::Describe(job) => (job, Tail::Describe, None),
+            Self::Update(job) => (job, Tail::Update, None),
+            Self::NotifyNext => ("", Tail::NotifyNext, None),
+            Self::AnyDescribeAnswers => ("", Tail::AnyDescribeAnswer, None),
+            Self::AnyUpdateAnswers => ("", Tail::AnyUpdateAnswer, None),
+            Self::GetStream(stream, format) => (stream, Tail::GetStream, Some(format)),
+            Self::DescribeStream(stream, format) => (stream, Tail::DescribeStream, Some(format)),
+            Self::StreamData(stream, format) => (stream, Tail::Data, Some(format)),
+            Self::StreamRejected(stream, format) => (stream, Tail::StreamRejected, Some(format)),
+            Self::StreamDescription(stream, format) => (stream, Tail::StreamDescription, Some(format)),
         };
-        word(FORMS, place)
-    }
-
-    /// [`encode`](Self::encode), for a caller who looks at the text later; returns the bytes written.
-    pub(crate) fn write(&self, thing: &str, buf: &mut [u8]) -> Result<usize, TopicError> {
-        if !is_name(thing, true) {
-            return Err(TopicError::ThingName);
+        ThingName::new(thing)?;
+        match self {
+            Self::Describe(_) | Self::Update(_) if !is_id(id) => return Err(TopicError::JobId),
+            _ if format.is_some() && !is_id(id) => return Err(TopicError::StreamId),
+            _ => {}
         }
-        let (id, format) = match *self {
-            Self::Describe(job) | Self::Update(job) => (Some(job), None),
-            Self::GetStream(stream, format)
-            | Self::DescribeStream(stream, format)
-            | Self::StreamData(stream, format)
-            | Self::StreamRejected(stream, format)
-            | Self::StreamDescription(stream, format) => (Some(stream), Some(format)),
-            Self::DescribeNext | Self::NotifyNext | Self::AnyDescribeAnswers | Self::AnyUpdateAnswers => {
-                (None, None)
-            }
-        };
-        if id.is_some_and(|id| !is_id(id)) {
-            return Err(if format.is_some() { TopicError::StreamId } else { TopicError::JobId });
-        }
-        let mut writer = Writer::new(buf);
-        writer.str(THINGS);
-        writer.str(thing);
-        writer.str(if format.is_some() { STREAMS } else { JOBS });
-        for byte in self.form().bytes() {
-            match byte {
-                b'*' => writer.str(id.unwrap_or_default()),
-                byte => writer.byte(byte),
-            }
-        }
-        writer.str(format.map_or("", Format::as_str));
-        let len = writer.finish().map_err(|_| TopicError::BufferTooSmall)?;
-        // Names hold no slash, so that no topic of this table has more than `MAX_SLASHES`.
-        if len > MAX_TOPIC_SIZE {
-            return Err(TopicError::TooLong);
-        }
-        Ok(len)
+        let mut topic = [0; MAX_TOPIC_SIZE];
+        let len = write(&mut topic, (thing, id), tail, format.unwrap_or_default());
+        let len = len.ok_or(TopicError::TooLong)?;
+        let written = buf.get_mut(..len).ok_or(TopicError::BufferTooSmall)?;
+        copy(written, &topic);
+        core::str::from_utf8(written).map_err(|_| TopicError::TooLong)
     }
 }
 
@@ -261,40 +273,50 @@ impl<'a> Incoming<'a> {
     ///
     /// Answers of Jobs arrive without a subscription, so whatever arrives is routed here and the thing name is compared.
     pub fn parse(topic: &'a str, thing: &str) -> Option<Self> {
-        // What follows the id, in pairs that differ in the last level.
-        const OF_JOB: &str = "get/accepted get/rejected update/accepted update/rejected";
-        const OF_STREAM: &str =
-            "data/cbor data/json rejected/cbor rejected/json description/cbor description/json";
-        let rest = topic.strip_prefix(THINGS)?.strip_prefix(thing)?;
-        let (rest, known) = match rest.strip_prefix(STREAMS) {
-            Some(rest) => (rest, OF_STREAM),
-            None => (rest.strip_prefix(JOBS)?, OF_JOB),
-        };
-        let Some(end) = rest.bytes().position(|byte| byte == b'/') else {
-            return match rest {
-                "notify-next" if known == OF_JOB => Some(Self::NotifyNext),
-                "notify" if known == OF_JOB => Some(Self::Notify),
-                _ => None,
-            };
-        };
-        let id = rest.get(..end)?;
-        let place = position(known, rest.as_bytes().get(end.saturating_add(1)..)?)?;
-        let (pair, first) = (place / 2, place % 2 == 0);
-        let job = (id != "$next").then_some(id);
-        if job.is_some() && !is_id(id) {
-            return None;
-        }
-        if known == OF_JOB {
-            return match pair {
-                0 => Some(Self::Described { job, accepted: first }),
-                _ => Some(Self::Updated { job: job?, accepted: first }),
-            };
-        }
+        let (about, first, id) = route(topic, thing)?;
+        let job = (id != NEXT).then_some(id);
         let format = if first { Format::Cbor } else { Format::Json };
-        match pair {
-            0 => Some(Self::Data(job?, format)),
-            1 => Some(Self::StreamRejected(job?, format)),
-            _ => Some(Self::StreamDescription(job?, format)),
-        }
+        Some(match about {
+            About::Describe => Self::Described { job, accepted: first },
+            About::Update => Self::Updated { job: id, accepted: first },
+            About::Notify if first => Self::NotifyNext,
+            About::Notify => Self::Notify,
+            About::Data => Self::Data(id, format),
+            About::StreamRejected => Self::StreamRejected(id, format),
+            About::StreamDescription => Self::StreamDescription(id, format),
+        })
     }
+}
+
+/// What a message on this topic is about, whether it is the first of that pair, and of which job or stream it tells.
+pub(crate) fn route<'a>(topic: &'a str, thing: &str) -> Option<(About, bool, &'a str)> {
+    const ABOUT: [About; 6] = [
+        About::Describe,
+        About::Update,
+        About::Notify,
+        About::Data,
+        About::StreamRejected,
+        About::StreamDescription,
+    ];
+    let rest = behind(behind(topic.as_bytes(), THINGS)?, thing)?;
+    let (rest, of_stream) = match behind(rest, STREAMS) {
+        Some(rest) => (rest, true),
+        None => (behind(rest, JOBS)?, false),
+    };
+    // Where no slash follows there is no id.
+    let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(0);
+    let (id, tail) = rest.split_at_checked(end)?;
+    let id = text(id);
+    let place = position(TAILS, tail)?;
+    let about = *ABOUT.get(place / 2)?;
+    let named = is_id(id) || about == About::Describe && id == NEXT;
+    let right = of_stream == (about as u8 >= About::Data as u8) && named != (about == About::Notify);
+    right.then_some((about, place % 2 == 0, id))
+}
+
+/// What follows `start`.
+#[inline(never)]
+fn behind<'a>(topic: &'a [u8], start: &str) -> Option<&'a [u8]> {
+    let (found, rest) = topic.split_at_checked(start.len())?;
+    (found == start.as_bytes()).then_some(rest)
 }

@@ -81,79 +81,40 @@ pub fn encode_update(buf: &mut [u8], update: &Update<'_>) -> Result<usize, Encod
     if update.details.len() > MAX_DETAILS {
         return Err(EncodeError::TooManyDetails);
     }
-    let mut body = UpdateWriter::new(buf, update.status);
-    for (name, value) in update.details {
-        body.detail(name, value)?;
-    }
-    body.end(update.expected_version, update.execution_number, update.include_state, update.token)
-}
-
-/// Writes the body of `jobs/J/update` piece by piece: status, details, and the rest.
-pub(crate) struct UpdateWriter<'b> {
-    pub(crate) writer: Writer<'b>,
-    has_details: bool,
-}
-
-impl<'b> UpdateWriter<'b> {
-    pub(crate) fn new(buf: &'b mut [u8], status: JobStatus) -> Self {
-        let mut writer = Writer::new(buf);
+    let mut writer = Writer::new(buf);
+    writer.byte(b'{');
+    writer.json_text("status", update.status.as_str());
+    if !update.details.is_empty() {
+        writer.json_name("statusDetails");
         writer.byte(b'{');
-        writer.json_text("status", status.as_str());
-        Self { writer, has_details: false }
-    }
-
-    /// The name of a detail; its value, a JSON string, is the caller's to write.
-    #[inline(never)]
-    pub(crate) fn detail_name(&mut self, name: &str) {
-        if !self.has_details {
-            self.writer.json_name("statusDetails");
-            self.writer.byte(b'{');
-            self.has_details = true;
-        }
-        self.writer.json_name(name);
-    }
-
-    /// A detail whose value is made acceptable.
-    pub(crate) fn detail(&mut self, name: &str, value: &str) -> Result<(), EncodeError> {
-        if !is_name(name, true) {
-            return Err(EncodeError::DetailName);
-        }
-        self.detail_name(name);
-        write_detail(&mut self.writer, value);
-        Ok(())
-    }
-
-    /// Ends the body; returns the bytes written.
-    pub(crate) fn end(
-        self,
-        expected_version: Option<u32>,
-        execution_number: Option<u64>,
-        include_state: bool,
-        token: Option<&str>,
-    ) -> Result<usize, EncodeError> {
-        let mut writer = self.writer;
-        if self.has_details {
-            writer.byte(b'}');
-        }
-        if let Some(version) = expected_version {
-            writer.json_number("expectedVersion", version.into());
-        }
-        if let Some(number) = execution_number {
-            writer.json_number("executionNumber", number);
-        }
-        if include_state {
-            writer.json_name("includeJobExecutionState");
-            writer.str("true");
-        }
-        if let Some(token) = token {
-            writer.json_text("clientToken", checked_token(token)?);
+        for (name, value) in update.details {
+            if !is_name(name) {
+                return Err(EncodeError::DetailName);
+            }
+            writer.json_name(name);
+            write_detail(&mut writer, value);
         }
         writer.byte(b'}');
-        writer.finish()
     }
+    if let Some(version) = update.expected_version {
+        writer.json_number("expectedVersion", version.into());
+    }
+    if let Some(number) = update.execution_number {
+        writer.json_number("executionNumber", number);
+    }
+    if update.include_state {
+        writer.json_name("includeJobExecutionState");
+        writer.str("true");
+    }
+    if let Some(token) = update.token {
+        writer.json_text("clientToken", checked_token(token)?);
+    }
+    writer.byte(b'}');
+    writer.finish()
 }
 
-fn write_detail(writer: &mut Writer<'_>, value: &str) {
+/// Writes the value of a detail, made acceptable.
+pub(crate) fn write_detail(writer: &mut Writer<'_>, value: &str) {
     writer.byte(b'"');
     if value.is_empty() {
         writer.byte(EMPTY);

@@ -64,6 +64,13 @@ pub(crate) struct Writer<'b> {
     overflow: bool,
 }
 
+/// How a number is written.
+struct Digits {
+    radix: u8,
+    /// Least count of digits; zeros in front make up for those a number has not.
+    min: u8,
+}
+
 impl<'b> Writer<'b> {
     pub(crate) fn new(buf: &'b mut [u8]) -> Self {
         Self { buf, at: 0, overflow: false }
@@ -92,6 +99,20 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// Writes a form: its bytes as they are, but for a `%` and the letter behind it what `hole` writes for that letter.
+    #[inline(never)]
+    pub(crate) fn fill(&mut self, form: &str, hole: &dyn Fn(&mut Self, u8)) {
+        let mut rest = form.as_bytes();
+        loop {
+            let end = rest.iter().position(|byte| *byte == b'%').unwrap_or(rest.len());
+            let (literal, behind) = rest.split_at_checked(end).unwrap_or_default();
+            self.bytes(literal);
+            let [_, letter, tail @ ..] = behind else { return };
+            hole(self, *letter);
+            rest = tail;
+        }
+    }
+
     pub(crate) fn str(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
@@ -117,21 +138,28 @@ impl<'b> Writer<'b> {
     /// A JSON member with a whole number.
     pub(crate) fn json_number(&mut self, name: &str, number: u64) {
         self.json_name(name);
-        self.decimal(number);
+        self.wide(number);
     }
 
     /// A number in decimal digits.
-    pub(crate) fn decimal(&mut self, number: u64) {
-        self.digits(number, 10, 1);
+    #[inline(never)]
+    pub(crate) fn decimal(&mut self, number: u32) {
+        self.wide(number.into());
+    }
+
+    /// [`decimal`](Self::decimal), of 64 bits.
+    pub(crate) fn wide(&mut self, number: u64) {
+        self.digits(Digits { radix: 10, min: 1 }, number);
     }
 
     /// A number in hexadecimal digits, at least `min` of them.
-    pub(crate) fn hexadecimal(&mut self, number: u32, min: usize) {
-        self.digits(number.into(), 16, min);
+    #[inline(never)]
+    pub(crate) fn hexadecimal(&mut self, number: u32, min: u8) {
+        self.digits(Digits { radix: 16, min }, number.into());
     }
 
     #[inline(never)]
-    fn digits(&mut self, number: u64, radix: u32, min: usize) {
+    fn digits(&mut self, Digits { radix, min }: Digits, number: u64) {
         // Divided byte by byte: a division of 64 bits is a kilobyte of code where the processor has none.
         let mut rest = number.to_be_bytes();
         // u64::MAX has 20 digits.
@@ -141,13 +169,13 @@ impl<'b> Writer<'b> {
             let (mut left, mut more) = (0, 0);
             for byte in &mut rest {
                 let part = left << 8 | u32::from(*byte);
-                (*byte, left) = ((part / radix) as u8, part % radix);
+                (*byte, left) = ((part / u32::from(radix)) as u8, part % u32::from(radix));
                 more |= *byte;
             }
             let digit = left as u8;
             *place = if digit < 10 { b'0' + digit } else { b'a' - 10 + digit };
             first = first.saturating_sub(1);
-            if more == 0 && first.saturating_add(min) <= 20 {
+            if more == 0 && first.saturating_add(min.into()) <= 20 {
                 break;
             }
         }
@@ -163,6 +191,11 @@ impl<'b> Writer<'b> {
         let written = written.get(..self.at).unwrap_or_default();
         // Only whole strings were written, so this never fails.
         core::str::from_utf8(written).map_err(|_| EncodeError::OutOfRange)
+    }
+
+    /// Nothing was written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == 0
     }
 
     /// The bytes written, or the first thing that went wrong.

@@ -162,6 +162,7 @@ fn configurations_that_cannot_work_are_refused() {
         assert_eq!(result, if good { Ok(()) } else { Err(ConfigError::BlockSize) }, "{block_size}");
     }
     assert_eq!(with(&|c| c.details = &[("a", "b"); 6]), Ok(()));
+    assert_eq!(with(&|c| c.details = &[("a b", "c")]), Err(ConfigError::Details));
     assert_eq!(with(&|c| c.details = &[("a", "b"); 7]), Err(ConfigError::Details));
     let away = ota_core::agent::Destination { image: 1, ..Default::default() };
     assert_eq!(with(&|c| c.destinations = vec![away].leak()), Err(ConfigError::Destination));

@@ -14,11 +14,11 @@ use ota_core::{
     agent::{
         Action, Agent, Config, Failure, Filters, Input, Memory, Part, Publication, Subscription, TopicBuffer,
     },
-    boot::{Image, Images, Withdrawn},
+    boot::{Image, Images},
     driver::{Held, decode},
     journal::{FlashJournal, Journal},
     policy::Answer,
-    slot::Compared,
+    slot::FlashError,
     trailer::Pending,
     transport::{Qos, Received},
     verify::Verified,
@@ -47,10 +47,14 @@ fn step(agent: &mut Agent<'_>, input: Input<'_>) {
     agent.step(black_box(0), input);
 }
 
-/// The step after an action of which nothing is told but whether it worked.
+fn failed(error: FlashError) -> Input<'static> {
+    Input::Failed(Failure::Flash(error))
+}
+
+/// The step after work of which nothing is told but whether it is done.
 #[inline(never)]
-fn finish(agent: &mut Agent<'_>, result: Result<(), Failure>) {
-    step(agent, result.map_or_else(Input::Failed, |()| Input::Done));
+fn finish(agent: &mut Agent<'_>, done: Result<(), FlashError>) {
+    step(agent, done.map_or_else(failed, |()| Input::Done));
 }
 
 /// What the agent drives. One function for each thing to do, as in any super-loop: were all of them one, the compiler would
@@ -85,38 +89,38 @@ impl Device<'_> {
     }
 
     #[inline(never)]
-    fn publish(&mut self, agent: &Agent<'_>, publication: &Publication) -> Result<(), Failure> {
+    fn publish(&mut self, agent: &mut Agent<'_>, publication: &Publication) {
         let mut topic = TopicBuffer::new();
-        let encoded = agent.encode(publication, &mut topic, self.scratch);
-        black_box(encoded).map(|_| ()).map_err(|_| Failure::Refused)
+        let encoded = black_box(agent.encode(publication, &mut topic, self.scratch));
+        step(agent, if encoded.is_ok() { Input::Done } else { Input::Failed(Failure::Refused) });
     }
 
     #[inline(never)]
-    fn erase(&mut self, image: u8, sector: u32) -> Result<(), Failure> {
-        ready(self.images.erase(image, sector)).map_err(Failure::Flash)
+    fn erase(&mut self, image: u8, sector: u32) -> Result<(), FlashError> {
+        ready(self.images.erase(image, sector))
     }
 
     #[inline(never)]
-    fn compare(&mut self, part: &Part) -> Result<Compared, Failure> {
-        let held = Held { block: black_box(self.payload), payload: &[] };
-        ready(self.images.compare(part.image, part.at, held.part(part.from, part.to))).map_err(Failure::Flash)
+    fn compare(&mut self, agent: &mut Agent<'_>, part: &Part) {
+        let held = Held { block: self.payload, payload: &[] };
+        let compared = ready(self.images.compare(part.image, part.at, held.part(part.from, part.to)));
+        step(agent, compared.map_or_else(failed, Input::Compared));
     }
 
     #[inline(never)]
-    fn write(&mut self, part: &Part) -> Result<(), Failure> {
-        let held = Held { block: black_box(self.payload), payload: &[] };
-        ready(self.images.write(part.image, part.at, held.part(part.from, part.to))).map_err(Failure::Flash)
+    fn write(&mut self, part: &Part) -> Result<(), FlashError> {
+        let held = Held { block: self.payload, payload: &[] };
+        ready(self.images.write(part.image, part.at, held.part(part.from, part.to)))
     }
 
     #[inline(never)]
-    fn read(&mut self, image: u8, from: u32, to: u32) -> Result<(), Failure> {
-        black_box(to);
-        ready(self.images.read(image, from, unknown())).map_err(Failure::Flash)
+    fn read(&mut self, image: u8, at: u32) -> Result<(), FlashError> {
+        ready(self.images.read(image, at, self.scratch))
     }
 
     #[inline(never)]
-    fn record(&mut self, agent: &Agent<'_>) -> Result<(), Failure> {
-        ready(self.journal.append(&agent.record())).map_err(Failure::Flash)
+    fn record(&mut self, agent: &Agent<'_>) -> Result<(), FlashError> {
+        ready(self.journal.append(&agent.record()))
     }
 
     #[inline(never)]
@@ -126,89 +130,99 @@ impl Device<'_> {
     }
 
     #[inline(never)]
+    fn set_pending(&mut self, agent: &mut Agent<'_>, pending: Pending) -> Result<(), FlashError> {
+        match agent.take_token() {
+            Some(token) => ready(self.images.set_pending(token, pending)),
+            None => Err(FlashError::Stale),
+        }
+    }
+
+    #[inline(never)]
     fn inspect(&mut self, agent: &mut Agent<'_>, image: u8) {
-        let inspected = ready(self.images.inspect(image));
-        step(agent, inspected.map_or_else(|error| Input::Failed(Failure::Flash(error)), Input::Boot));
+        let state = ready(self.images.inspect(image));
+        step(agent, state.map_or_else(failed, Input::Boot));
     }
 
     #[inline(never)]
-    fn set_pending(&mut self, agent: &mut Agent<'_>, pending: Pending) -> Result<(), Failure> {
-        let token = agent.take_token().ok_or(Failure::Refused)?;
-        ready(self.images.set_pending(token, pending)).map_err(Failure::Flash)
+    fn withdraw(&mut self, agent: &mut Agent<'_>, image: u8) {
+        let withdrawn = ready(self.images.withdraw(image));
+        step(agent, withdrawn.map_or_else(failed, Input::Withdrawn));
     }
 
     #[inline(never)]
-    fn withdraw(&mut self, image: u8) -> Result<Withdrawn, Failure> {
-        ready(self.images.withdraw(image)).map_err(Failure::Flash)
-    }
-
-    #[inline(never)]
-    fn confirm(&mut self, image: u8) -> Result<(), Failure> {
-        ready(self.images.confirm(image)).map_err(Failure::Flash)
+    fn confirm(&mut self, image: u8) -> Result<(), FlashError> {
+        ready(self.images.confirm(image))
     }
 
     /// Runs the agent until it finishes.
     fn drive(&mut self, agent: &mut Agent<'_>) {
         step(agent, Input::Start);
         loop {
-            match *agent.action() {
+            // Each arm that does not tell the agent itself says what came of its work.
+            let done = match *agent.action() {
                 Action::Finish(outcome) => {
                     black_box(outcome);
                     return;
                 }
-                Action::Connect | Action::Disconnect | Action::CloseRange => finish(agent, black_box(Ok(()))),
-                Action::Verify { .. } => match unknown_token() {
-                    Some(token) => step(agent, Input::Verified(token)),
-                    None => finish(agent, Err(Failure::Refused)),
-                },
-                Action::OpenRange(request) => {
-                    black_box((agent.url(request.file), request.from, request.to, request.size));
-                    finish(agent, Ok(()));
-                }
+                Action::Connect | Action::Disconnect | Action::CloseRange => Ok(()),
                 Action::Subscribe(subscription) => {
                     self.subscribe(agent, subscription);
-                    finish(agent, Ok(()));
+                    Ok(())
+                }
+                Action::OpenRange(request) => {
+                    black_box((agent.url(request.file), &request));
+                    Ok(())
                 }
                 Action::Publish(publication) => {
-                    let published = self.publish(agent, &publication);
-                    finish(agent, published);
+                    self.publish(agent, &publication);
+                    continue;
                 }
                 Action::Receive { until_ms } | Action::Pause { until_ms } => {
                     black_box(until_ms);
                     self.receive(agent);
+                    continue;
                 }
                 Action::Consult(question) => {
-                    black_box(question);
+                    black_box(&question);
                     step(agent, Input::Answer(black_box(Answer::Yes)));
+                    continue;
                 }
-                Action::Erase { image, sector } => finish(agent, self.erase(image, sector)),
-                Action::Compare(part) => match self.compare(&part) {
-                    Ok(compared) => step(agent, Input::Compared(compared)),
-                    Err(failure) => finish(agent, Err(failure)),
-                },
-                Action::Write(part) => finish(agent, self.write(&part)),
                 // Of bundles only, which need a feature.
                 Action::HashHeld(part) => {
-                    black_box(part);
-                    finish(agent, Ok(()));
+                    black_box(&part);
+                    Ok(())
                 }
-                Action::Hash { image, from, to } => finish(agent, self.read(image, from, to)),
-                Action::Record => {
-                    let recorded = self.record(agent);
-                    finish(agent, recorded);
+                Action::Hash { image, from, .. } => self.read(image, from),
+                Action::Erase { image, sector } => self.erase(image, sector),
+                Action::Compare(part) => {
+                    self.compare(agent, &part);
+                    continue;
                 }
-                Action::Load => self.load(agent),
-                Action::Inspect { image } => self.inspect(agent, image),
-                Action::SetPending { pending, .. } => {
-                    let set = self.set_pending(agent, pending);
-                    finish(agent, set);
+                Action::Write(part) => self.write(&part),
+                Action::Record => self.record(agent),
+                Action::Load => {
+                    self.load(agent);
+                    continue;
                 }
-                Action::Withdraw { image } => match self.withdraw(image) {
-                    Ok(withdrawn) => step(agent, Input::Withdrawn(withdrawn)),
-                    Err(failure) => finish(agent, Err(failure)),
+                Action::Inspect { image } => {
+                    self.inspect(agent, image);
+                    continue;
+                }
+                Action::Verify { .. } => match unknown_token() {
+                    Some(token) => {
+                        step(agent, Input::Verified(token));
+                        continue;
+                    }
+                    None => Err(FlashError::Stale),
                 },
-                Action::Confirm { image } => finish(agent, self.confirm(image)),
-            }
+                Action::SetPending { pending, .. } => self.set_pending(agent, pending),
+                Action::Withdraw { image } => {
+                    self.withdraw(agent, image);
+                    continue;
+                }
+                Action::Confirm { image } => self.confirm(image),
+            };
+            finish(agent, done);
         }
     }
 }
