@@ -3,7 +3,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -250,6 +251,88 @@ fn files_over_https_behind_a_signed_url() {
                 fetch(&url.replace("Expires=1800", "Expires=9999"))
                     .is_ok_and(|output| !output.status.success())
             );
+        }
+        Err(_) => support::missing("python3"),
+    }
+}
+
+/// Asks for the first bytes of a file over plain HTTP; the answer until the server closes, or has sent all.
+fn get(url: &str) -> String {
+    let (host, target) =
+        url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("a plain URL");
+    let port: u16 = host.rsplit(':').next().expect("port").parse().expect("number");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    let head =
+        format!("GET /{target} HTTP/1.1\r\nhost: {host}\r\nrange: bytes=0-3999\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut answer = Vec::new();
+    // A body that is cut off ends the connection in whatever way.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).to_lowercase()
+}
+
+#[test]
+fn files_over_http_suffer_as_told() {
+    let dir = tempfile::tempdir().expect("folder");
+    // Text, so that an answer can be looked at as such.
+    let image = dir.path().join("app.bin");
+    std::fs::write(&image, [b'x'; 5000]).expect("written");
+    let mut more = vec!["--protocols", "http", "--http-port", "0", "--url-expires", "7"];
+    more.extend(["--range-limit", "1000", "--http-fault", "busy=3,status=500"]);
+    let tool = Tool::serve(&image, &more);
+    let mut device = device(tool.port());
+    let (_, body) = ask(&mut device, "$next/get", "{}");
+    let answer: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let ota = &answer["execution"]["jobDocument"]["afr_ota"];
+    assert!(ota.get("streamname").is_none(), "{ota}");
+    let url = ota["files"][0]["update_data_url"].as_str().expect("URL");
+    assert!(url.contains("X-Amz-Expires=7&"), "{url}");
+    // A fault a request, then none.
+    let busy = get(url);
+    assert!(busy.starts_with("http/1.1 503 ") && busy.contains("retry-after: 3"), "{busy}");
+    assert!(get(url).starts_with("http/1.1 500 "));
+    let cut = get(url);
+    assert!(cut.starts_with("http/1.1 206 ") && cut.contains("content-length: 4000"), "{cut}");
+    let body = cut.split_once("\r\n\r\n").expect("a body").1;
+    assert_eq!(body, "x".repeat(1000), "the server hangs up");
+}
+
+#[test]
+fn neither_side_is_believed_without_its_certificate() {
+    let dir = tempfile::tempdir().expect("folder");
+    let tls = dir.path().join("tls");
+    let folder = tls.to_str().expect("UTF-8");
+    let more = ["--protocols", "http", "--http-port", "0", "--tls-dir", folder, "--http-fault", "untrusted"];
+    let tool = Tool::serve(&image_file(dir.path()).0, &more);
+    let address = tool.after("MQTT/TLS ");
+    let port: u16 = address.split([':', ' ']).nth(1).expect("port").parse().expect("number");
+    tool.after("Waiting");
+    let read = |name: &str| std::fs::read(tls.join(name)).expect("file");
+    let connect = |identity| {
+        let mut options = MqttOptions::new(THING, "localhost", port);
+        options.set_transport(rumqttc::Transport::tls(read("ca.pem"), identity, None));
+        let mut device = Client::new(options, 10);
+        let first = device.1.recv_timeout(PATIENCE).expect("an end in time");
+        (first.is_ok(), device)
+    };
+    assert!(!connect(None).0, "a device without a certificate was let in");
+    let (connected, mut device) = connect(Some((read("device.pem"), read("device-key.pem"))));
+    assert!(connected);
+    let (_, body) = ask(&mut device, "$next/get", "{}");
+    let answer: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let url =
+        answer["execution"]["jobDocument"]["afr_ota"]["files"][0]["update_data_url"].as_str().expect("URL");
+    let fetch = |ca: &Path| {
+        let mut python = Command::new("python3");
+        python.args(["-c", FETCH, url]).arg(ca).arg("localhost").output()
+    };
+    match fetch(&tls.join("ca.pem")) {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && said.contains("CERTIFICATE_VERIFY_FAILED"), "{said}");
+            let other = fetch(&tls.join("untrusted/ca.pem")).expect("Python");
+            assert!(other.status.success(), "{}", String::from_utf8_lossy(&other.stderr));
         }
         Err(_) => support::missing("python3"),
     }

@@ -45,7 +45,7 @@ pub enum Answer {
     Yes,
     /// Ask again after so many milliseconds; the job waits.
     Later {
-        /// Milliseconds from now.
+        /// Milliseconds from now; more than 24 days (2^31 ms) count as 24 days.
         ms: u32,
     },
     /// No. For [`Question::Custom`]: not this library's business, leave the job alone.

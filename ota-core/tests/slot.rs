@@ -129,6 +129,14 @@ fn compare_tells_blank_from_different() {
         // Blank bytes in a unit that is programmed are not a place to write.
         slot.write(32, &[1]).await.unwrap();
         assert_eq!(slot.compare(33, &[9]).await, Ok(Compared::Different));
+        // More than is read at once: what begins equal and goes on blank is neither, the other way round as well.
+        slot.write(0x800, &[1; 512]).await.unwrap();
+        for (at, data) in
+            [(0x800, [[1; 512], [9; 512]]), (0x600, [[9; 512], [1; 512]]), (0x800, [[9; 512], [1; 512]])]
+        {
+            assert_eq!(slot.compare(at, data.as_flattened()).await, Ok(Compared::Different), "{at:#x}");
+        }
+        assert_eq!(slot.compare(0xA00, &[9; 1024]).await, Ok(Compared::Blank));
     });
 }
 

@@ -60,14 +60,18 @@ fn an_image_over_the_first_sector_boundary() {
     assert_eq!((ending.lives, ending.mixed, rig.model.violations()), (2, 0, vec![]));
 }
 
-/// A bootloader that does not confirm the secure firmware takes it back at the next boot, unless the confirmed application needs it:
-/// these images need each other.
+/// A bootloader that does not confirm the secure firmware takes it back at the next boot, unless the confirmed application needs it.
 #[test]
-fn secure_firmware_that_nobody_confirms_stays_with_the_application_that_needs_it() {
-    let mut rig = Rig::new::<Psoc64>(layout::TFM, PAYLOAD);
-    rig.set_img_ok = false;
-    let ending = rig.live::<Psoc64>();
-    assert_eq!((ending.lives, ending.mixed, rig.model.violations()), (2, 0, vec![]));
+fn secure_firmware_that_nobody_confirms_stays_only_with_an_application_that_needs_it() {
+    for (needs, set_img_ok, kept) in
+        [(true, true, 0b11), (true, false, 0b11), (false, true, 0b11), (false, false, 0b01)]
+    {
+        let mut rig = Rig::with_needs::<Psoc64>(layout::TFM, PAYLOAD, needs);
+        rig.set_img_ok = set_img_ok;
+        let ending = rig.live::<Psoc64>();
+        assert_eq!((ending.lives, ending.mixed, ending.kept), (2, 0, kept), "{needs} {set_img_ok}");
+        assert_eq!(rig.model.violations(), []);
+    }
 }
 
 /// Without dependencies the requests and the confirm can be parted, and always the same way: secure firmware new, application old.

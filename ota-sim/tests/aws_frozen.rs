@@ -375,3 +375,26 @@ fn stream_limits() {
     let answers = stream_ask(&mut service, "get/cbor", b"\xff");
     assert!(answers[0].1.windows(11).any(|w| w == b"InvalidCbor"));
 }
+
+/// CBOR that is cut off is no CBOR; what is well-formed and of the wrong type is a bad request, and `null` is as absent.
+#[test]
+fn stream_requests_of_odd_types() {
+    let mut service = stream(vec![0; 1024]);
+    for (request, expected) in [
+        ("a3616600616c190400616e01", "data/cbor"),
+        ("a5616600616c190400616e016163f66162f6", "data/cbor"), // c and b null
+        ("bf616600616c190400616e0161625f4101ffff", "data/cbor"), // indefinite, b in pieces
+        ("a3616620616c190400616e01", "InvalidRequest"),        // f = -1
+        ("a3616600616c190400616e20", "InvalidRequest"),        // n = -1
+        ("a3616600616c6431303234616e01", "InvalidRequest"),    // l a text
+        ("a4616600616c190400616e0161626430783031", "InvalidRequest"), // b a text
+        ("a1016100", "InvalidRequest"),                        // a key that is no text
+        ("a3616600616c190400616e", "InvalidCbor"),
+        ("ff", "InvalidCbor"),
+        ("", "InvalidCbor"),
+    ] {
+        let (topic, body) = stream_ask(&mut service, "get/cbor", &hex(request)).remove(0);
+        let text = if topic == "data/cbor" { topic } else { String::from_utf8_lossy(&body).into_owned() };
+        assert!(text.contains(expected), "{request}: {text}");
+    }
+}

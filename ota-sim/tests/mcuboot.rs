@@ -7,7 +7,8 @@ use ota_sim::Version;
 use ota_sim::flash::{Actor, Device, FlashConfig, VecFlash};
 use ota_sim::image::{Corruption, ImageBuilder, Key, corrupt};
 use ota_sim::mcuboot::{
-    Action, Area, Boot, Bootloader, Config, ImageSlots, LayoutError, Mode, PublicKey, Refused, Validation,
+    Action, Area, Boot, Bootloader, Config, ImageSlots, LayoutError, Mode, PublicKey, Refused, StatusVersion,
+    Validation,
 };
 use support::{ALL_MODES, World, new_image, old_image, running};
 
@@ -494,4 +495,26 @@ fn layouts_that_cannot_work_are_refused() {
     let world = World::<512, 512>::new(Mode::SwapMove, SLOT, 0x00);
     let config = world.config();
     assert_eq!(Bootloader::new(config, &world.flashes()).err(), Some(LayoutError::WriteSize), "rows of 512");
+}
+
+/// `set_img_ok` writes one byte, where a swap has come to its end, and no other: what was swapped in stays.
+/// v1.7 has no trailer in the primary slot to write it to.
+#[test]
+fn set_img_ok_confirms_what_was_swapped_in_and_nothing_else() {
+    for mode in ALL_MODES {
+        let mut world = World::<8, 4096>::new(mode, SLOT, 0xFF);
+        world.install(&old_image());
+        let boot = |world: &mut World<8, 4096>| {
+            running(&world.try_boot_with(|config| config.set_img_ok = &[0], &mut []).unwrap())
+        };
+        assert_eq!(boot(&mut world), Some(1));
+        assert_eq!(world.tail(48), [0xFF; 48], "{mode:?}: nothing was swapped in");
+        world.download(&new_image());
+        world.request(false);
+        assert_eq!(boot(&mut world), Some(2));
+        let keeps = mode != Mode::SwapStatus(StatusVersion::V1_7);
+        let has_trailer = keeps && mode != Mode::Overwrite;
+        assert_eq!(world.tail(24)[0], if has_trailer { 1 } else { 0xFF }, "{mode:?}");
+        assert_eq!(boot(&mut world), Some(if keeps { 2 } else { 1 }), "{mode:?}");
+    }
 }

@@ -84,12 +84,14 @@ const KILLS_IN_CI: u32 = 60;
 
 /// One update, to its end.
 fn one(firmware: &Firmware, options: &Options) -> anyhow::Result<()> {
-    let program = if options.self_test_fails { Program::Broken } else { Program::Second };
-    let setting = Setting::new(firmware, options, program);
+    let setting = Setting::new(firmware, options, options.program());
     let mut update = Update::new(&setting)?;
     update.run(|_| None)?;
     let end = update.end()?;
     report::tell(&update, &end, options);
+    if options.json {
+        println!("{}", report::object(&update, &end));
+    }
     let expected = update.expected_without_cuts();
     ensure!(
         end.outcome() == expected,

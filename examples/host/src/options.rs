@@ -131,7 +131,8 @@ pub(crate) struct Options {
     /// Bytes of a flash sector
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = number)]
     pub(crate) sector_size: u32,
-    /// Bytes of a flash write unit; above 32 a part that rewrites whole rows, as inside a PSoC 6
+    /// Bytes of a flash write unit, up to 512; above 32 a part that rewrites whole rows, as inside a PSoC 6: overwrite and
+    /// swap-status only
     #[arg(long, value_name = "BYTES", default_value = "8", value_parser = number)]
     pub(crate) write_size: u32,
     /// What erased flash reads as: 0 or 0xff

@@ -1,6 +1,6 @@
 //! What lies where on the simulated board: as the options describe it, or as a kit has it.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use ota_core::geometry::{Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout};
 use ota_core::journal::{JournalLayout, JournalRegion};
 use ota_sim::flash::{FlashConfig, Kind};
@@ -97,6 +97,15 @@ fn plain(options: &Options) -> anyhow::Result<Plan> {
     let &Options { slot_size, sector_size, write_size, erased, .. } = options;
     let mode = options.mode();
     let kind = if write_size > WRITE_ONCE_MAX { Kind::RowRewrite } else { Kind::NorReprogram };
+    ensure!(
+        write_size <= ROW_SIZE,
+        "--write-size: this device has buffers for units of up to {ROW_SIZE} bytes"
+    );
+    let takes_rows = matches!(mode, Mode::Overwrite | Mode::SwapStatus);
+    ensure!(
+        kind != Kind::RowRewrite || takes_rows,
+        "--boot-mode: with write units above {WRITE_ONCE_MAX} bytes MCUboot has overwrite and swap-status only"
+    );
     let span = |sectors: u32| sectors.checked_mul(sector_size);
     let journal_start =
         slot_size.checked_mul(2).zip(span(SCRATCH_SECTORS)).and_then(|(a, b)| a.checked_add(b));

@@ -3,6 +3,7 @@
 use super::clock::{FAR, Wait, after};
 use super::sectors::Sector;
 use super::{Action, Agent, Failure, Input, Link, Message, Publication, Request, State, Subscription};
+use crate::boot::Request as SwapRequest;
 use crate::policy::Drop;
 use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
@@ -49,7 +50,12 @@ impl Agent<'_> {
 
     fn action_done(&mut self) {
         match self.doing {
-            Action::Erase { sector, .. } => self.fetch.put_sector(sector, Sector::Open),
+            Action::Erase { sector, .. } => {
+                self.fetch.put_sector(sector, Sector::Open);
+                if let Some(layout) = self.layout_in_hand() {
+                    self.fetch.extend_open(sector, layout);
+                }
+            }
             Action::Write(part) | Action::HashHeld(part) => self.part_held(part.to, part.hash),
             Action::Hash { image, to, .. } => {
                 self.fetch.hashed = to.saturating_add(self.digest_offset(image));
@@ -75,7 +81,6 @@ impl Agent<'_> {
         }
     }
 
-    #[inline(never)]
     fn action_failed(&mut self, why: Failure) {
         match (why, self.doing) {
             // A journal that fails costs what it would have saved, nothing else.
@@ -112,8 +117,7 @@ impl Agent<'_> {
         self.clock.set(Wait::Test, after(self.config.timing.self_test_ms));
         self.is_new = false;
         self.state = State::Booting { inspected: 0 };
-        self.clock.set(Wait::Link, 0);
-        self.link = Link::Down { tries: 0 };
+        self.connect_now();
         self.stop_work();
         self.record_due = false;
         self.fetch.begun = false;
@@ -129,7 +133,7 @@ impl Agent<'_> {
             Action::Load | Action::Inspect { .. } => self.state = State::Booting { inspected: 0 },
             Action::SetPending { .. } => {
                 self.drop_token();
-                self.may_be_requested();
+                self.requested(SwapRequest::Damaged);
             }
             Action::Finish(_)
             | Action::Connect
@@ -192,11 +196,10 @@ impl Agent<'_> {
     }
 
     fn linked(&mut self) {
-        let tries = match self.link {
-            Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
-            Link::Suspended { .. } | Link::Aside { .. } => return,
-        };
-        self.link = Link::Up { jobs: false, stream: false, tries };
+        if let Link::Suspended { .. } | Link::Aside { .. } = self.link {
+            return;
+        }
+        self.link = Link::Up { jobs: false, stream: false };
         // Answers to what was asked on the link before are lost, and so may be a notification.
         self.clock.set(Wait::Check, 0);
         if !matches!(self.call.request, Some(Request::Report(_))) {
@@ -207,7 +210,7 @@ impl Agent<'_> {
     fn disconnected(&mut self) {
         self.link = match self.link {
             Link::Aside { .. } => Link::Aside { closed: true },
-            Link::Suspended { .. } | Link::Down { .. } | Link::Up { .. } => Link::Suspended { closed: true },
+            Link::Suspended { .. } | Link::Down | Link::Up { .. } => Link::Suspended { closed: true },
         };
     }
 
@@ -239,7 +242,7 @@ impl Agent<'_> {
                 }
                 self.fetch.asked();
                 self.clock.set(Wait::Blocks, after(self.config.timing.block_ms));
-                let pace = self.fetch.request.count.saturating_mul(1000);
+                let pace = self.fetch.request.count * 1000;
                 let pace = pace.checked_div(self.config.blocks_per_second.into()).unwrap_or(0);
                 self.clock.set(Wait::Pace, after(pace));
             }

@@ -13,7 +13,6 @@ use crate::verify::{Kept, Verified};
 const MAX_BOOT_FAILURES: u8 = 3;
 
 impl Agent<'_> {
-    #[inline(never)]
     pub(super) fn verified(&mut self, token: Verified) {
         let State::Verifying = self.state else { return };
         let file = self.fetch.file;
@@ -83,8 +82,8 @@ impl Agent<'_> {
     }
 
     pub(super) fn set_pending_done(&mut self) {
+        self.requested(SwapRequest::Test);
         let State::Activating { file } = self.state else { return };
-        self.set_request(self.job.file(file).image, SwapRequest::Test);
         self.failures = 0;
         self.state = if file + 1 < self.job.file_count {
             State::Activating { file: file + 1 }
@@ -99,7 +98,7 @@ impl Agent<'_> {
     pub(super) fn set_pending_failed(&mut self, error: FlashError) {
         let State::Activating { file } = self.state else { return };
         self.drop_token();
-        self.may_be_requested();
+        self.requested(SwapRequest::Damaged);
         self.failures += 1;
         if self.failures >= MAX_BOOT_FAILURES {
             return self.fail_with(Reason::SetPendingFailed, error as u32);
@@ -127,14 +126,15 @@ impl Agent<'_> {
         }
     }
 
-    /// Setting pending was cut short: the request may stand. Should the job end, it is withdrawn.
-    pub(super) fn may_be_requested(&mut self) {
+    /// The request stands of the image that is set pending now; `Damaged`: it may, for that was cut short. Should the job end,
+    /// it is withdrawn.
+    #[inline(never)]
+    pub(super) fn requested(&mut self, request: SwapRequest) {
         if let State::Activating { file } = self.state {
-            self.set_request(self.job.file(file).image, SwapRequest::Damaged);
+            self.set_request(self.job.file(file).image, request);
         }
     }
 
-    #[inline(never)]
     pub(super) fn set_request(&mut self, image: u8, request: SwapRequest) {
         if let Some(slots) = self.slots.get_mut(usize::from(image)) {
             slots.request = request;

@@ -13,6 +13,9 @@ use crate::status::Reason;
 use crate::verify::Kept;
 use crate::version::Version;
 
+/// About so many progress updates a file: each is a message that AWS bills, and all devices of an account share 200 a second (AWS
+/// IoT Jobs limits).
+const MAX_PROGRESS: u32 = 16;
 /// Attempts at one place in flash before the job fails.
 const MAX_FLASH_FAILURES: u8 = 3;
 /// Where the reset vector stands behind the header: the second word of the vector table (Armv7-M, B1.5.3).
@@ -61,7 +64,7 @@ impl<'a> Agent<'a> {
             return self.drop_message(Drop::WrongLength);
         }
         if !self.fetch.is_missing(block) {
-            self.statistics.duplicates = self.statistics.duplicates.saturating_add(1);
+            self.statistics.duplicates = self.statistics.duplicates.wrapping_add(1);
             return self.drop_message(Drop::Duplicate);
         }
         self.accept(0, block);
@@ -82,7 +85,7 @@ impl<'a> Agent<'a> {
             self.fetch.calm = 0;
         }
         self.clock.set(Wait::Blocks, now.saturating_add(after(self.config.timing.block_ms)));
-        self.statistics.blocks_received = self.statistics.blocks_received.saturating_add(1);
+        self.statistics.blocks_received = self.statistics.blocks_received.wrapping_add(1);
     }
 
     /// The first block is in hand: is this an image we want? Nothing is touched yet.
@@ -150,7 +153,7 @@ impl<'a> Agent<'a> {
             self.fetch.restore(u32::MAX, &[0; 32], layout);
         } else if let Some(resume) = &self.resume
             && resume.identity == self.job.digest
-            && resume.file() == file
+            && resume.file == file
             && !resume.bundle
         {
             self.fetch.restore(resume.front, &resume.window, layout);
@@ -216,6 +219,14 @@ impl<'a> Agent<'a> {
         Part { image, at: in_image, from: hand.done, to, hash: self.fetch.hashed == at }
     }
 
+    /// As parts promise: it lies within one sector.
+    pub(super) fn is_in_one_sector(&self, hand: &Hand) -> bool {
+        self.layout_in_hand().is_none_or(|layout| {
+            let sector = |at| self.fetch.sector_at(at, layout);
+            sector(hand.at + hand.done) == sector(hand.at + hand.len - 1)
+        })
+    }
+
     /// Flash holds the block in hand up to `to`; `hash`: and the digest ran over that.
     #[inline(never)]
     pub(super) fn part_held(&mut self, to: u32, hash: bool) {
@@ -242,15 +253,23 @@ impl<'a> Agent<'a> {
             self.record_due = true;
         }
         // The first one tells the console early that the job runs.
-        let every = u32::from(self.config.progress_blocks);
+        let every = self.progress_every();
         if every != 0 && (self.fetch.held_count() == 1 || self.until_progress() == every) {
             self.progress_due = true;
         }
     }
 
+    /// Blocks from one progress update to the next; 0: none is published.
+    fn progress_every(&self) -> u32 {
+        match self.config.progress_blocks {
+            0 => 0,
+            every => (self.fetch.block_count / MAX_PROGRESS).max(every.into()),
+        }
+    }
+
     /// How many more blocks have to be held for the next progress update.
     pub(super) fn until_progress(&self) -> u32 {
-        let every = u32::from(self.config.progress_blocks);
+        let every = self.progress_every();
         self.fetch.held_count().checked_rem(every).map_or(u32::MAX, |beyond| every - beyond)
     }
 

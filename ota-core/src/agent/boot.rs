@@ -137,7 +137,6 @@ impl Agent<'_> {
     }
 
     /// The running image is tested.
-    #[inline(never)]
     pub(super) fn test(&mut self, question: Option<Question>) {
         self.question = question;
         self.state = State::Testing { announced: false };

@@ -3,7 +3,7 @@
 use super::clock::Wait;
 use super::encode::TOKEN_SIZE;
 use super::plan::Next;
-use super::{Action, Agent, Link, Publication, Report, Request, State};
+use super::{Action, Agent, Publication, Report, Request, State};
 use crate::wire::Token;
 
 /// The one request to Jobs.
@@ -30,7 +30,6 @@ impl Agent<'_> {
     /// The call that an answer with `token` is to: about the job of this id (`None`: the next one), to a report or to a
     /// question. Every call carries a token and the service echoes it: an answer without ours is to something else. The
     /// call waits no more; who takes the answer in ends it or makes it [`again`](Self::again).
-    #[inline(never)]
     pub(super) fn answered(
         &mut self,
         job_id: Option<&str>,
@@ -47,9 +46,7 @@ impl Agent<'_> {
             return None;
         }
         self.call.waits = false;
-        if let Link::Up { tries, .. } = &mut self.link {
-            *tries = 0;
-        }
+        self.link_tries = 0;
         Some(request)
     }
 

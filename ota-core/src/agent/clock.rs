@@ -102,7 +102,6 @@ impl Agent<'_> {
     }
 
     /// What was due is late: the link was listened to since, or twice the time is over.
-    #[inline(never)]
     pub(super) fn is_late(&self, wait: Wait, allowed_ms: u32) -> bool {
         let at = self.clock.at(wait);
         at <= 0 && (self.waited || at.unsigned_abs() >= allowed_ms)

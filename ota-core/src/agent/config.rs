@@ -61,7 +61,7 @@ impl Component<'static> {
         &[Component { file_type: "NSPE", image: 0 }, Component { file_type: "SPE", image: 1 }];
 }
 
-/// Deadlines and intervals, milliseconds.
+/// Deadlines and intervals, milliseconds. More than 24 days (2^31 ms) count as 24 days.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timing {
     /// How long an answer of Jobs is waited for.
@@ -137,7 +137,7 @@ pub struct Config<'a> {
     /// A journal record is written after this many blocks: at most so many are fetched again after a power cut, besides
     /// those of open sectors.
     pub record_blocks: u16,
-    /// A progress update is published after this many blocks; 0: never.
+    /// A progress update is published after this many blocks, of a large file after a sixteenth of it; 0: never.
     pub progress_blocks: u16,
     /// Requests in a row without a block before the last plane is given up and the job fails. While another plane is left,
     /// 4 at most.
@@ -198,12 +198,12 @@ impl<'a> Config<'a> {
     /// Blocks one request may ask for.
     #[inline(never)]
     pub(crate) fn request_max(&self) -> u16 {
-        (MAX_REQUEST_SIZE / self.block_size.max(1)).clamp(1, WINDOW_BLOCKS) as u16
+        MAX_REQUEST_SIZE.checked_div(self.block_size).unwrap_or(1).min(WINDOW_BLOCKS) as u16
     }
 
     /// Blocks that may be under way: those of two requests, so that one travels while the other is answered.
     pub(crate) fn window_max(&self) -> u16 {
-        self.window_max.min((2 * self.request_max()).min(WINDOW_BLOCKS as u16)).max(1)
+        self.window_max.clamp(1, WINDOW_BLOCKS as u16).min(2 * self.request_max())
     }
 
     /// Blocks under way before any of them has shown what the link can take.

@@ -1,13 +1,13 @@
 //! What the agent publishes and subscribes to, as topics and bytes.
 
-use super::{Agent, Publication, Report, Request, State, Subscription};
+use super::{Agent, Config, Publication, Report, Request, State, Subscription};
 use crate::status::Reason;
 use crate::transport::Qos;
 use crate::wire::topic::{self, MAX_TOPIC_SIZE, NEXT, Tail};
 use crate::wire::update::write_detail;
 use crate::wire::words::word;
 use crate::wire::writer::Writer;
-use crate::wire::{EncodeError, Format, GetStream, TopicError};
+use crate::wire::{EncodeError, GetStream, TopicError};
 
 /// Room for a client token: ten digits, a colon, eight digits.
 pub(super) const TOKEN_SIZE: usize = 24;
@@ -33,8 +33,8 @@ impl TopicBuffer {
         self.bytes.get(..self.len).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("")
     }
 
-    fn put(&mut self, thing: &str, id: &str, tail: (Tail, Format)) -> Option<()> {
-        self.len = topic::write(&mut self.bytes, thing, id, tail)?;
+    fn put(&mut self, config: &Config<'_>, id: &str, tail: Tail) -> Option<()> {
+        self.len = topic::write(&mut self.bytes, (config.thing_name, id), tail, config.format)?;
         Some(())
     }
 }
@@ -62,7 +62,7 @@ impl Agent<'_> {
             Subscription::Stream => (self.stream(), &[Tail::Data, Tail::StreamRejected], Qos::AtMostOnce),
         };
         for (place, tail) in filters.iter_mut().zip(tails) {
-            let put = place.0.put(self.config.thing_name, id, (*tail, self.config.format));
+            let put = place.0.put(self.config, id, *tail);
             put.ok_or(TopicError::TooLong)?;
             place.1 = qos;
         }
@@ -88,7 +88,7 @@ impl Agent<'_> {
             }
             Publication::Jobs(Request::Report(report)) => (self.job_id(), Tail::Update, self.form_of(report)),
         };
-        let put = topic.put(self.config.thing_name, id, (tail, self.config.format));
+        let put = topic.put(self.config, id, tail);
         put.ok_or(EncodeError::BufferTooSmall)?;
         let mut writer = Writer::new(payload);
         let hole = |writer: &mut Writer<'_>, hole| self.fill_hole(writer, hole);
@@ -117,7 +117,9 @@ impl Agent<'_> {
             bitmap: request.bitmap(),
             count: request.count,
         };
-        Ok((get.encode(format, payload)?, Qos::AtMostOnce))
+        let mut writer = Writer::new(payload);
+        get.write(format, &mut writer)?;
+        Ok((writer.finish()?, Qos::AtMostOnce))
     }
 
     /// The form of a report.
@@ -167,18 +169,22 @@ impl Agent<'_> {
             }
             b'o' => {
                 for (name, value) in self.config.details {
-                    writer.json_name(name);
+                    writer.str(",\"");
+                    writer.str(name);
+                    writer.str("\":");
                     write_detail(writer, value);
                 }
             }
             b'e' => {
                 if let Some(version) = self.job.version.get().filter(|_| self.config.expected_version) {
-                    writer.json_number("expectedVersion", version.into());
+                    writer.str(r#","expectedVersion":"#);
+                    writer.decimal(version);
                 }
             }
             b'x' => {
                 if self.job.execution != 0 {
-                    writer.json_number("executionNumber", self.job.execution);
+                    writer.str(r#","executionNumber":"#);
+                    writer.wide(self.job.execution);
                 }
             }
             // A blank, which stands between forms.
@@ -235,14 +241,19 @@ fn describe(document: bool) -> Form {
 
 /// The reason's spelling, and the number beside it: that of an error, or the reasons of both planes.
 fn write_reason(writer: &mut Writer<'_>, reason: Reason, detail: u32) {
-    writer.str(reason.spelling());
+    write_spelling(writer, Some(reason));
     if reason == Reason::NoPlane {
-        for (name, number) in [(": mqtt ", detail >> 8), (", http ", detail)] {
-            writer.str(name);
-            writer.str(Reason::from_number(number as u8).map_or("", Reason::spelling));
-        }
+        writer.str(": mqtt ");
+        write_spelling(writer, Reason::from_number((detail >> 8) as u8));
+        writer.str(", http ");
+        write_spelling(writer, Reason::from_number(detail as u8));
     } else if detail != 0 {
         writer.str(": 0x");
         writer.hexadecimal(detail, 8);
     }
+}
+
+#[inline(never)]
+fn write_spelling(writer: &mut Writer<'_>, reason: Option<Reason>) {
+    writer.str(reason.map_or("", Reason::spelling));
 }

@@ -64,7 +64,6 @@ impl Agent<'_> {
         self.record_due = true;
     }
 
-    #[inline(never)]
     pub(super) fn drop_tokens(&mut self) {
         self.tokens = NO_TOKENS;
     }

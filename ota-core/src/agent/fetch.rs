@@ -99,12 +99,12 @@ impl BlockRequest {
 pub(crate) struct Fetch<'a> {
     missing: &'a mut [u8],
     pub(super) sectors: &'a mut [u8],
-    /// File bytes known to lie in one open sector: the last one looked up.
+    /// File bytes known to lie in open sectors, each block in one: from the last one looked up.
     pub(super) open: (u32, u32),
     /// The sets speak of data of the held job.
     pub(crate) begun: bool,
     pub(crate) file: u8,
-    block_size: NonZeroU32,
+    pub(super) block_size: NonZeroU32,
     pub(crate) size: u32,
     /// The image being written.
     pub(super) place: Place,
@@ -345,9 +345,10 @@ impl<'a> Fetch<'a> {
         self.older = 0;
     }
 
-    /// The next blocks to ask for: the lowest missing ones not under way, `wanted` at most.
-    pub(crate) fn next_request(&mut self, file_id: u8, wanted: u32) -> Option<BlockRequest> {
-        let mut request = BlockRequest { file_id, offset: 0, count: 0, bits: [0; WINDOW_BYTES], size: 0 };
+    /// Fills in the next request: for the lowest missing blocks not under way, `wanted` at most. False: there are none.
+    pub(crate) fn next_request(&mut self, file_id: u8, wanted: u32) -> bool {
+        let request = &mut self.request;
+        *request = BlockRequest { file_id, ..BlockRequest::default() };
         // The bytes of the window: what lies below the front in the first one is held.
         let first = self.front / 8;
         for (at, missing) in (first..).zip(self.missing.iter().skip(first as usize).take(WINDOW_BYTES)) {
@@ -373,7 +374,7 @@ impl<'a> Fetch<'a> {
                 break;
             }
         }
-        (request.count > 0).then_some(request)
+        request.count > 0
     }
 
     /// The missing blocks from the front to the next one held, `most` at most.
@@ -400,7 +401,7 @@ impl<'a> Fetch<'a> {
     }
 
     pub(crate) fn grow(&mut self, max: u16) {
-        self.window = self.window.saturating_mul(2).clamp(1, max);
+        self.window = (self.window * 2).min(max);
     }
 
     pub(crate) fn shrink(&mut self) {

@@ -6,8 +6,8 @@ use crate::bytes::copy;
 use crate::sha256::Sha256;
 use crate::status::{Reason, reason_of_document};
 use crate::wire::base64;
-use crate::wire::topic::block_topic;
-use crate::wire::{Execution, JobStatus, OtaDocument, Text};
+use crate::wire::topic::{self, Tail};
+use crate::wire::{Execution, Format, JobStatus, OtaDocument, Text};
 
 /// A range of the [`Arena`].
 #[derive(Clone, Copy, Default)]
@@ -125,7 +125,8 @@ pub(crate) struct Job {
     pub(crate) loaded: bool,
     pub(crate) files: [File; MAX_IMAGES],
     pub(crate) file_count: u8,
-    /// The document offers the plane over HTTP; over MQTT where there is a stream.
+    /// The planes that the document offers and this device has.
+    pub(crate) mqtt: bool,
     pub(crate) http: bool,
     /// Where the URLs begin in the arena: they are replaced when they expire.
     pub(crate) urls_at: u16,
@@ -148,6 +149,7 @@ impl Job {
         loaded: false,
         files: [File::NONE; MAX_IMAGES],
         file_count: 0,
+        mqtt: false,
         http: false,
         urls_at: 0,
         digest: [0; 32],
@@ -175,13 +177,13 @@ impl Job {
             | JobStatus::Rejected
             | JobStatus::Removed => true,
         };
-        if let Some(updated_by) = execution.updated_by() {
+        // What this device wrote down outranks what the service stored last.
+        if let (0, Some(updated_by)) = (self.updated_by, execution.updated_by()) {
             self.updated_by = updated_by;
         }
     }
 
     /// An update was accepted, and its number is not told.
-    #[inline(never)]
     pub(crate) fn count_version(&mut self) {
         self.version = Number::of(self.version.get().map(|version| version.saturating_add(1)));
     }
@@ -200,17 +202,17 @@ impl Job {
             return Err(Reason::TooManyFiles);
         }
         let protocols = document.protocols;
+        self.mqtt = protocols.mqtt && config.planes.contains(&Plane::Mqtt);
         self.http = protocols.http && config.planes.contains(&Plane::Http);
-        if !(self.http || protocols.mqtt && config.planes.contains(&Plane::Mqtt)) {
+        if !(self.mqtt || self.http) {
             return Err(Reason::UnknownProtocol);
         }
         self.block_topic = Span::NONE;
         if protocols.mqtt {
             let stream = document.stream.ok_or(Reason::DocumentMalformed)?;
-            self.block_topic.start = arena.used;
-            for piece in block_topic(config.thing_name, stream) {
-                self.block_topic.len += arena.push(piece.as_bytes()).fit()?.len;
-            }
+            let names = (config.thing_name, stream);
+            let len = topic::write(arena.room(), names, Tail::Data, Format::Cbor);
+            self.block_topic = arena.keep(len.unwrap_or_default()).fit()?;
         }
         let mut identity = Sha256::default();
         self.file_count = 0;
@@ -237,8 +239,8 @@ impl Job {
                 return Err(Reason::FileTooLarge);
             }
             let signature = decode_signature(arena, file.signature.ok_or(Reason::Unsigned)?)?;
-            identity.update(&file.size.to_le_bytes());
-            identity.update(&[image]);
+            let [a, b, c, d] = file.size.to_le_bytes();
+            identity.update(&[a, b, c, d, image]);
             identity.update(arena.get(signature));
             self.add_file(File { id: file.id, image, size: file.size, signature, url: Span::NONE });
         }
@@ -292,7 +294,7 @@ impl Job {
 
     pub(crate) fn offers(&self, plane: Plane) -> bool {
         match plane {
-            Plane::Mqtt => self.block_topic.len > 0,
+            Plane::Mqtt => self.mqtt,
             Plane::Http => self.http,
         }
     }

@@ -133,6 +133,8 @@ impl Agent<'_> {
     #[inline(never)]
     fn document(&mut self, execution: &Execution<'_>, asked: bool) {
         match &execution.document() {
+            Document::Ota(document) if self.job.loaded => self.refresh_urls(document),
+            _known if self.job.loaded => {}
             Document::Ota(document) => {
                 self.withheld = 0;
                 self.adopt(execution, document);
@@ -200,42 +202,30 @@ impl Agent<'_> {
     /// The service says an update was activated, and no journal knows of it: only versions and the boot state are left
     /// to go by (AWS' agents always do it this way).
     fn orphaned_test(&mut self) {
-        let running = self.running_version();
-        match running.word().cmp(&self.job.updated_by) {
-            _ if self.was_reverted() => self.fail(Reason::Reverted),
-            core::cmp::Ordering::Equal => self.fail(Reason::NotSwapped),
-            core::cmp::Ordering::Less => self.fail(Reason::Downgrade),
-            core::cmp::Ordering::Greater => {
-                self.record_due = true;
-                if self.is_confirmed() {
-                    self.state = State::Confirmed { custom: false };
-                } else {
-                    self.test(None);
-                }
+        let (running, before) = (self.running_version().word(), self.job.updated_by);
+        if self.was_reverted() {
+            self.fail(Reason::Reverted);
+        } else if running == before {
+            self.fail(Reason::NotSwapped);
+        } else if running < before {
+            self.fail(Reason::Downgrade);
+        } else {
+            self.record_due = true;
+            self.test(None);
+            if self.is_confirmed() {
+                self.state = State::Confirmed { custom: false };
             }
         }
     }
 
     /// A describe of the held job was answered: it still is ours.
     fn held_job(&mut self, execution: &Execution<'_>, document: bool) {
-        let retried =
-            execution.execution_number.is_some_and(|n| self.job.execution != 0 && n != self.job.execution);
-        let updated_by = self.job.updated_by;
+        let before = self.job.execution;
         self.job.refresh(execution);
-        // What this device wrote down outranks what the service stored last.
-        if updated_by != 0 {
-            self.job.updated_by = updated_by;
-        }
-        if retried {
+        if before != 0 && before != self.job.execution {
             self.retried();
         }
-        if self.job.loaded {
-            if let Document::Ota(ota) = &execution.document() {
-                self.refresh_urls(ota);
-            }
-            return;
-        }
-        if let State::Offered = self.state {
+        if self.job.loaded || matches!(self.state, State::Offered) {
             self.document(execution, document);
         }
     }
@@ -341,17 +331,13 @@ impl Agent<'_> {
 
     /// The state the service has is what `report` says.
     fn is_reported(&self, report: Report, state: &Execution<'_>) -> bool {
-        let in_self_test = |word| {
-            state.status == JobStatus::InProgress && state.self_test().is_some_and(|found| found.is(word))
+        let (status, word) = match (report, self.state) {
+            (Report::Ready, _) => (JobStatus::InProgress, "ready"),
+            (Report::Active, _) => (JobStatus::InProgress, "active"),
+            (Report::Succeeded, _) => (JobStatus::Succeeded, ""),
+            (Report::Ended, State::Failed { rejected: true, .. }) => (JobStatus::Rejected, ""),
+            (Report::Ended, _) => (JobStatus::Failed, ""),
         };
-        match report {
-            Report::Ready => in_self_test("ready"),
-            Report::Active => in_self_test("active"),
-            Report::Succeeded => state.status == JobStatus::Succeeded,
-            Report::Ended => match self.state {
-                State::Failed { rejected: true, .. } => state.status == JobStatus::Rejected,
-                _failed => state.status == JobStatus::Failed,
-            },
-        }
+        state.status == status && (word.is_empty() || state.self_test().is_some_and(|found| found.is(word)))
     }
 }

@@ -4,7 +4,7 @@
 //! knows no clock and waits for nothing, so the [driver](crate::driver), a simulator with virtual time and a blocking
 //! super-loop can all drive it.
 //!
-//! Four small types say what goes on, each answering one question:
+//! Five small types say what goes on, each answering one question:
 //!
 //! | Question | Type |
 //! |---|---|
@@ -12,15 +12,16 @@
 //! | Which action is outstanding? | [`Action`] |
 //! | Is the link to the broker up, and what is subscribed? | `Link` |
 //! | Is a request to AWS IoT Jobs waiting for its answer? | `Call` |
+//! | What is due, and when is the rest? | `Clock` |
 //!
-//! A step has two halves. *Absorb* applies the input to these four (`absorb.rs`, `jobs.rs`, `words.rs`, `blocks.rs`,
+//! A step has two halves. *Absorb* applies the input to these (`absorb.rs`, `jobs.rs`, `words.rs`, `blocks.rs`,
 //! `boot.rs`, `activate.rs`). *Plan* looks at them and finds the one thing to do next (`plan.rs`, `call.rs`, `ask.rs`,
 //! `planes.rs`); it needs no memory of how they came about. That is why a power cut, a dropped future and a lost link need
 //! no code of their own: what they leave behind is looked at like anything else, and planned from.
 //!
 //! Flash is small. What several places do is a function, and `#[inline(never)]` keeps one copy of it where the compiler
-//! would make several, or keeps the way of a block short; where neither was measured there is no attribute. The time of a
-//! step is the agent's own (`clock.rs`): handed on, it would cost two registers in each call.
+//! would make several, or keeps the way of a block short; where neither was measured there is no attribute. What is not
+//! known, not held or not verified is zero, which costs nothing to write.
 
 mod absorb;
 mod activate;
@@ -48,8 +49,6 @@ mod record;
 mod sectors;
 mod state;
 mod words;
-
-use core::num::NonZeroU8;
 
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
@@ -91,9 +90,9 @@ enum Link {
     /// Put aside for a range over HTTP, where memory allows one session only; wanted again at [`Wait::Link`].
     Aside { closed: bool },
     /// Down; tried again at [`Wait::Link`].
-    Down { tries: u8 },
+    Down,
     /// Up; what is subscribed.
-    Up { jobs: bool, stream: bool, tries: u8 },
+    Up { jobs: bool, stream: bool },
 }
 
 /// The block in the message in hand, on its way to flash.
@@ -112,8 +111,8 @@ struct Hand {
 #[derive(Clone, Copy)]
 struct Resume {
     identity: [u8; 32],
-    /// The number of the file, from 1.
-    file: NonZeroU8,
+    /// The file, as numbered in the job.
+    file: u8,
     front: u32,
     window: [u8; 32],
     /// The file is a bundle.
@@ -123,13 +122,7 @@ struct Resume {
 impl Resume {
     #[inline(never)]
     fn new(identity: &[u8; 32], file: u8, front: u32, window: &[u8; 32], bundle: bool) -> Self {
-        let file = NonZeroU8::MIN.saturating_add(file);
         Resume { identity: *identity, file, front, window: *window, bundle }
-    }
-
-    /// The file, as numbered in the job.
-    fn file(&self) -> u8 {
-        self.file.get() - 1
     }
 }
 
@@ -157,7 +150,7 @@ impl Slots {
     };
 }
 
-/// Counters since [`Agent::new`], for tables and telemetry.
+/// Counters since [`Agent::new`], for tables and telemetry. They start over after 2^32.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Statistics {
     /// Requests for blocks published.
@@ -194,6 +187,8 @@ pub struct Agent<'a> {
     planes: Planes,
     state: State,
     link: Link,
+    /// Links lost, or not made, since Jobs answered over one.
+    link_tries: u8,
     call: Call,
     stage: Stage,
     /// A journal record is due.
@@ -260,7 +255,8 @@ impl<'a> Agent<'a> {
             state: State::Booting { inspected: 0 },
             doing: Action::Pause { until_ms: 0 },
             is_new: true,
-            link: Link::Down { tries: 0 },
+            link: Link::Down,
+            link_tries: 0,
             call: Call::NONE,
             job: Job::NONE,
             hand: None,
@@ -399,13 +395,7 @@ impl<'a> Agent<'a> {
     /// Does a reset take the running image back? The worst answer of all images.
     #[inline(never)]
     fn revert(&self) -> Revert {
-        if self.any_image(|slots| slots.revert == Revert::Yes) {
-            Revert::Yes
-        } else if self.any_image(|slots| slots.revert == Revert::Unknown) {
-            Revert::Unknown
-        } else {
-            Revert::No
-        }
+        self.slots.iter().fold(Revert::No, |worst, slots| worst.max(slots.revert))
     }
 
     fn layout(&self, image: u8) -> Option<&'a ImageLayout> {
@@ -414,22 +404,27 @@ impl<'a> Agent<'a> {
 
     #[inline(never)]
     fn drop_message(&mut self, why: Drop) {
-        self.statistics.dropped = self.statistics.dropped.saturating_add(1);
+        self.statistics.dropped = self.statistics.dropped.wrapping_add(1);
         self.statistics.last_drop = Some(why);
+    }
+
+    /// The link is wanted, and nothing speaks against making it.
+    #[inline(never)]
+    fn connect_now(&mut self) {
+        self.clock.set(Wait::Link, 0);
+        (self.link, self.link_tries) = (Link::Down, 0);
     }
 
     #[inline(never)]
     fn link_lost(&mut self) {
-        let tries = match self.link {
-            Link::Suspended { .. } => return,
-            // Never at once, even after a link that was fine: two devices with one client id throw each other off the
-            // broker for ever, and it takes one connection a second.
-            Link::Down { tries, .. } | Link::Up { tries, .. } => tries,
-            Link::Aside { .. } => 0,
-        };
-        let at = self.retry_at(tries);
+        if let Link::Suspended { .. } = self.link {
+            return;
+        }
+        // Never at once, even after a link that was fine: two devices with one client id throw each other off the broker
+        // for ever, and it takes one connection a second.
+        let at = self.retry_at(self.link_tries);
         self.clock.set(Wait::Link, at);
-        self.link = Link::Down { tries: tries.saturating_add(1) };
+        (self.link, self.link_tries) = (Link::Down, self.link_tries.saturating_add(1));
         // The driver works with one link, and a range beside it.
         self.range_closed();
         self.fetch.forget_requests();

@@ -75,6 +75,7 @@ impl<'a> Agent<'a> {
         let Some(hand) = &self.hand else { return Next::Nothing };
         if self.cleared && self.fetch.is_open(hand.at + hand.done, hand.at + hand.len) {
             let image = self.job.file(self.fetch.file).image;
+            debug_assert!(self.is_in_one_sector(hand));
             return self.act(Action::Write(self.part_to(hand, image, hand.len)));
         }
         self.plan_sector()
@@ -197,7 +198,7 @@ impl<'a> Agent<'a> {
             return self.hash_bundle(end);
         }
         let from = self.fetch.hashed;
-        let to = end.min(from.saturating_add(HASH_SIZE));
+        let to = from + (end - from).min(HASH_SIZE);
         self.act(Action::Hash { image, from, to })
     }
 
@@ -217,12 +218,12 @@ impl<'a> Agent<'a> {
     }
 
     fn is_offline(&self) -> bool {
-        let link = match self.link {
-            Link::Down { tries, .. } => tries,
-            Link::Up { .. } | Link::Aside { .. } => 0,
-            Link::Suspended { .. } => OFFLINE_TRIES,
+        let link_is = match self.link {
+            Link::Down => self.link_tries >= OFFLINE_TRIES,
+            Link::Up { .. } | Link::Aside { .. } => false,
+            Link::Suspended { .. } => true,
         };
-        link.max(self.call.tries) >= OFFLINE_TRIES
+        link_is || self.call.tries >= OFFLINE_TRIES
     }
 
     /// The link, and what goes over it.
@@ -230,10 +231,10 @@ impl<'a> Agent<'a> {
         match self.link {
             Link::Suspended { closed: false } => self.act(Action::Disconnect),
             Link::Suspended { closed: true } => self.pause(self.local_deadline()),
-            Link::Down { .. } if !self.clock.is_due(Wait::Link) => {
+            Link::Down if !self.clock.is_due(Wait::Link) => {
                 self.pause(self.local_deadline().min(self.clock.at(Wait::Link)))
             }
-            Link::Down { .. } => self.act(Action::Connect),
+            Link::Down => self.act(Action::Connect),
             Link::Up { jobs: false, .. } => self.act(Action::Subscribe(Subscription::Jobs)),
             Link::Up { stream, .. } => self.plan_online(stream),
             Link::Aside { closed: false, .. } => self.act(Action::Disconnect),
@@ -291,10 +292,8 @@ impl<'a> Agent<'a> {
     #[inline(never)]
     pub(super) fn local_deadline(&self) -> i32 {
         let poll = after(self.config.timing.poll_ms);
-        match self.state.waits() {
-            Some(wait) if !self.clock.is_due(wait) => self.clock.at(wait).min(poll),
-            Some(_) | None => poll,
-        }
+        let at = self.state.waits().map_or(0, |wait| self.clock.at(wait));
+        if at > 0 { at.min(poll) } else { poll }
     }
 
     /// The next moment something is due.

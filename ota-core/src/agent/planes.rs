@@ -105,8 +105,7 @@ impl Agent<'_> {
             Plane::Mqtt => Plane::Http,
             Plane::Http => Plane::Mqtt,
         };
-        let left =
-            self.planes.lost.is_none() && self.config.planes.contains(&other) && self.job.offers(other);
+        let left = self.planes.lost.is_none() && self.job.offers(other);
         left.then_some(other)
     }
 
@@ -151,7 +150,7 @@ impl Agent<'_> {
             return false;
         }
         self.clock.set(Wait::Link, after(ms));
-        self.link = Link::Aside { closed: false };
+        (self.link, self.link_tries) = (Link::Aside { closed: false }, 0);
         true
     }
 
@@ -162,8 +161,7 @@ impl Agent<'_> {
             self.close_range();
             return match self.plan_unwanted() {
                 Next::Nothing => {
-                    self.clock.set(Wait::Link, 0);
-                    self.link = Link::Down { tries: 0 };
+                    self.connect_now();
                     Next::Again
                 }
                 next => next,
@@ -195,7 +193,7 @@ impl Agent<'_> {
         let blocks = unit_count(self.config.range_size, self.config.block_size);
         let most = match self.state {
             // What else is missing of a bundle is known when its head is here.
-            State::Judging if self.resume.is_some_and(|resume| resume.bundle) => 1,
+            State::Judging if self.resume.as_ref().is_some_and(|resume| resume.bundle) => 1,
             _other if blocks == 0 => u32::MAX,
             _other => blocks,
         };
@@ -226,8 +224,8 @@ impl Agent<'_> {
         self.planes.refreshes = 0;
         let received = self.statistics.blocks_received;
         self.block(None, 0, next, data);
-        let accepted = self.statistics.blocks_received.saturating_sub(received);
-        self.statistics.range_blocks = self.statistics.range_blocks.saturating_add(accepted);
+        let accepted = self.statistics.blocks_received.wrapping_sub(received);
+        self.statistics.range_blocks = self.statistics.range_blocks.wrapping_add(accepted);
         self.clock.set(Wait::Blocks, after(self.config.timing.request_ms));
     }
 

@@ -51,7 +51,7 @@ impl Agent<'_> {
                 record.set_job_digest(&held.identity);
             }
             if *record.job_digest() == held.identity {
-                record.set_file_index(held.file());
+                record.set_file_index(held.file);
                 record.set_front(held.front);
                 record.set_window(&held.window);
                 record.set_bundle(held.bundle);

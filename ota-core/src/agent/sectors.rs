@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::fetch::{BlockRequest, Fetch};
+use super::fetch::Fetch;
 use crate::geometry::ImageLayout;
 
 /// How sectors of the slot stand, two bits each in the caller's memory.
@@ -29,7 +29,7 @@ impl Fetch<'_> {
         }
     }
 
-    /// Whether file bytes `from..to` lie in the open sector looked up last.
+    /// Whether file bytes `from..to` lie in the open sectors looked up last, and all of them in one.
     #[inline]
     pub(crate) fn is_open(&self, from: u32, to: u32) -> bool {
         self.open.0 <= from && to <= self.open.1
@@ -38,6 +38,14 @@ impl Fetch<'_> {
     /// `sector` is open: what goes there needs no second look.
     pub(crate) fn keep_open(&mut self, sector: u32, image: &ImageLayout) {
         self.open = self.sector_bytes(sector, image);
+    }
+
+    /// The sector is open, too, behind those looked up last: for blocks of which none lies in both.
+    pub(crate) fn extend_open(&mut self, sector: u32, image: &ImageLayout) {
+        let (from, to) = self.sector_bytes(sector, image);
+        if from == self.open.1 && from.is_multiple_of(self.block_size.get()) {
+            self.open.1 = to;
+        }
     }
 
     /// The file bytes that `sector` of the image being written holds.
@@ -109,10 +117,10 @@ impl Fetch<'_> {
         lost
     }
 
-    /// The first sector a request would write to that is still closed.
-    pub(crate) fn closed_sector(&self, request: &BlockRequest, image: &ImageLayout) -> Option<u32> {
-        let (from, _) = self.block_range(request.offset);
-        let (_, to) = self.block_range(request.end() - 1);
+    /// The first sector the request would write to that is still closed.
+    pub(crate) fn closed_sector(&self, image: &ImageLayout) -> Option<u32> {
+        let (from, _) = self.block_range(self.request.offset);
+        let (_, to) = self.block_range(self.request.end() - 1);
         if self.is_open(from, to) {
             return None;
         }

@@ -18,8 +18,7 @@ impl Agent<'_> {
             }
             Command::Resume => {
                 if matches!(self.link, Link::Suspended { .. }) {
-                    self.clock.set(Wait::Link, 0);
-                    self.link = Link::Down { tries: 0 };
+                    self.connect_now();
                 }
             }
             Command::CheckNow => self.clock.set(Wait::Check, 0),
@@ -136,20 +135,21 @@ impl Agent<'_> {
         if self.job.updated_by == 0 || self.stage == Stage::New {
             self.job.updated_by = self.running_version().word();
         }
-        let known = self.resume.filter(|resume| resume.identity == self.job.digest);
         self.job.close_bundle();
+        let known = self.resume.as_ref().filter(|resume| resume.identity == self.job.digest);
+        let is_known = known.is_some();
         self.complete = match (self.stage, known) {
             // What stands between its images has to be fetched and hashed again.
             (_, Some(resume)) if resume.bundle => 0,
             (Stage::Verified | Stage::Ready, _) => self.job.file_count,
-            (Stage::New, Some(resume)) => resume.file().min(self.job.file_count),
+            (Stage::New, Some(resume)) => resume.file.min(self.job.file_count),
             (Stage::New, None) => 0,
         };
         self.drop_tokens();
         self.choose_plane();
         self.failures = 0;
         self.next_file();
-        if known.is_none() {
+        if !is_known {
             self.resume = None;
         }
     }

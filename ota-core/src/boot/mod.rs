@@ -21,14 +21,14 @@ pub use shared::{SharedError, SharedFlash};
 pub use single::Image;
 
 /// Does an unconfirmed image run now which the next reset takes back?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Revert {
     /// No.
     No,
-    /// Yes: the secondary holds the image to go back to. Do not touch it.
-    Yes,
     /// This bootloader does not show it to the application (swap-status before 1.8.1).
     Unknown,
+    /// Yes: the secondary holds the image to go back to. Do not touch it.
+    Yes,
 }
 
 /// What the secondary's trailer asks the bootloader for.

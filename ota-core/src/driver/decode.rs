@@ -3,9 +3,8 @@
 use crate::agent::Message;
 use crate::policy::Drop;
 use crate::transport::Received;
-use crate::wire::job::parse as parse_answer;
 use crate::wire::topic::{About, NEXT, route};
-use crate::wire::{Block, Document, Format, decode_block, parse_describe, parse_stream_error};
+use crate::wire::{Block, Document, Format, JobsAnswer, decode_block, parse_describe, parse_stream_error};
 
 /// The message in hand: what the agent's actions name parts of.
 #[derive(Clone, Copy)]
@@ -59,7 +58,8 @@ pub fn decode<'m>(thing: &str, received: &Received<'m>, scratch: &'m mut [u8]) -
         }
         About::Describe | About::Update => {
             let described = about == About::Describe;
-            if let Ok(answer) = parse_answer(payload, described && first) {
+            let mut answer = JobsAnswer::none();
+            if answer.read(payload, described && first).is_ok() {
                 let job_id = (id != NEXT).then_some(id);
                 return match described {
                     true => Message::Described { job_id, accepted: first, answer },

@@ -12,24 +12,9 @@ use super::{
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const PADDING: u8 = b'=';
-/// What each character of ASCII stands for; [`INVALID`] where it is not of the alphabet. A table, since comparing ranges
-/// mispredicts on every other character.
-const VALUES: [u8; ASCII] = values();
-const ASCII: usize = 0x80;
-const INVALID: u8 = 0x80;
 /// Characters of one group and the bytes they hold.
 const GROUP_CHARS: usize = 4;
 const GROUP_BYTES: usize = 3;
-
-const fn values() -> [u8; ASCII] {
-    let mut values = [INVALID; ASCII];
-    let mut at = 0;
-    while at < ALPHABET.len() {
-        values[ALPHABET[at] as usize] = at as u8;
-        at += 1;
-    }
-    values
-}
 
 /// Why base64 was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,19 +49,14 @@ pub const fn encoded_size(size: usize) -> usize {
 /// # Errors
 /// See [`Base64Error`]; `out` then holds the beginning of something that is of no use.
 pub fn decode_text(text: Text<'_>, out: &mut [u8]) -> Result<usize, Base64Error> {
-    let groups = decode_groups(text.raw_bytes(), out);
-    let mut writer = Writer::new(out.get_mut(groups.saturating_mul(GROUP_BYTES)..).unwrap_or_default());
-    // The end, with its padding, what comes behind an escape, and whatever is wrong.
+    let mut writer = Writer::new(out);
     let (mut word, mut bits, mut padding) = (0u32, 0u32, 0u32);
-    for byte in text.bytes_from(groups.saturating_mul(GROUP_CHARS)) {
+    for byte in text.bytes() {
         if byte == PADDING {
             padding = padding.saturating_add(1);
             continue;
         }
-        let value = value(byte);
-        if value >= INVALID {
-            return Err(Base64Error::Character);
-        }
+        let value = value(byte).ok_or(Base64Error::Character)?;
         if padding > 0 {
             return Err(Base64Error::Padding);
         }
@@ -91,37 +71,19 @@ pub fn decode_text(text: Text<'_>, out: &mut [u8]) -> Result<usize, Base64Error>
     if bits == 6 || padding != bits / 2 || word & ((1 << bits) - 1) != 0 {
         return Err(Base64Error::Padding);
     }
-    let size = writer.finish().map_err(|_| Base64Error::BufferTooSmall)?;
-    Ok(groups.saturating_mul(GROUP_BYTES).saturating_add(size))
+    writer.finish().map_err(|_| Base64Error::BufferTooSmall)
 }
 
-/// Decodes groups of characters of the alphabet for as long as there are some; returns how many. Nearly all of a payload.
-fn decode_groups(text: &[u8], out: &mut [u8]) -> usize {
-    let (groups, _) = text.as_chunks::<GROUP_CHARS>();
-    let (places, _) = out.as_chunks_mut::<GROUP_BYTES>();
-    let mut count = 0usize;
-    for (group, place) in groups.iter().zip(places) {
-        let (mut word, mut all) = (0u32, 0u8);
-        for byte in group {
-            let value = value(*byte);
-            all |= value;
-            word = word << 6 | u32::from(value);
-        }
-        if all >= INVALID {
-            break;
-        }
-        let [_, bytes @ ..] = word.to_be_bytes();
-        *place = bytes;
-        count = count.saturating_add(1);
-    }
-    count
-}
-
-/// What a character stands for; [`INVALID`] or more if it is not of the alphabet.
-#[inline(always)]
-fn value(byte: u8) -> u8 {
-    let value = VALUES.get(usize::from(byte) % ASCII).copied().unwrap_or(INVALID);
-    value | byte & INVALID
+/// What a character of the alphabet stands for.
+fn value(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    })
 }
 
 /// Writes `bytes` as padded base64.

@@ -4,7 +4,7 @@
 //! just that.
 
 use super::{
-    stream::StreamDecodeError::{self, Chunked, Malformed, NotAMap, TooDeep, Truncated, Type},
+    field::Fault::{self, Malformed, NotAMap, TooDeep, Truncated, Type},
     writer::Writer,
 };
 
@@ -40,32 +40,6 @@ pub(crate) mod info {
     pub(super) const INDEFINITE: u8 = 31;
 }
 
-/// What is left of an array or map.
-pub(crate) struct Entries {
-    left: u32,
-    /// It ends with a break.
-    indefinite: bool,
-}
-
-impl Entries {
-    /// Whether another entry follows; consumes the break.
-    pub(crate) fn more(&mut self, decoder: &mut Decoder<'_>) -> bool {
-        if !self.indefinite {
-            let more = self.left > 0;
-            self.left = self.left.saturating_sub(1);
-            return more;
-        }
-        match decoder.rest {
-            [BREAK, rest @ ..] => {
-                decoder.rest = rest;
-                false
-            }
-            // At the end of the message, the entry will be missed.
-            _ => true,
-        }
-    }
-}
-
 /// What is left of an array or map that is open while an item is passed over: items, two for each entry of a map. Bits tell
 /// where only a break ends it. A message never has as many items, so no counting reaches the bits.
 mod open {
@@ -76,121 +50,123 @@ mod open {
     pub(super) const MOST: u32 = ARRAY - 2;
 }
 
+/// Whether an item is of this major type.
+pub(crate) fn is_of(item: &[u8], major: u8) -> bool {
+    item.first().is_some_and(|first| first >> info::BITS == major)
+}
+
+/// Checks that `message` is one map and nothing else.
+#[inline(never)]
+pub(crate) fn check(message: &[u8]) -> Result<(), Fault> {
+    if !message.is_empty() && !is_of(message, major::MAP) {
+        return Err(NotAMap);
+    }
+    let mut decoder = Decoder::new(message);
+    decoder.skip()?;
+    if decoder.rest.is_empty() { Ok(()) } else { Err(Fault::Trailing) }
+}
+
+/// A place in a message.
 pub(crate) struct Decoder<'a> {
     rest: &'a [u8],
-    /// That of the last head: a number, a length or a count.
+    /// That of the last head: a number, a length or a count. One that does not fit is as large as can be, which is more than
+    /// any message holds.
     argument: u32,
-    /// The last argument does not fit 32 bits.
+    /// The last argument does not fit.
     wide: bool,
 }
 
 impl<'a> Decoder<'a> {
-    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+    const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, argument: 0, wide: false }
     }
 
-    /// Nothing may follow what was read.
-    pub(crate) fn end(&self) -> Result<(), StreamDecodeError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(StreamDecodeError::Trailing) }
+    /// Behind the head of an item that was checked.
+    pub(crate) fn inside(item: &'a [u8]) -> Self {
+        let mut decoder = Self::new(item);
+        // It was checked, so that it has one.
+        let _ = decoder.head();
+        decoder
+    }
+
+    /// The next item of an array or map that was checked, as it stands in the message; `None` where it ends.
+    #[inline(never)]
+    pub(crate) fn item(&mut self) -> Option<&'a [u8]> {
+        let from = self.rest;
+        if from == [BREAK] {
+            return None;
+        }
+        self.skip().ok()?;
+        from.get(..from.len().saturating_sub(self.rest.len()))
     }
 
     /// Reads the first byte of an item, and its argument.
     #[inline(never)]
-    fn head(&mut self) -> Result<u8, StreamDecodeError> {
-        let [first] = *self.take(1)? else { return Err(Truncated) };
+    fn head(&mut self) -> Result<u8, Fault> {
+        let (first, rest) = self.rest.split_first().ok_or(Truncated)?;
+        self.rest = rest;
         let short = first & info::MASK;
         (self.argument, self.wide) = (short.into(), false);
         match short {
             0..info::ONE_BYTE => {}
             info::ONE_BYTE..=info::EIGHT_BYTES => {
                 self.argument = 0;
-                for byte in self.take(1 << (short - info::ONE_BYTE))? {
+                for byte in self.take(1 << (short - info::ONE_BYTE)).ok_or(Truncated)? {
                     self.wide |= self.argument >> 24 != 0;
                     self.argument = self.argument << 8 | u32::from(*byte);
+                }
+                if self.wide {
+                    self.argument = u32::MAX;
                 }
             }
             info::INDEFINITE
                 if !matches!(first >> info::BITS, major::UNSIGNED | major::NEGATIVE | major::TAG) => {}
             _ => return Err(Malformed),
         }
-        Ok(first)
+        Ok(*first)
     }
 
     #[inline(never)]
-    fn take(&mut self, size: usize) -> Result<&'a [u8], StreamDecodeError> {
-        let (taken, rest) = self.rest.split_at_checked(size).ok_or(Truncated)?;
+    fn take(&mut self, size: u32) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(size as usize)?;
         self.rest = rest;
-        Ok(taken)
+        Some(taken)
     }
 
-    /// The bytes of a string, behind its head.
-    fn content(&mut self) -> Result<&'a [u8], StreamDecodeError> {
-        if self.wide { Err(Truncated) } else { self.take(self.argument as usize) }
-    }
-
-    /// Items of an array or map, behind its head. More than fit a message are as good as endless.
-    fn count(&self) -> u32 {
-        if self.wide { u32::MAX } else { self.argument }
-    }
-
-    /// The start of a map.
-    pub(crate) fn map(&mut self) -> Result<Entries, StreamDecodeError> {
-        self.entries(major::MAP, NotAMap)
-    }
-
-    /// The start of an array.
-    pub(crate) fn array(&mut self) -> Result<Entries, StreamDecodeError> {
-        self.entries(major::ARRAY, Type)
-    }
-
-    fn entries(&mut self, major: u8, wrong: StreamDecodeError) -> Result<Entries, StreamDecodeError> {
-        let first = self.head()?;
-        if first >> info::BITS != major {
-            return Err(wrong);
-        }
-        Ok(Entries { left: self.count(), indefinite: is_indefinite(first) })
-    }
-
-    /// A number of at least 0, of any width.
-    pub(crate) fn number(&mut self) -> Result<u32, StreamDecodeError> {
-        match self.head()? >> info::BITS {
-            major::UNSIGNED if !self.wide => Ok(self.argument),
-            major::UNSIGNED | major::NEGATIVE => Err(StreamDecodeError::Number),
+    /// The number of at least 0, of any width, that `item` is.
+    pub(crate) fn number(item: &[u8]) -> Result<u32, Fault> {
+        let mut decoder = Decoder::new(item);
+        match decoder.head()? >> info::BITS {
+            major::UNSIGNED if !decoder.wide => Ok(decoder.argument),
+            major::UNSIGNED | major::NEGATIVE => Err(Fault::Number),
             _ => Err(Type),
         }
     }
 
-    /// A string of this type. One of indefinite length is taken while it is in one piece.
+    /// The string of this type that `item` is; `None` for another item, and for a string in several pieces.
     #[inline(never)]
-    pub(crate) fn string(&mut self, major: u8) -> Result<&'a [u8], StreamDecodeError> {
-        let first = self.head()?;
-        if first >> info::BITS != major {
-            return Err(Type);
-        }
+    pub(crate) fn string(item: &'a [u8], major: u8) -> Option<&'a [u8]> {
+        let mut decoder = Decoder::new(item);
+        let first = decoder.head().ok().filter(|first| first >> info::BITS == major)?;
         if !is_indefinite(first) {
-            return self.content();
+            return Some(decoder.rest);
         }
         let mut found: &[u8] = &[];
-        while self.head()? != BREAK {
-            match (found, self.content()?) {
+        while decoder.head().ok()? != BREAK {
+            match (found, decoder.take(decoder.argument)?) {
                 (_, []) => {}
                 ([], chunk) => found = chunk,
-                _ => return Err(Chunked),
+                _ => return None,
             }
         }
-        Ok(found)
-    }
-
-    /// One item with all it holds, as it stands in the message.
-    pub(crate) fn item(&mut self) -> Result<&'a [u8], StreamDecodeError> {
-        let from = self.rest;
-        self.skip()?;
-        from.get(..from.len().saturating_sub(self.rest.len())).ok_or(Truncated)
+        Some(found)
     }
 
     /// Steps over one item with all it holds. Every turn consumes a byte at least.
-    fn skip(&mut self) -> Result<(), StreamDecodeError> {
-        let mut open = [0u32; MAX_DEPTH];
+    #[inline(never)]
+    fn skip(&mut self) -> Result<(), Fault> {
+        // That of the message itself, and those in it.
+        let mut open = [0u32; 1 + MAX_DEPTH];
         let mut depth = 0usize;
         let mut tagged = false;
         loop {
@@ -211,17 +187,17 @@ impl<'a> Decoder<'a> {
                     if chunk >> info::BITS != major || is_indefinite(chunk) {
                         return Err(Malformed);
                     }
-                    self.content()?;
+                    self.take(self.argument).ok_or(Truncated)?;
                 },
                 major::BYTES | major::TEXT => {
-                    self.content()?;
+                    self.take(self.argument).ok_or(Truncated)?;
                 }
                 major::ARRAY | major::MAP => {
                     let is_map = major == major::MAP;
                     let left = match (indefinite, is_map) {
                         (true, true) => open::INDEFINITE | open::MOST,
                         (true, false) => open::INDEFINITE | open::ARRAY | open::MOST,
-                        (false, _) => self.count().min(open::MOST / 2) << u32::from(is_map),
+                        (false, _) => self.argument.min(open::MOST / 2) << u32::from(is_map),
                     };
                     *open.get_mut(depth).ok_or(TooDeep)? = left;
                     if left > 0 {
@@ -261,19 +237,17 @@ const fn is_indefinite(first: u8) -> bool {
 }
 
 /// Writes the head of an item, in its shortest form.
+#[inline(never)]
 pub(crate) fn head(writer: &mut Writer<'_>, major: u8, argument: u32) {
-    let first = major << info::BITS;
-    if argument < u32::from(info::ONE_BYTE) {
-        writer.byte(first | argument as u8);
-    } else if let Ok(argument) = u8::try_from(argument) {
-        writer.bytes(&[first | info::ONE_BYTE, argument]);
-    } else if let Ok(argument) = u16::try_from(argument) {
-        writer.byte(first | info::TWO_BYTES);
-        writer.bytes(&argument.to_be_bytes());
-    } else {
-        writer.byte(first | info::FOUR_BYTES);
-        writer.bytes(&argument.to_be_bytes());
-    }
+    let (info, size) = match argument {
+        0..=0x17 => (argument as u8, 0),
+        0x18..=0xFF => (info::ONE_BYTE, 1),
+        0x100..=0xFFFF => (info::TWO_BYTES, 2),
+        _ => (info::FOUR_BYTES, 4),
+    };
+    writer.byte(major << info::BITS | info);
+    let bytes = argument.to_be_bytes();
+    writer.bytes(bytes.get(bytes.len().saturating_sub(size)..).unwrap_or_default());
 }
 
 /// Writes a text.

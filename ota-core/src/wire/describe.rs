@@ -4,7 +4,7 @@
 //! Source: AWS IoT developer guide, "Using AWS IoT MQTT-based file delivery in devices", DescribeStream.
 
 use super::{
-    cbor::Decoder,
+    cbor::{self, Decoder, major},
     field::{FieldWriter, Shape, find, none},
     job::Token,
     json::Value,
@@ -58,7 +58,7 @@ struct List<'l> {
 impl List<'_> {
     fn push(&mut self, format: Format, file: &[u8]) -> Result<(), StreamDecodeError> {
         let mut found = none();
-        find(format, file, &Shape { names: "f z", types: "##", required: 2 }, &mut found)?;
+        find(format, file, &Shape { names: "f z", types: "##", required: 0b11 }, &mut found)?;
         let [id, size, ..] = &found;
         let size = size.number;
         let id = u8::try_from(id.number).map_err(|_| StreamDecodeError::Number)?;
@@ -78,16 +78,18 @@ pub fn parse_description<'a>(
     files: &mut [StreamFile],
 ) -> Result<StreamDescription<'a>, StreamDecodeError> {
     let mut found = none();
-    find(format, message, &Shape { names: "s r c d", types: "#*\"\"", required: 2 }, &mut found)?;
+    find(format, message, &Shape { names: "s r c d", types: "#*\"\"", required: 0b11 }, &mut found)?;
     let [version, list, token, description, ..] = &found;
     let list = list.bytes().unwrap_or_default();
     let mut place = List { files, count: 0 };
     match format {
         Format::Cbor => {
-            let mut list = Decoder::new(list);
-            let mut elements = list.array()?;
-            while elements.more(&mut list) {
-                place.push(format, list.item()?)?;
+            if !cbor::is_of(list, major::ARRAY) {
+                return Err(StreamDecodeError::Type);
+            }
+            let mut files = Decoder::inside(list);
+            while let Some(file) = files.item() {
+                place.push(format, file)?;
             }
         }
         Format::Json => {

@@ -6,9 +6,8 @@
 use core::fmt;
 
 use super::{
-    field::{Field, Shape, find, none},
+    field::{Fault, Field, Shape, find, none},
     json::{self, Elements, Text, Value},
-    stream::StreamDecodeError,
     topic::{self, Format},
 };
 
@@ -65,10 +64,10 @@ impl fmt::Display for DocumentError {
 
 impl core::error::Error for DocumentError {}
 
-impl From<StreamDecodeError> for DocumentError {
-    fn from(error: StreamDecodeError) -> Self {
+impl From<Fault> for DocumentError {
+    fn from(fault: Fault) -> Self {
         // The message was checked as a whole before, so what is left is a value of the wrong type.
-        if error == StreamDecodeError::Duplicate { Self::Duplicate } else { Self::Type }
+        if fault == Fault::Duplicate { Self::Duplicate } else { Self::Type }
     }
 }
 
@@ -90,7 +89,7 @@ impl<'a> Document<'a> {
         let Some(document) = document else { return Self::Absent };
         let mut found = none();
         match find(Format::Json, document, &Shape { names: OTA, types: "*", required: 0 }, &mut found) {
-            Err(StreamDecodeError::Json(_)) => Self::Custom(document),
+            Err(Fault::Value) => Self::Custom(document),
             Err(error) => Self::Malformed(error.into()),
             Ok(()) => match found[0].bytes() {
                 None => Self::Custom(document),
@@ -201,8 +200,12 @@ impl<'a> File<'a> {
     #[inline(never)]
     fn parse(members: Value<'a>) -> Result<Self, DocumentError> {
         let mut found = none();
-        let names = "filesize fileid fileType filepath sig-sha256-ecdsa update_data_url";
-        find(Format::Json, members.bytes(), &Shape { names, types: "**#\"\"\"", required: 0 }, &mut found)?;
+        const SHAPE: &Shape<'_> = &Shape {
+            names: "filesize fileid fileType filepath sig-sha256-ecdsa update_data_url",
+            types: "**#\"\"\"",
+            required: 0,
+        };
+        find(Format::Json, members.bytes(), SHAPE, &mut found)?;
         let [size, id, file_type, path, signature, url] = &found;
         let size = size.bytes().and_then(bare_or_quoted).ok_or(DocumentError::FileSize)?;
         if size == 0 {

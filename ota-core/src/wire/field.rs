@@ -3,11 +3,91 @@
 use super::{
     cbor::{self, Decoder, major},
     json::{self, JsonError, Value},
+    scan::Scanner,
     stream::StreamDecodeError,
     topic::Format,
     words,
     writer::{EncodeError, Writer, checked_token},
 };
+
+/// Why a message cannot be read. Each kind of message tells it in its own words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    // These are JSON's own, in the order of `JsonError`.
+    Utf8,
+    Syntax,
+    JsonTrailing,
+    TooDeep,
+    Duplicate,
+    Missing,
+    /// JSON, but no object.
+    Value,
+    // CBOR's own.
+    Truncated,
+    Trailing,
+    NotAMap,
+    Malformed,
+    Chunked,
+    // Of a member.
+    Type,
+    Number,
+}
+
+impl From<JsonError> for Fault {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Utf8 => Self::Utf8,
+            JsonError::Syntax => Self::Syntax,
+            JsonError::Trailing => Self::JsonTrailing,
+            JsonError::TooDeep => Self::TooDeep,
+            JsonError::Duplicate => Self::Duplicate,
+            JsonError::Missing => Self::Missing,
+            JsonError::Value => Self::Value,
+        }
+    }
+}
+
+impl From<Fault> for JsonError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Utf8 => Self::Utf8,
+            Fault::Syntax => Self::Syntax,
+            Fault::JsonTrailing => Self::Trailing,
+            Fault::TooDeep => Self::TooDeep,
+            Fault::Duplicate => Self::Duplicate,
+            Fault::Missing => Self::Missing,
+            Fault::Value
+            | Fault::Truncated
+            | Fault::Trailing
+            | Fault::NotAMap
+            | Fault::Malformed
+            | Fault::Chunked
+            | Fault::Type
+            | Fault::Number => Self::Value,
+        }
+    }
+}
+
+impl From<Fault> for StreamDecodeError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Utf8 => Self::Json(JsonError::Utf8),
+            Fault::Syntax => Self::Json(JsonError::Syntax),
+            Fault::JsonTrailing => Self::Json(JsonError::Trailing),
+            Fault::Value => Self::Json(JsonError::Value),
+            Fault::TooDeep => Self::TooDeep,
+            Fault::Duplicate => Self::Duplicate,
+            Fault::Missing => Self::Missing,
+            Fault::Truncated => Self::Truncated,
+            Fault::Trailing => Self::Trailing,
+            Fault::NotAMap => Self::NotAMap,
+            Fault::Malformed => Self::Malformed,
+            Fault::Chunked => Self::Chunked,
+            Fault::Type => Self::Type,
+            Fault::Number => Self::Number,
+        }
+    }
+}
 
 /// Members of a map that are asked for.
 pub(super) struct Shape<'s> {
@@ -16,8 +96,8 @@ pub(super) struct Shape<'s> {
     /// What each has to be: `"` a text, `.` bytes (in JSON a text), `#` a number from 0 to `u32::MAX`; in JSON `{` an object
     /// and `[` an array; `*` is left to the caller.
     pub(super) types: &'s str,
-    /// So many of the first ones have to be there.
-    pub(super) required: usize,
+    /// Which of them have to be there: bit 0 is that of the first.
+    pub(super) required: u32,
 }
 
 /// A member of a map, once it is found.
@@ -30,10 +110,6 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub(super) const fn is_some(&self) -> bool {
-        self.content.is_some()
-    }
-
     pub(super) const fn bytes(&self) -> Option<&'a [u8]> {
         self.content
     }
@@ -49,32 +125,33 @@ impl<'a> Field<'a> {
     }
 
     /// Takes apart what stands in the message.
-    fn read(&mut self, format: Format, kind: u8) -> Result<(), StreamDecodeError> {
+    fn read(&mut self, format: Format, kind: u8) -> Result<(), Fault> {
         let item = self.content.unwrap_or_default();
         match (kind, format) {
             (b'*', _) => {}
-            (b'#', Format::Cbor) => self.number = Decoder::new(item).number()?,
+            (b'#', Format::Cbor) => self.number = Decoder::number(item)?,
             (_, Format::Cbor) => {
                 let kind = if kind == b'.' { major::BYTES } else { major::TEXT };
-                let content = Decoder::new(item).string(kind)?;
+                let chunked = if cbor::is_of(item, kind) { Fault::Chunked } else { Fault::Type };
+                let content = Decoder::string(item, kind).ok_or(chunked)?;
                 if kind == major::TEXT && core::str::from_utf8(content).is_err() {
-                    return Err(StreamDecodeError::Malformed);
+                    return Err(Fault::Malformed);
                 }
                 self.content = Some(content);
             }
             (b'#', Format::Json) => {
                 let value = Value::new(item);
                 if !value.is_number() {
-                    return Err(StreamDecodeError::Type);
+                    return Err(Fault::Type);
                 }
-                self.number = value.as_u32().ok_or(StreamDecodeError::Number)?;
+                self.number = value.as_u32().ok_or(Fault::Number)?;
             }
-            (b'{' | b'[', Format::Json) if item.first() == Some(&kind) => {}
-            (b'{' | b'[', Format::Json) => return Err(StreamDecodeError::Type),
-            (_, Format::Json) => {
-                let text = Value::new(item).as_text().ok_or(StreamDecodeError::Type)?;
+            (b'"' | b'.', Format::Json) => {
+                let text = Value::new(item).as_text().ok_or(Fault::Type)?;
                 self.content = Some(text.raw_bytes());
             }
+            (_, Format::Json) if item.first() != Some(&kind) => return Err(Fault::Type),
+            (_, Format::Json) => {}
         }
         Ok(())
     }
@@ -100,42 +177,44 @@ pub(super) fn find<'a>(
     message: &'a [u8],
     shape: &Shape<'_>,
     found: &mut Fields<'a>,
-) -> Result<(), StreamDecodeError> {
-    let mut take = |place: Option<usize>, item: &'a [u8]| {
-        let Some(at) = place else { return Ok(()) };
-        let (Some(field), Some(kind)) = (found.get_mut(at), shape.types.as_bytes().get(at)) else {
-            return Ok(());
-        };
-        if field.content.replace(item).is_some() {
-            return Err(StreamDecodeError::Duplicate);
-        }
-        field.read(format, *kind)
-    };
+) -> Result<(), Fault> {
     match format {
-        Format::Cbor => {
-            let mut decoder = Decoder::new(message);
-            let mut entries = decoder.map()?;
-            while entries.more(&mut decoder) {
+        Format::Cbor => cbor::check(message)?,
+        Format::Json => json::check(message)?,
+    }
+    let mut items = Decoder::inside(message);
+    let mut members = Scanner::new(message);
+    if let Format::Json = format
+        && members.token() != b'{'
+    {
+        return Err(Fault::Value);
+    }
+    let mut seen = 0;
+    loop {
+        let (place, item) = match format {
+            Format::Cbor => {
+                let (Some(name), Some(value)) = (items.item(), items.item()) else { break };
                 // Of a name that is no text, nothing is known.
-                let name = Decoder::new(decoder.item()?).string(major::TEXT).unwrap_or_default();
-                take(words::position(shape.names, name), decoder.item()?)?;
+                let name = Decoder::string(name, major::TEXT).unwrap_or_default();
+                (words::position(shape.names, name), value)
             }
-            decoder.end()?;
-        }
-        Format::Json => {
-            let members = json::parse(message)?.members();
-            for (name, value) in members.ok_or(StreamDecodeError::Json(JsonError::Value))? {
-                if !value.is_null() {
-                    take(name.position_in(shape.names), value.bytes())?;
+            Format::Json => {
+                let (Some(name), Some(value)) = (members.item(), members.item()) else { break };
+                if value.is_null() {
+                    continue;
                 }
+                (name.as_text().and_then(|name| name.position_in(shape.names)), value.bytes())
             }
+        };
+        let Some((at, field)) = place.and_then(|at| Some((at, found.get_mut(at)?))) else { continue };
+        if seen >> at & 1 != 0 {
+            return Err(Fault::Duplicate);
         }
+        seen |= 1 << at;
+        field.content = Some(item);
+        field.read(format, shape.types.as_bytes().get(at).copied().unwrap_or(b'*'))?;
     }
-    if found.iter().take(shape.required).all(Field::is_some) {
-        Ok(())
-    } else {
-        Err(StreamDecodeError::Missing)
-    }
+    if seen & shape.required == shape.required { Ok(()) } else { Err(Fault::Missing) }
 }
 
 /// Writes the fields of a message one by one.

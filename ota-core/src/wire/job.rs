@@ -5,7 +5,7 @@
 
 use super::{
     document::Document,
-    field::{Shape, find, none},
+    field::{Fault, Shape, find, none},
     json::{self, JsonError, Text, Value},
     topic::{self, Format},
     words::{position, word},
@@ -68,7 +68,11 @@ impl JobStatus {
 
     /// The state of AWS' spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.get(position(Self::SPELLINGS, text.as_bytes())?).copied()
+        Self::of(text.as_bytes())
+    }
+
+    fn of(text: &[u8]) -> Option<Self> {
+        Self::ALL.get(position(Self::SPELLINGS, text)?).copied()
     }
 }
 
@@ -85,13 +89,16 @@ impl Token<'_> {
 
 /// `statusDetails`: names with strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Details<'a>(Option<Value<'a>>);
+pub struct Details<'a>(Option<&'a [u8]>);
 
 impl<'a> Details<'a> {
     /// The detail of this name, if its value is a string.
     #[inline(never)]
     pub fn get(&self, name: &str) -> Option<Text<'a>> {
-        self.0?.member(name).ok()??.as_text()
+        let mut found = none();
+        let shape = Shape { names: name, types: "\"", required: 0 };
+        find(Format::Json, self.0?, &shape, &mut found).ok()?;
+        found[0].bytes().map(Text::new)
     }
 }
 
@@ -112,31 +119,35 @@ pub struct Execution<'a> {
 }
 
 impl<'a> Execution<'a> {
-    /// Absent and empty both mean that there is none, or that the answer does not tell. `named`: it must say of which job.
-    fn parse(execution: Option<&'a [u8]>, named: bool) -> Result<Option<Self>, JsonError> {
-        let Some(execution) = execution else { return Ok(None) };
+    /// `named`: it must say of which job.
+    fn read(execution: &'a [u8], named: bool) -> Result<Self, Fault> {
+        const SHAPE: &Shape<'_> = &Shape {
+            names: "status jobId versionNumber executionNumber statusDetails jobDocument",
+            types: "\"\"#*{*",
+            required: 0b1,
+        };
         let mut found = none();
-        let names = "status jobId versionNumber executionNumber statusDetails jobDocument";
-        find(Format::Json, execution, &Shape { names, types: "\"\"#*{*", required: 0 }, &mut found)?;
-        if Value::new(execution).members().is_some_and(|mut members| members.next().is_none()) {
-            return Ok(None);
-        }
+        find(Format::Json, execution, SHAPE, &mut found)?;
         let [status, job_id, version, number, details, document] = &found;
-        if !status.is_some() || named && !job_id.is_some() {
-            return Err(JsonError::Missing);
-        }
-        let status = JobStatus::parse(status.text().unwrap_or_default()).ok_or(JsonError::Value)?;
-        let execution_number = number.bytes().and_then(|number| json::number(number, 10));
-        let known = job_id.text().is_none_or(topic::is_id) && number.is_some() == execution_number.is_some();
-        let execution = Self {
-            job_id: job_id.text().unwrap_or_default(),
+        let status = JobStatus::of(status.bytes().unwrap_or_default()).ok_or(Fault::Type)?;
+        let job_id = match job_id.text() {
+            Some(id) if topic::is_id(id) => id,
+            Some(_) => return Err(Fault::Type),
+            None if named => return Err(Fault::Missing),
+            None => "",
+        };
+        let execution_number = match number.bytes() {
+            Some(number) => Some(json::number(number, 10).ok_or(Fault::Number)?),
+            None => None,
+        };
+        Ok(Self {
+            job_id,
             status,
             version_number: version.some_number(),
             execution_number,
-            details: Details(details.bytes().map(Value::new)),
+            details: Details(details.bytes()),
             document: document.bytes(),
-        };
-        if known { Ok(Some(execution)) } else { Err(JsonError::Value) }
+        })
     }
 
     /// `statusDetails.self_test`: that it is there says that the job is in self test.
@@ -216,8 +227,8 @@ impl RejectedCode {
         word(Self::SPELLINGS, self as usize)
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        Self::ALL.get(position(Self::SPELLINGS, text.as_bytes())?).copied()
+    fn of(text: &[u8]) -> Option<Self> {
+        Self::ALL.get(position(Self::SPELLINGS, text)?).copied()
     }
 }
 
@@ -238,7 +249,9 @@ pub struct JobsAnswer<'a> {
 /// # Errors
 /// See [`JsonError`]. A job document that cannot be used is no error here: it is reported for its job.
 pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
-    parse(message, true)
+    let mut answer = JobsAnswer::none();
+    answer.read(message, true)?;
+    Ok(answer)
 }
 
 /// Reads an answer on `jobs/J/update/accepted`, whose state is there when it was asked for, or on any `…/rejected` topic of
@@ -247,20 +260,36 @@ pub fn parse_describe(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
 /// # Errors
 /// See [`JsonError`].
 pub fn parse_update(message: &[u8]) -> Result<JobsAnswer<'_>, JsonError> {
-    parse(message, false)
+    let mut answer = JobsAnswer::none();
+    answer.read(message, false)?;
+    Ok(answer)
 }
 
-/// Reads an answer: of what it says about an execution, either `execution` or `executionState`.
-#[inline(never)]
-pub(crate) fn parse(message: &[u8], described: bool) -> Result<JobsAnswer<'_>, JsonError> {
-    let mut found = none();
-    let shape = &Shape { names: "clientToken code executionState execution", types: "\"***", required: 0 };
-    find(Format::Json, message, shape, &mut found)?;
-    let [token, code, state, execution, ..] = &found;
-    let code = code.bytes().and_then(|code| RejectedCode::parse(Value::new(code).as_text()?.raw()));
-    Ok(JobsAnswer {
-        token: Token(token.text()),
-        code: code.unwrap_or(RejectedCode::Unknown),
-        execution: Execution::parse(if described { execution.bytes() } else { state.bytes() }, described)?,
-    })
+impl<'a> JobsAnswer<'a> {
+    /// Says nothing.
+    pub(crate) fn none() -> Self {
+        Self { token: Token(None), code: RejectedCode::Unknown, execution: None }
+    }
+
+    /// Reads an answer: of what it says about an execution, either `execution` or `executionState`. Absent and empty both mean
+    /// that there is none, or that the answer does not tell. What cannot be read leaves nothing of use.
+    #[inline(never)]
+    pub(crate) fn read(&mut self, message: &'a [u8], described: bool) -> Result<(), Fault> {
+        let mut found = none();
+        let shape =
+            &Shape { names: "clientToken code executionState execution", types: "\"***", required: 0 };
+        find(Format::Json, message, shape, &mut found)?;
+        let [token, code, state, execution, ..] = &found;
+        self.token = Token(token.text());
+        if let Some(code) = code.bytes().and_then(|code| Value::new(code).as_text()) {
+            self.code = RejectedCode::of(code.raw_bytes()).unwrap_or(RejectedCode::Unknown);
+        }
+        let execution = if described { execution } else { state };
+        if let Some(execution) = execution.bytes()
+            && !Value::new(execution).is_empty_object()
+        {
+            self.execution = Some(Execution::read(execution, described)?);
+        }
+        Ok(())
+    }
 }

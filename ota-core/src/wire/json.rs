@@ -10,7 +10,6 @@ pub use super::text::{Text, Unescaped};
 use super::{
     field::{Shape, find, none},
     scan::Scanner,
-    stream::StreamDecodeError,
     topic::Format,
 };
 
@@ -53,28 +52,22 @@ impl fmt::Display for JsonError {
 
 impl core::error::Error for JsonError {}
 
-impl From<StreamDecodeError> for JsonError {
-    fn from(error: StreamDecodeError) -> Self {
-        match error {
-            StreamDecodeError::Json(error) => error,
-            StreamDecodeError::TooDeep => Self::TooDeep,
-            StreamDecodeError::Duplicate => Self::Duplicate,
-            StreamDecodeError::Missing => Self::Missing,
-            _ => Self::Value,
-        }
-    }
-}
-
 /// Checks that `message` is one JSON value and nothing else.
 ///
 /// # Errors
 /// See [`JsonError`]. Each byte is looked at a fixed number of times, whatever it holds.
-#[inline(never)]
 pub fn parse(message: &[u8]) -> Result<Value<'_>, JsonError> {
+    check(message)?;
+    Scanner::new(message).value().ok_or(JsonError::Syntax)
+}
+
+/// [`parse`], for a caller who looks at the value later.
+#[inline(never)]
+pub(super) fn check(message: &[u8]) -> Result<(), JsonError> {
     core::str::from_utf8(message).map_err(|_| JsonError::Utf8)?;
     let mut scanner = Scanner::new(message);
-    let value = scanner.value()?;
-    if scanner.is_at_end() { Ok(value) } else { Err(JsonError::Trailing) }
+    scanner.skip()?;
+    if scanner.is_at_end() { Ok(()) } else { Err(JsonError::Trailing) }
 }
 
 /// What was checked to be UTF-8, as text.
@@ -106,6 +99,12 @@ impl<'a> Value<'a> {
     /// What a value is shows in its first byte.
     pub(super) fn starts_with(&self, byte: u8) -> bool {
         self.0.first() == Some(&byte)
+    }
+
+    /// Whether this is an object without members.
+    pub(super) fn is_empty_object(&self) -> bool {
+        let mut scanner = Scanner::new(self.0);
+        scanner.token() == b'{' && scanner.token() == b'}'
     }
 
     /// Whether this is `null`.
@@ -166,8 +165,7 @@ impl<'a> Value<'a> {
 /// A number of digits and nothing else.
 #[inline(never)]
 pub(super) fn number(digits: &[u8], radix: u32) -> Option<u64> {
-    // The halves of the number. Each step is one of 32 bits with a carry.
-    let (mut high, mut low) = (0u32, 0u32);
+    let mut number = 0;
     for byte in digits {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
@@ -176,14 +174,15 @@ pub(super) fn number(digits: &[u8], radix: u32) -> Option<u64> {
         if u32::from(digit) >= radix {
             return None;
         }
-        let lower = u64::from(low) * u64::from(radix) + u64::from(digit);
-        let upper = u64::from(high) * u64::from(radix) + (lower >> 32);
-        if upper >> 32 != 0 {
+        // 32 bits at a time.
+        let low = (number & u64::from(u32::MAX)) * u64::from(radix) + u64::from(digit);
+        let high = (number >> 32) * u64::from(radix) + (low >> 32);
+        if high >> 32 != 0 {
             return None;
         }
-        (high, low) = (upper as u32, lower as u32);
+        number = high << 32 | low & u64::from(u32::MAX);
     }
-    (!digits.is_empty()).then_some(u64::from(high) << 32 | u64::from(low))
+    (!digits.is_empty()).then_some(number)
 }
 
 /// [`number`] below 2³².

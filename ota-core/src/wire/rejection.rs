@@ -4,7 +4,7 @@
 //! (aws-samples/aws-iot-mqtt-download-agent, issue 4), so both are read.
 
 use super::{
-    field::{Field, Shape, find, none},
+    field::{Shape, find, none},
     job::Token,
     stream::StreamDecodeError,
     topic::Format,
@@ -78,8 +78,8 @@ impl StreamErrorCode {
         matches!(self, Self::InternalError)
     }
 
-    fn parse(text: &str) -> Self {
-        let place = words::position(Self::SPELLINGS, text.as_bytes());
+    fn of(text: &[u8]) -> Self {
+        let place = words::position(Self::SPELLINGS, text);
         place.and_then(|at| Self::ALL.get(at)).copied().unwrap_or(Self::Unknown)
     }
 }
@@ -107,10 +107,10 @@ pub fn parse_stream_error<'a>(
     let shape = &Shape { names: "o c m code clientToken message", types: "\"\"\"\"\"\"", required: 0 };
     find(format, message, shape, &mut found)?;
     let [code, token, text, long_code, long_token, long_text] = &found;
-    let either = |short: &Field<'a>, long: &Field<'a>| short.text().or(long.text());
+    let code = code.bytes().or(long_code.bytes()).ok_or(StreamDecodeError::Missing)?;
     Ok(StreamError {
-        token: Token(either(token, long_token)),
-        code: StreamErrorCode::parse(either(code, long_code).ok_or(StreamDecodeError::Missing)?),
-        message: either(text, long_text),
+        token: Token(token.text().or_else(|| long_token.text())),
+        code: StreamErrorCode::of(code),
+        message: text.text().or_else(|| long_text.text()),
     })
 }

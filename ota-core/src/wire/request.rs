@@ -48,12 +48,26 @@ impl GetStream<'_> {
     /// # Errors
     /// [`EncodeError::OutOfRange`] for what AWS would refuse, [`EncodeError::Token`], [`EncodeError::BufferTooSmall`].
     pub fn encode(&self, format: Format, buf: &mut [u8]) -> Result<usize, EncodeError> {
+        let token = self.token.map(checked_token).transpose()?;
         let mut writer = Writer::new(buf);
+        // A token is the first entry, behind the head or the brace that a request without one begins with.
+        match (token, format) {
+            (None, _) => {}
+            (Some(token), Format::Cbor) => {
+                self.begin_cbor(&mut writer, 1);
+                writer.str("ac");
+                cbor::text(&mut writer, token);
+            }
+            (Some(token), Format::Json) => {
+                writer.byte(b'{');
+                writer.json_text("c", token);
+            }
+        }
         self.write(format, &mut writer)?;
         writer.finish()
     }
 
-    /// [`encode`](Self::encode), for a caller who has a writer.
+    /// [`encode`](Self::encode) without a token, for a caller who has a writer; behind what was begun.
     pub(crate) fn write(&self, format: Format, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
         let legal = matches!(self.block_size, MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE)
             && self.offset <= MAX_BLOCK_COUNT
@@ -62,56 +76,54 @@ impl GetStream<'_> {
         if !legal {
             return Err(EncodeError::OutOfRange);
         }
-        if let Some(token) = self.token {
-            checked_token(token)?;
+        match format {
+            Format::Cbor => self.write_cbor(writer),
+            Format::Json => self.write_json(writer),
         }
-        // A name of one letter is `a` and the letter in CBOR: a text of length 1.
-        let form = match format {
-            Format::Cbor => "%m%caf%fal%lao%o%ban%n",
-            Format::Json => r#"{%c"f":%f,"l":%l,"o":%o%b,"n":%n}"#,
-        };
-        writer.fill(form, &|writer, hole| self.fill_hole(format, writer, hole));
         Ok(())
     }
 
-    fn fill_hole(&self, format: Format, writer: &mut Writer<'_>, hole: u8) {
-        let number = match (hole, format) {
-            (b'f', _) => self.file_id.into(),
-            (b'l', _) => self.block_size,
-            (b'o', _) => self.offset,
-            (b'n', _) => self.count,
-            // `f l o n` are always there.
-            (b'm', _) => {
-                let count = 4 + u32::from(self.token.is_some()) + u32::from(!self.bitmap.is_empty());
-                return cbor::head(writer, major::MAP, count);
-            }
-            (b'b', _) if self.bitmap.is_empty() => return,
-            (b'b', Format::Cbor) => {
-                writer.str("ab");
-                return cbor::bytes(writer, self.bitmap);
-            }
-            (b'b', Format::Json) => {
-                writer.str(r#","b":"0x"#);
-                for byte in self.bitmap {
-                    writer.hexadecimal((*byte).into(), 2);
-                }
-                return writer.byte(b'"');
-            }
-            (_, Format::Cbor) => {
-                let Some(token) = self.token else { return };
-                writer.str("ac");
-                return cbor::text(writer, token);
-            }
-            (_, Format::Json) => {
-                let Some(token) = self.token else { return };
-                writer.json_text("c", token);
-                return writer.byte(b',');
-            }
-        };
-        match format {
-            Format::Cbor => cbor::head(writer, major::UNSIGNED, number),
-            Format::Json => writer.decimal(number),
+    /// The head of the map; `f l o n` are always there.
+    fn begin_cbor(&self, writer: &mut Writer<'_>, more: u32) {
+        cbor::head(writer, major::MAP, 4 + more + u32::from(!self.bitmap.is_empty()));
+    }
+
+    fn write_cbor(&self, writer: &mut Writer<'_>) {
+        if writer.is_empty() {
+            self.begin_cbor(writer, 0);
         }
+        // A name of one letter is `a` and the letter: a text of length 1.
+        let number = |writer: &mut Writer<'_>, name: u8, number: u32| {
+            writer.bytes(&[b'a', name]);
+            cbor::head(writer, major::UNSIGNED, number);
+        };
+        number(writer, b'f', self.file_id.into());
+        number(writer, b'l', self.block_size);
+        number(writer, b'o', self.offset);
+        if !self.bitmap.is_empty() {
+            writer.str("ab");
+            cbor::bytes(writer, self.bitmap);
+        }
+        number(writer, b'n', self.count);
+    }
+
+    fn write_json(&self, writer: &mut Writer<'_>) {
+        if writer.is_empty() {
+            writer.byte(b'{');
+        }
+        writer.json_number("f", self.file_id.into());
+        writer.json_number("l", self.block_size.into());
+        writer.json_number("o", self.offset.into());
+        if !self.bitmap.is_empty() {
+            writer.json_name("b");
+            writer.str("\"0x");
+            for byte in self.bitmap {
+                writer.hexadecimal((*byte).into(), 2);
+            }
+            writer.byte(b'"');
+        }
+        writer.json_number("n", self.count.into());
+        writer.byte(b'}');
     }
 }
 
@@ -135,7 +147,7 @@ pub fn parse_get_stream<'a>(
     bitmap: &'a mut [u8],
 ) -> Result<GetStream<'a>, StreamDecodeError> {
     let mut found = none();
-    find(format, message, &Shape { names: "f l c o b n", types: "##\"#.#", required: 2 }, &mut found)?;
+    find(format, message, &Shape { names: "f l c o b n", types: "##\"#.#", required: 0b11 }, &mut found)?;
     let [file, size, token, offset, bits, count] = &found;
     let block_size = size.number;
     Ok(GetStream {

@@ -2,7 +2,7 @@
 
 use core::slice::Iter;
 
-use super::json::{JsonError, MAX_DEPTH, Value, number};
+use super::json::{JsonError, MAX_DEPTH, Value, number_u32};
 
 /// Stands for the end of the text. In JSON this byte is wrong wherever it may stand, as the end is.
 const END: u8 = 0;
@@ -37,7 +37,7 @@ impl<'a> Scanner<'a> {
 
     /// The byte behind blanks, as [`next`](Self::next).
     #[inline(never)]
-    fn token(&mut self) -> u8 {
+    pub(super) fn token(&mut self) -> u8 {
         self.skip_blanks();
         self.next()
     }
@@ -58,77 +58,70 @@ impl<'a> Scanner<'a> {
         found
     }
 
-    /// The value here, with all it holds.
-    #[inline(never)]
-    pub(super) fn value(&mut self) -> Result<Value<'a>, JsonError> {
-        self.skip_blanks();
-        let from = self.rest.as_slice();
-        self.skip_value()?;
-        let size = from.len().saturating_sub(self.rest.len());
-        from.get(..size).map(Value::new).ok_or(JsonError::Syntax)
-    }
-
     /// The value behind a separator, in an object or array that was checked; `None` where it ends.
+    #[inline(never)]
     pub(super) fn item(&mut self) -> Option<Value<'a>> {
         self.skip_blanks();
         if matches!(self.peek(), b',' | b':') {
             self.next();
         }
-        self.value().ok()
+        self.value()
     }
 
-    fn skip_value(&mut self) -> Result<(), JsonError> {
+    /// The value here, with all it holds.
+    pub(super) fn value(&mut self) -> Option<Value<'a>> {
+        self.skip_blanks();
+        let from = self.rest.as_slice();
+        self.skip().ok()?;
+        from.get(..from.len().saturating_sub(self.rest.len())).map(Value::new)
+    }
+
+    /// Steps over the value here, with all it holds. An object is taken for a list whose every other item is a name.
+    #[inline(never)]
+    pub(super) fn skip(&mut self) -> Result<(), JsonError> {
         // One bit for each open object (1) or array (0), the innermost lowest, below a 1 that marks the end.
         let mut open = 1u32;
+        // Here is a value, not a name.
+        let mut value = true;
         let mut byte = self.token();
         // Every turn steps over a byte at least.
         loop {
-            let mut ended = false;
-            if matches!(byte, b'{' | b'[') {
+            if value && matches!(byte, b'{' | b'[') {
                 if open >> MAX_DEPTH != 0 {
                     return Err(JsonError::TooDeep);
                 }
                 open = open << 1 | u32::from(byte == b'{');
                 byte = self.token();
+                if byte != end_of(open) {
+                    value = open & 1 == 0;
+                    continue;
+                }
             } else {
-                self.skip_scalar(byte)?;
-                ended = true;
-            }
-            // What ends here.
-            loop {
+                if !value && byte != b'"' || !self.skip_scalar(byte) {
+                    return Err(JsonError::Syntax);
+                }
                 if open == 1 {
                     return Ok(());
                 }
-                if ended {
-                    byte = self.token();
-                }
-                if byte != if open & 1 == 1 { b'}' } else { b']' } {
-                    break;
-                }
+                byte = self.token();
+            }
+            while value && byte == end_of(open) {
                 open >>= 1;
-                ended = true;
-            }
-            if ended {
-                if byte != b',' {
-                    return Err(JsonError::Syntax);
+                if open == 1 {
+                    return Ok(());
                 }
                 byte = self.token();
             }
-            if open & 1 == 1 {
-                if byte != b'"' {
-                    return Err(JsonError::Syntax);
-                }
-                self.skip_string()?;
-                if self.token() != b':' {
-                    return Err(JsonError::Syntax);
-                }
-                byte = self.token();
+            if byte != if value { b',' } else { b':' } {
+                return Err(JsonError::Syntax);
             }
+            value = !value || open & 1 == 0;
+            byte = self.token();
         }
     }
 
-    /// Behind its first byte.
-    fn skip_scalar(&mut self, first: u8) -> Result<(), JsonError> {
+    /// Behind its first byte; whether it is one.
+    fn skip_scalar(&mut self, first: u8) -> bool {
         let word = match first {
             b'"' => return self.skip_string(),
             b't' => "rue",
@@ -136,10 +129,10 @@ impl<'a> Scanner<'a> {
             b'n' => "ull",
             _ => return self.skip_number(first),
         };
-        if word.bytes().all(|byte| self.next() == byte) { Ok(()) } else { Err(JsonError::Syntax) }
+        word.bytes().all(|byte| self.next() == byte)
     }
 
-    fn skip_number(&mut self, first: u8) -> Result<(), JsonError> {
+    fn skip_number(&mut self, first: u8) -> bool {
         let first = if first == b'-' { self.next() } else { first };
         let mut right = first.is_ascii_digit();
         if first != b'0' {
@@ -148,14 +141,13 @@ impl<'a> Scanner<'a> {
         if self.eat(b'.') {
             right &= self.skip_digits();
         }
-        if self.peek() | 0x20 == b'e' {
-            self.next();
+        if self.eat(b'e') || self.eat(b'E') {
             if !self.eat(b'+') {
                 self.eat(b'-');
             }
             right &= self.skip_digits();
         }
-        if right { Ok(()) } else { Err(JsonError::Syntax) }
+        right
     }
 
     /// Whether there was a digit.
@@ -169,17 +161,17 @@ impl<'a> Scanner<'a> {
         found
     }
 
-    /// Behind the quote that opens it.
+    /// Behind the quote that opens it; whether it is a string.
     #[inline(never)]
-    fn skip_string(&mut self) -> Result<(), JsonError> {
+    fn skip_string(&mut self) -> bool {
         loop {
             self.skip_plain();
             match self.next() {
-                b'"' => return Ok(()),
-                b'\\' => self.escape()?,
+                b'"' => return true,
+                b'\\' if self.escape().is_some() => {}
                 // A control character, or the end.
-                _ => return Err(JsonError::Syntax),
-            };
+                _ => return false,
+            }
         }
     }
 
@@ -193,34 +185,36 @@ impl<'a> Scanner<'a> {
 
     /// The character an escape means, behind its backslash.
     #[inline(never)]
-    pub(super) fn escape(&mut self) -> Result<u32, JsonError> {
+    pub(super) fn escape(&mut self) -> Option<u32> {
         const LETTERS: &[u8; 8] = b"\"\\/bfnrt";
         const MEANINGS: &[u8; 8] = b"\"\\/\x08\x0C\n\r\t";
         let letter = self.next();
         if letter != b'u' {
-            let place = LETTERS.iter().position(|known| *known == letter);
-            return place
-                .and_then(|at| MEANINGS.get(at))
-                .map(|byte| u32::from(*byte))
-                .ok_or(JsonError::Syntax);
+            let place = LETTERS.iter().position(|known| *known == letter)?;
+            return MEANINGS.get(place).map(|byte| u32::from(*byte));
         }
         let unit = self.hex4()?;
         // RFC 8259, 7: characters beyond the basic plane are two escapes; half of such a pair is no character.
         if unit >> 11 != 0xD800 >> 11 {
-            return Ok(unit);
+            return Some(unit);
         }
         let pair = self.next() == b'\\' && self.next() == b'u';
         let low = self.hex4()?;
         if !pair || unit >> 10 != 0xD800 >> 10 || low >> 10 != 0xDC00 >> 10 {
-            return Err(JsonError::Syntax);
+            return None;
         }
-        Ok(0x1_0000 + ((unit & 0x3FF) << 10 | low & 0x3FF))
+        Some(0x1_0000 + ((unit & 0x3FF) << 10 | low & 0x3FF))
     }
 
     #[inline(never)]
-    fn hex4(&mut self) -> Result<u32, JsonError> {
-        let (digits, rest) = self.rest.as_slice().split_at_checked(4).ok_or(JsonError::Syntax)?;
+    fn hex4(&mut self) -> Option<u32> {
+        let (digits, rest) = self.rest.as_slice().split_at_checked(4)?;
         self.rest = rest.iter();
-        number(digits, 16).map(|unit| unit as u32).ok_or(JsonError::Syntax)
+        number_u32(digits, 16)
     }
+}
+
+/// What ends the innermost of what is open: `}` an object, `]` an array.
+const fn end_of(open: u32) -> u8 {
+    if open & 1 == 1 { b'}' } else { b']' }
 }

@@ -96,17 +96,6 @@ impl fmt::Display for StreamDecodeError {
 
 impl core::error::Error for StreamDecodeError {}
 
-impl From<JsonError> for StreamDecodeError {
-    fn from(error: JsonError) -> Self {
-        match error {
-            JsonError::Duplicate => Self::Duplicate,
-            JsonError::Missing => Self::Missing,
-            JsonError::TooDeep => Self::TooDeep,
-            JsonError::Utf8 | JsonError::Syntax | JsonError::Trailing | JsonError::Value => Self::Json(error),
-        }
-    }
-}
-
 impl From<Base64Error> for StreamDecodeError {
     fn from(error: Base64Error) -> Self {
         match error {
@@ -129,7 +118,7 @@ pub fn decode_block<'a>(
     out: &'a mut [u8],
 ) -> Result<Block<'a>, StreamDecodeError> {
     let mut found = none();
-    find(format, message, &Shape { names: "f i l p", types: "###.", required: 4 }, &mut found)?;
+    find(format, message, &Shape { names: "f i l p", types: "###.", required: 0b1111 }, &mut found)?;
     let [file_id, block_id, size, payload, ..] = &found;
     let (file_id, block_id, size) = (file_id.number, block_id.number, size.number);
     let payload = payload.bytes().unwrap_or_default();

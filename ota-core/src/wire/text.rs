@@ -36,11 +36,6 @@ impl<'a> Text<'a> {
         Unescaped { raw: Scanner::new(self.0), character: 0 }
     }
 
-    /// [`bytes`](Self::bytes), of what stands from `at` on.
-    pub(super) fn bytes_from(&self, at: usize) -> Unescaped<'a> {
-        Self(self.0.get(at..).unwrap_or_default()).bytes()
-    }
-
     /// Whether the string, escapes undone, is `other`.
     #[inline(never)]
     pub fn is(&self, other: &str) -> bool {
@@ -95,7 +90,7 @@ impl Iterator for Unescaped<'_> {
                 // Inside a string no byte is below the blank, so this is its end.
                 0 => return None,
                 b'\\' => {
-                    self.character = utf8(self.raw.escape().ok()?);
+                    self.character = utf8(self.raw.escape()?);
                 }
                 plain => return Some(plain),
             }

@@ -138,13 +138,18 @@ impl<'b> Writer<'b> {
     /// A JSON member with a whole number.
     pub(crate) fn json_number(&mut self, name: &str, number: u64) {
         self.json_name(name);
-        self.digits(Digits { radix: 10, min: 1 }, number);
+        self.wide(number);
     }
 
     /// A number in decimal digits.
     #[inline(never)]
     pub(crate) fn decimal(&mut self, number: u32) {
-        self.digits(Digits { radix: 10, min: 1 }, number.into());
+        self.wide(number.into());
+    }
+
+    /// [`decimal`](Self::decimal), of 64 bits.
+    pub(crate) fn wide(&mut self, number: u64) {
+        self.digits(Digits { radix: 10, min: 1 }, number);
     }
 
     /// A number in hexadecimal digits, at least `min` of them.
@@ -186,6 +191,11 @@ impl<'b> Writer<'b> {
         let written = written.get(..self.at).unwrap_or_default();
         // Only whole strings were written, so this never fails.
         core::str::from_utf8(written).map_err(|_| EncodeError::OutOfRange)
+    }
+
+    /// Nothing was written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == 0
     }
 
     /// The bytes written, or the first thing that went wrong.

@@ -1,6 +1,7 @@
 //! `verify` against images with one thing wrong each.
 
 mod builder;
+mod bundle;
 mod flash;
 mod images;
 

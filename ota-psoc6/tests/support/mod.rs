@@ -75,6 +75,8 @@ pub struct Ending {
     pub mixed: u32,
     /// Bit n: in such a boot image n was the new one.
     pub mixed_new: u32,
+    /// Bit n: image n was still new at one boot more.
+    pub kept: u32,
 }
 
 impl Rig {
@@ -157,16 +159,15 @@ impl Rig {
     /// Lives until the new images run and are confirmed. A cut that was armed happens in the first ones.
     pub fn live<B: Board>(&self) -> Ending {
         let mut ending = Ending::default();
-        let count = self.map.image_count();
+        let all = (1 << self.map.image_count()) - 1;
         loop {
             ending.lives += 1;
             assert!(ending.lives < 8, "no end: {ending:?}");
             self.boot();
-            let new = (0..count).filter(|index| self.runs_new(*index)).count();
-            if new != 0 && new != count {
+            let new = self.which_are_new();
+            if new != 0 && new != all {
                 ending.mixed += 1;
-                ending.mixed_new |=
-                    (0..count).map(|index| u32::from(self.runs_new(index)) << index).sum::<u32>();
+                ending.mixed_new |= new;
             }
             let done = self.life::<B>();
             ending.steps = self.model.steps();
@@ -175,17 +176,22 @@ impl Rig {
                 continue;
             }
             done.expect("works with power on");
-            if new == count {
+            if new == all {
                 break;
             }
             // The reset the agent asks for.
             self.model.restart();
         }
-        // What was confirmed stays.
         self.model.power_cycle();
         self.boot();
-        assert!((0..count).all(|index| self.runs_new(index)), "it was confirmed, and it is gone");
+        ending.kept = self.which_are_new();
+        assert!(ending.kept == all || !self.set_img_ok, "it was confirmed, and it is gone");
         ending
+    }
+
+    /// Bit n: image n is the new one.
+    fn which_are_new(&self) -> u32 {
+        (0..self.map.image_count()).map(|index| u32::from(self.runs_new(index)) << index).sum()
     }
 
     /// One life of the application, which must come to its end.

@@ -180,7 +180,12 @@ impl Request {
 
     pub(crate) fn parse(format: Format, body: &[u8]) -> Result<Self, StreamError> {
         let request = match format {
-            Format::Cbor => Self::parse_cbor(body).map_err(|_| StreamError::InvalidCbor)?,
+            Format::Cbor => {
+                // A map to its end, but not of the form: as with JSON.
+                let mut input = Decoder::new(body);
+                input.probe().map().and_then(|_| input.skip()).map_err(|_| StreamError::InvalidCbor)?;
+                Self::parse_cbor(body).map_err(|_| StreamError::InvalidRequest)?
+            }
             Format::Json => Self::parse_json(body)?,
         };
         match &request.token {
@@ -200,7 +205,9 @@ impl Request {
                 None if input.datatype()? == minicbor::data::Type::Break => break,
                 None => {}
             }
-            match input.str()? {
+            let key = input.str()?;
+            match key {
+                _ if input.datatype()? == minicbor::data::Type::Null => input.skip()?,
                 "c" => request.token = Some(input.str()?.into()),
                 "s" => request.version = Some(input.u64()?),
                 "f" => request.file = Some(input.u64()?),

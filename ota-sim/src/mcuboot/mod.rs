@@ -91,7 +91,8 @@ pub struct Config<'a> {
     /// `MCUBOOT_HW_ROLLBACK_PROT`: the security counter must not be below the stored one.
     pub rollback_protection: bool,
     /// Images the bootloader confirms itself before it starts them, as the policy of a PSoC 64 asks for with `set_img_ok`. What
-    /// the closed bootloader does is not known: the model writes the byte that the application of an image would write.
+    /// the closed bootloader does is not known: the model writes the byte that the application of an image would write,
+    /// to the trailer that a swap left in the primary slot ([`StatusVersion::V1_7`] leaves none, so there nothing is confirmed).
     pub set_img_ok: &'a [usize],
 }
 

@@ -4,6 +4,7 @@
 use anyhow::{Context, ensure};
 use ota_sim::image::{Corruption, ImageBuilder, Key, Version};
 use qemu_board::{FLASH_BASE, HEADER_SIZE};
+use serde_json::Value;
 
 use super::{
     build::{Firmware, Program},
@@ -130,15 +131,21 @@ fn words(words: &[&str]) -> Vec<String> {
 
 /// All cases, one line each.
 pub(crate) fn run(firmware: &Firmware, options: &Options) -> anyhow::Result<()> {
+    let mut ends = Vec::new();
     for case in CASES.iter().filter(|case| case.name.contains(&options.case)) {
         let options = Options { protocol: case.protocol, ..options.clone() };
-        one(firmware, &options, case).with_context(|| case.name)?;
+        ends.push(one(firmware, &options, case).with_context(|| case.name)?);
     }
-    println!("{} cases of bad input, and the device says why", CASES.len());
+    ensure!(!ends.is_empty(), "--case: no case has `{}` in its name", options.case);
+    println!("{} cases of bad input, and the device says why", ends.len());
+    if options.json {
+        println!("{}", report::sum_up(ends));
+    }
     Ok(())
 }
 
-fn one(firmware: &Firmware, options: &Options, case: &Case) -> anyhow::Result<()> {
+/// One case; the object of its update.
+fn one(firmware: &Firmware, options: &Options, case: &Case) -> anyhow::Result<Value> {
     let mut setting = Setting::new(firmware, options, Program::Second);
     (case.change)(&mut setting);
     let mut update = Update::new(&setting)?;
@@ -173,5 +180,5 @@ fn one(firmware: &Firmware, options: &Options, case: &Case) -> anyhow::Result<()
     if !options.quiet {
         report::tell(&update, &end, options);
     }
-    Ok(())
+    Ok(report::object(&update, &end))
 }

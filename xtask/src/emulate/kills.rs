@@ -3,14 +3,13 @@
 //! Where a kill falls is counted in the device's own progress (flash operations, frames, lines on its console), so a seed
 //! repeats it as far as network and host do. Scripts come first, one for each part of an update; then scripts from the seed.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, ensure};
 use ota_sim::{
     aws::Rng,
     flash::{Cut, Tear, When},
 };
 use qemu_board::{Place, Plan};
+use serde_json::Value;
 
 use super::{
     build::{Firmware, Program},
@@ -123,56 +122,47 @@ fn draw_kill(rng: &mut Rng) -> Kill {
 /// Kills QEMU `count` times or a few more, over as many updates as that takes.
 pub(crate) fn run(firmware: &Firmware, options: &Options, count: u32) -> anyhow::Result<()> {
     println!("kills: seed {}", options.seed);
-    let mut tally = Tally::default();
-    for (name, program, script) in scripts() {
-        if tally.kills < count {
-            tally.add(
-                update(firmware, options, program, &script).with_context(|| format!("script `{name}`"))?,
-            );
+    // Where every self test shall fail there is no good image.
+    let program = |program| if options.self_test_fails { Program::Broken } else { program };
+    let (mut kills, mut updates) = (0, Vec::new());
+    for (name, of_script, script) in scripts() {
+        if kills < count {
+            let (more, object) = update(firmware, options, program(of_script), &script)
+                .with_context(|| format!("script `{name}`"))?;
+            kills += more;
+            updates.push(object);
         }
     }
     let mut rng = Rng::new(options.seed);
-    while tally.kills < count {
-        let (program, script) = draw(&mut rng);
-        tally.add(
-            update(firmware, options, program, &script)
-                .with_context(|| format!("{program:?}, {script:?}"))?,
-        );
-        ensure!(tally.updates < 2 * count + 20, "{} kills in {} updates", tally.kills, tally.updates);
+    while kills < count {
+        let (drawn, script) = draw(&mut rng);
+        let (more, object) = update(firmware, options, program(drawn), &script)
+            .with_context(|| format!("{drawn:?}, {script:?}"))?;
+        kills += more;
+        updates.push(object);
+        ensure!(updates.len() < 2 * count as usize + 20, "{kills} kills in {} updates", updates.len());
     }
-    let ends: Vec<String> = tally.ends.iter().map(|(end, count)| format!("{count} {end}")).collect();
+    let sum = report::sum_up(updates);
+    let ends = sum["ends"].as_object().into_iter().flatten();
+    let ends: Vec<_> = ends.map(|(end, count)| format!("{count} {end}")).collect();
     println!(
-        "{} kills in {} updates, flash whole and bootable after each; ends: {}",
-        tally.kills,
-        tally.updates,
+        "{kills} kills in {} updates, flash whole and bootable after each; ends: {}",
+        sum["updates"],
         ends.join(", ")
     );
+    if options.json {
+        println!("{sum}");
+    }
     Ok(())
 }
 
-/// What all updates came to.
-#[derive(Default)]
-struct Tally {
-    kills: u32,
-    updates: u32,
-    ends: BTreeMap<&'static str, u32>,
-}
-
-impl Tally {
-    fn add(&mut self, (kills, outcome): (u32, &'static str)) {
-        self.kills += kills;
-        self.updates += 1;
-        *self.ends.entry(outcome).or_default() += 1;
-    }
-}
-
-/// One update with these kills; how many fell and how it ended.
+/// One update with these kills; how many fell, and its object.
 fn update(
     firmware: &Firmware,
     options: &Options,
     program: Program,
     script: &[Kill],
-) -> anyhow::Result<(u32, &'static str)> {
+) -> anyhow::Result<(u32, Value)> {
     let setting = Setting::new(firmware, options, program);
     let mut update = Update::new(&setting)?;
     update.run(|life| script.get(life as usize).copied())?;
@@ -189,7 +179,7 @@ fn update(
         "the outcome is {outcome} ({}), expected was {expected}",
         end.reason
     );
-    Ok((update.kills, outcome))
+    Ok((update.kills, report::object(&update, &end)))
 }
 
 #[cfg(test)]

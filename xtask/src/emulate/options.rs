@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use qemu_board::{PARTS, Part};
 
-use super::number;
+use super::{build::Program, number};
 
 pub(crate) const HELP: &str = "usage: cargo xtask emulate [OPTION..]
 
@@ -13,12 +13,14 @@ A whole update on an emulated Cortex-M4: version 1 runs, version 2 is downloaded
   --self-test pass|fail       fail: version 2 finds a fault in itself                [pass]
   --part NAME                 flash part and boot mode of the board                  [nor]
                               nor, offset, s25fl512s, psoc62, psoc62-status
-  --kills N                   kill QEMU N times, at places drawn from the seed, over as many updates as that takes
+  --kills N                   kill QEMU N times, over as many updates as that takes: first at chosen places (some 30), then at
+                              places drawn from the seed
   --bad                       hostile cloud: wrong signatures, images, certificates; faults of the network
   --case TEXT                 of these, only the cases with this text in their names
   --seed N                    all that is drawn follows from it                      [1]
   --count                     one instruction is one nanosecond (QEMU's -icount): makes the counts of instructions true
-  --json                      the last line is one JSON object
+  --json                      the last line is one JSON object: the update's, with --kills and --bad that of the last one and
+                              `kills`, `updates` and `ends` of all
   --quiet                     only the end
   --keep                      leave the working folder behind";
 
@@ -84,6 +86,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Version 2 as it is asked for.
+    pub(crate) const fn program(&self) -> Program {
+        if self.self_test_fails { Program::Broken } else { Program::Second }
+    }
+
     pub(crate) fn parse(words: &[&str]) -> anyhow::Result<Self> {
         let mut options = Self::default();
         let mut words = words.iter();

@@ -1,6 +1,8 @@
 //! What is told at the end: a table for people, an object for scripts. The object is that of the host example, with what only a
 //! target can tell in `target`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
 /// Bytes of a block, as the application asks for them.
 const BLOCK_SIZE: usize = 4096;
 
-/// Prints what the options ask for.
+/// Prints how an update ended: a line, or the table.
 pub(crate) fn tell(update: &Update<'_, '_>, end: &End, options: &Options) {
     if options.quiet {
         println!(
@@ -28,9 +30,21 @@ pub(crate) fn tell(update: &Update<'_, '_>, end: &End, options: &Options) {
     } else {
         print!("{}", table(update, end));
     }
-    if options.json {
-        println!("{}", object(update, end));
+}
+
+/// The one object of a run of several updates: the last one's, with the kills of all, how many they were and how they ended.
+pub(crate) fn sum_up(mut updates: Vec<Value>) -> Value {
+    let count = updates.len();
+    let kills: u64 = updates.iter().filter_map(|update| update["kills"].as_u64()).sum();
+    let mut ends = BTreeMap::<String, u32>::new();
+    for outcome in updates.iter().filter_map(|update| update["outcome"].as_str()) {
+        *ends.entry(outcome.to_owned()).or_default() += 1;
     }
+    let mut sum = updates.pop().unwrap_or_else(|| json!({}));
+    sum["kills"] = json!(kills);
+    sum["updates"] = json!(count);
+    sum["ends"] = json!(ends);
+    sum
 }
 
 fn table(update: &Update<'_, '_>, end: &End) -> String {
@@ -76,7 +90,8 @@ fn blocks(update: &Update<'_, '_>) -> usize {
     update.setting.file.len().div_ceil(BLOCK_SIZE)
 }
 
-fn object(update: &Update<'_, '_>, end: &End) -> Value {
+/// The object of one update.
+pub(crate) fn object(update: &Update<'_, '_>, end: &End) -> Value {
     let sum = |name: &str| update.sums.get(name).copied().unwrap_or(0);
     let counted = update.setting.options.count;
     // Without `-icount` the clock runs with the host's and counts no instructions.
@@ -119,4 +134,18 @@ fn object(update: &Update<'_, '_>, end: &End) -> Value {
         "kills": update.kills,
         "target": target,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_several_updates_is_one_object() {
+        let one = |outcome: &str, kills: u32| json!({"outcome": outcome, "kills": kills, "blocks": 7});
+        let sum = sum_up(vec![one("updated", 7), one("reverted", 1), one("updated", 6)]);
+        let ends = json!({"reverted": 1, "updated": 2});
+        assert_eq!(sum, json!({"outcome": "updated", "kills": 14, "blocks": 7, "updates": 3, "ends": ends}));
+        assert_eq!(sum_up(Vec::new()), json!({"kills": 0, "updates": 0, "ends": {}}));
+    }
 }

@@ -201,7 +201,14 @@ fn quiet_prints_the_object_only() {
 }
 
 #[test]
-fn swap_status_with_units_that_cannot_be_confirmed_is_refused() {
-    let end = small("--boot-mode swap-status --write-size 16");
-    assert!(end.report.is_null() && !end.ok, "{}", end.report);
+fn flashes_that_no_bootloader_can_use_are_refused_in_words() {
+    for (flags, words) in [
+        ("--boot-mode swap-status --write-size 16", "image_ok cannot be written alone"),
+        ("--boot-mode swap-move --write-size 512 --sector-size 512", "overwrite and swap-status only"),
+        ("--boot-mode overwrite --write-size 1024", "units of up to 512 bytes"),
+    ] {
+        let end = small(flags);
+        assert!(end.report.is_null() && !end.ok, "{flags}: {}", end.report);
+        assert!(end.stderr.contains(words), "{flags}: {}", end.stderr);
+    }
 }
