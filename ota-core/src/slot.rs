@@ -145,7 +145,8 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
     /// The units must be blank, except on parts that rewrite them. An error leaves the units in any state.
     pub async fn write(&mut self, at: u32, data: &[u8]) -> Result<(), FlashError> {
         self.program_units(at, data).await?;
-        let mut comparison = self.comparison(at, data)?;
+        // Its place was looked at.
+        let mut comparison = Comparison::new(&self.geometry, at, data);
         self.run(&mut comparison).await?;
         if comparison.outcome() == Compared::Equal { Ok(()) } else { Err(FlashError::ReadBack) }
     }

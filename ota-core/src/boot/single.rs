@@ -167,7 +167,8 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
 
     async fn write(&mut self, image: u8, at: u32, data: &[u8]) -> Result<(), FlashError> {
         only(image)?;
-        if data.len() as u64 + u64::from(at) > u64::from(self.layout.max_image_size()) {
+        let room = self.layout.max_image_size().checked_sub(at);
+        if room.is_none_or(|room| data.len() > room as usize) {
             return Err(FlashError::OutOfBounds);
         }
         self.secondary.write(self.place(at), data).await
