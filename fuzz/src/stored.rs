@@ -2,7 +2,7 @@
 
 use ota_core::geometry::{BootMode, MaxAlign};
 use ota_core::image::{Header, ImageError, MAX_TLV_COUNT, TlvWalk};
-use ota_core::journal::{JobId, Phase, RECORD_SIZE, Record};
+use ota_core::journal::{Phase, RECORD_SIZE, Record};
 use ota_core::trailer::{Flag, Magic, Pending, SwapType, Trailer, TrailerLayout, swap_type};
 use ota_sim::Version;
 use ota_sim::image::{ImageBuilder, Key};
@@ -44,13 +44,14 @@ fn check_record(bytes: &[u8]) {
     let again = record.encode(sequence);
     assert_eq!(Record::decode(&again), Some((record, sequence)));
     assert_eq!(crc32c(&bytes[..RECORD - 4]).to_le_bytes(), bytes[RECORD - 4..RECORD]);
-    assert!(JobId::new(record.job_id()).is_some_and(|id| id.as_str() == record.job_id()), "{record:?}");
-    if record.version_number.is_some() {
+    assert_eq!({ record }.set_job_id(record.job_id()), &record);
+    if record.version_number().is_some() {
         assert_eq!(again[..], bytes[..RECORD]);
     }
-    for block in [0, 1, record.front.wrapping_sub(1), record.front, record.front.wrapping_add(255), u32::MAX]
+    for block in
+        [0, 1, record.front().wrapping_sub(1), record.front(), record.front().wrapping_add(255), u32::MAX]
     {
-        assert!(record.is_held(block) || block >= record.front);
+        assert!(record.is_held(block) || block >= record.front());
     }
 }
 
@@ -183,22 +184,20 @@ fn check_request(mode: BootMode, layout: &TrailerLayout, erased: u8, choice: &mu
 /// A record with something in every field.
 pub(crate) fn record(number: u32) -> Record {
     let byte = number as u8;
-    Record {
-        phase: Phase::from_number(byte % 8).unwrap_or_default(),
-        job_id: JobId::new(&format!("AFR_OTA-{number}")).unwrap_or_default(),
-        execution_number: u64::from(number) << 33,
-        job_digest: [byte; 32],
-        version_number: Some(number),
-        started: true,
-        updated_by: 0x0009_0000,
-        block_size: 4096,
-        front: number,
-        window: [!byte; 32],
-        intended: [[byte; 32], [0; 32], [!byte; 32]],
-        reverted: [byte ^ 0x55; 32],
-        detail: number,
-        ..Record::default()
-    }
+    *Record::default()
+        .set_phase(Phase::from_number(byte % 8).unwrap_or_default())
+        .set_job_id(&format!("AFR_OTA-{number}"))
+        .set_execution_number(u64::from(number) << 33)
+        .set_job_digest(&[byte; 32])
+        .set_version_number(Some(number))
+        .set_started(true)
+        .set_updated_by(0x0009_0000)
+        .set_block_size(4096)
+        .set_front(number)
+        .set_window(&[!byte; 32])
+        .set_intended(&[[byte; 32], [0; 32], [!byte; 32]])
+        .set_reverted(&[byte ^ 0x55; 32])
+        .set_detail(number)
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {

@@ -2,29 +2,27 @@
 
 mod support;
 
-use ota_core::journal::{JobId, Phase, Record};
+use ota_core::journal::{Phase, Record};
 use ota_core::status::Reason;
 use ota_core::version::Version;
 use support::{Desk, json, says};
 
 fn record() -> Record {
-    Record {
-        phase: Phase::Ended,
-        job_id: JobId::new("AFR_OTA-7").expect("legal"),
-        execution_number: 3,
-        version_number: Some(9),
-        started: true,
-        updated_by: Version::new(0, 9, 1, 0).word(),
-        block_size: 4096,
-        front: 12,
-        window: [&[0b101u8][..], &[0; 31]].concat().try_into().expect("32"),
-        intended: [[0xAB; 32], [0; 32], [0; 32]],
-        reverted: [0xCD; 32],
-        status: 1,
-        reason: Reason::Reverted.number(),
-        detail: 5,
-        ..Record::default()
-    }
+    *Record::default()
+        .set_phase(Phase::Ended)
+        .set_job_id("AFR_OTA-7")
+        .set_execution_number(3)
+        .set_version_number(Some(9))
+        .set_started(true)
+        .set_updated_by(Version::new(0, 9, 1, 0).word())
+        .set_block_size(4096)
+        .set_front(12)
+        .set_window(&[&[0b101u8][..], &[0; 31]].concat().try_into().expect("32"))
+        .set_intended(&[[0xAB; 32], [0; 32], [0; 32]])
+        .set_reverted(&[0xCD; 32])
+        .set_status(1)
+        .set_reason(Reason::Reverted.number())
+        .set_detail(5)
 }
 
 #[test]

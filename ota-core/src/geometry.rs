@@ -40,7 +40,7 @@
 
 use core::ops::Range;
 
-use crate::{script::Step, slot::FlashError, trailer::TrailerLayout};
+use crate::{slot::FlashError, trailer::TrailerLayout};
 
 mod error;
 mod limits;
@@ -234,14 +234,14 @@ impl Geometry {
         (if begin < size { begin } else { size })..(if end < size { end } else { size })
     }
 
-    /// Wipes a whole covering sector.
-    pub(crate) fn wipe(&self, sector: u32) -> Step {
+    /// The whole of a covering sector as a range of the flash device.
+    pub(crate) fn whole_sector(&self, sector: u32) -> Result<Range<u32>, FlashError> {
         if sector >= self.sector_count {
-            return Step::Fail(FlashError::OutOfBounds);
+            return Err(FlashError::OutOfBounds);
         }
         // Inside the covered range, whose end was checked.
         let start = self.layout.start - self.lead + sector * self.layout.sector_size;
-        Step::Wipe(start..start + self.layout.sector_size)
+        Ok(start..start + self.layout.sector_size)
     }
 
     /// The covering sectors as a range of the flash device. All of it is erased in the life of the slot: whoever lays out

@@ -242,10 +242,6 @@ const UNPROTECTED_MAGIC: u16 = 0x6907;
 const HEAD_SIZE: u32 = 4;
 
 impl TlvWalk {
-    /// A walk that has come to its end.
-    pub(crate) const OVER: Self =
-        Self { at: 0, limit: 0, end: 0, protected_size: 0, count: 0, area: Area::Unprotected };
-
     /// A walk over the areas of the image that `header` starts and that must end at or before `limit` bytes (the file's
     /// size, or the slot's).
     pub fn new(header: &Header, limit: u32) -> Result<Self, ImageError> {

@@ -23,7 +23,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 use crate::script::{Bench, DriverSizes};
 use crate::slot::FlashError;
 
-pub use record::{IMAGE_COUNT, JobId, Phase, RECORD_SIZE, Record, WINDOW_BLOCKS};
+pub use record::{IMAGE_COUNT, Phase, RECORD_SIZE, Record, WINDOW_BLOCKS};
 pub use region::{JournalLayout, JournalRegion, RegionError};
 use ring::{Entry, Ring};
 

@@ -30,7 +30,8 @@ pub enum Question {
     Erase,
     /// The image is verified and the cloud knows. May the swap be requested and the device reset now?
     Activate,
-    /// The image is verified and the cloud does not answer. Activate all the same, and report later?
+    /// The image is verified and the cloud does not answer. Activate all the same, and report later? (A no is one for 24
+    /// days.)
     ActivateOffline,
     /// The job disappeared while its image is under test. Go on testing and confirm locally?
     JobGoneInTest,

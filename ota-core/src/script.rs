@@ -15,27 +15,65 @@ use crate::{
     slot::{FlashError, MAX_READ_SIZE},
 };
 
-/// One thing to do with flash. Offsets are those of the device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One thing to do with flash, at the place on the [`Desk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Read to the front of the buffer, at most as much as it holds.
-    Read(Range<u32>),
-    /// Program this part of the buffer at this offset and read it back.
-    Program(u32, Range<usize>),
+    Read,
+    /// Program a part of the buffer and read it back.
+    Program,
     /// Erase.
-    Erase(Range<u32>),
+    Erase,
     /// Erase, and see that all of it reads as erased.
-    Wipe(Range<u32>),
+    Wipe,
     /// Nothing is left to do.
     Done,
-    /// It cannot be done.
-    Fail(FlashError),
+}
+
+/// The next step, or why it cannot be done. A number: where and with what lies on the desk, and is copied nowhere.
+pub(crate) type Next = Result<Step, FlashError>;
+
+/// What a script and the loop that does it have between them. Offsets are those of the device.
+pub(crate) struct Desk<'b> {
+    /// After [`Step::Read`] it begins with what was read; a script may prepare in it what to program.
+    pub(crate) buffer: &'b mut [u8],
+    /// What the step is about.
+    place: Range<u32>,
+    /// Where in the buffer the bytes to program begin.
+    begin: usize,
+}
+
+impl Desk<'_> {
+    /// The step that reads `place`.
+    pub(crate) fn read(&mut self, place: Range<u32>) -> Next {
+        self.place = place;
+        Ok(Step::Read)
+    }
+
+    /// The step that programs this part of the buffer at `at`.
+    pub(crate) fn program(&mut self, at: u32, part: Range<usize>) -> Next {
+        self.begin = part.start;
+        self.place = at..at.saturating_add(part.end.saturating_sub(part.start) as u32);
+        Ok(Step::Program)
+    }
+
+    /// The step that erases `place`.
+    pub(crate) fn erase(&mut self, place: Range<u32>) -> Next {
+        self.place = place;
+        Ok(Step::Erase)
+    }
+
+    /// The step that erases `place` and sees that it is.
+    pub(crate) fn wipe(&mut self, place: Range<u32>) -> Next {
+        self.place = place;
+        Ok(Step::Wipe)
+    }
 }
 
 /// Decides one step at a time.
 pub(crate) trait Script {
-    /// The next step. After [`Step::Read`] `buffer` begins with what was read; a script may prepare in it what to program.
-    fn next(&mut self, buffer: &mut [u8]) -> Step;
+    /// The next step.
+    fn next(&mut self, desk: &mut Desk<'_>) -> Next;
 
     /// The last step failed. `Ok`: the script knows what to do about it, and is asked for its next step.
     fn failed(&mut self, error: FlashError) -> Result<(), FlashError> {
@@ -43,10 +81,13 @@ pub(crate) trait Script {
     }
 }
 
-/// A script with one step.
-impl Script for Step {
-    fn next(&mut self, _: &mut [u8]) -> Step {
-        core::mem::replace(self, Step::Done)
+/// Wipes a place: a script with one step.
+pub(crate) struct Wipe(pub(crate) Range<u32>);
+
+impl Script for Wipe {
+    fn next(&mut self, desk: &mut Desk<'_>) -> Next {
+        let place = core::mem::take(&mut self.0);
+        if place.is_empty() { Ok(Step::Done) } else { desk.wipe(place) }
     }
 }
 
@@ -70,98 +111,96 @@ impl<F: NorFlash, const SIZE: usize> Bench<F, SIZE> {
     /// Does what `script` says, until it is done or fails.
     pub(crate) async fn run(&mut self, script: &mut dyn Script) -> Result<(), FlashError> {
         let Self { flash, buffer, erased, changes } = self;
-        let held = [0; MAX_READ_SIZE];
-        let mut work =
-            Work { buffer, erased: *erased, changes, script, look: 0..0, piece: 0, wanted: None, held };
+        let mut work = Work::new(buffer, *erased, changes, script);
         let mut done = Ok(());
         loop {
-            done = match work.next(done)? {
-                Operation::Read(at, bytes) => read(flash, at, bytes).await,
-                Operation::Program(at, bytes) => flash.write(at, bytes).await.map_err(fault),
-                Operation::Erase(range) => flash.erase(range.start, range.end).await.map_err(fault),
-                Operation::Done => return Ok(()),
+            let step = work.next(done)?;
+            let Range { start, end } = work.now;
+            done = match step {
+                Step::Read => read(flash, start, work.bytes()).await,
+                Step::Program => flash.write(start, work.bytes()).await.map_err(fault),
+                Step::Erase | Step::Wipe => flash.erase(start, end).await.map_err(fault),
+                Step::Done => return Ok(()),
             };
         }
     }
-}
-
-/// What the driver is to do now.
-enum Operation<'b> {
-    Read(u32, &'b mut [u8]),
-    Program(u32, &'b [u8]),
-    Erase(Range<u32>),
-    Done,
 }
 
 /// A script under way, and the look at flash that some of its steps end with.
 struct Work<'w> {
-    buffer: &'w mut [u8],
+    desk: Desk<'w>,
     erased: u8,
     changes: &'w mut u32,
     script: &'w mut dyn Script,
+    /// What the driver is to do now is about this place.
+    now: Range<u32>,
+    /// It is a look at what was changed last.
+    looks: bool,
     /// What of flash is still to be looked at.
     look: Range<u32>,
-    /// Bytes of it that are being read.
-    piece: usize,
-    /// Where in the buffer the bytes begin that they should be. `None`: they should be erased.
-    wanted: Option<usize>,
+    /// It should be what the buffer holds, from its `begin` on; else erased.
+    programmed: bool,
     /// What flash holds of a part that was programmed: the buffer is kept to compare it with.
     held: [u8; MAX_READ_SIZE],
 }
 
-impl Work<'_> {
-    /// The next operation, after the last one ended with `done`.
-    fn next(&mut self, done: Result<(), FlashError>) -> Result<Operation<'_>, FlashError> {
-        if let Err(error) = done.and_then(|()| self.compare_piece()) {
-            (self.look, self.piece) = (0..0, 0);
-            self.script.failed(error)?;
-        }
-        if !self.look.is_empty() {
-            let place = match self.wanted {
-                Some(_) => &mut self.held[..],
-                None => &mut *self.buffer,
-            };
-            let piece = buffer(place, self.look.end - self.look.start);
-            self.piece = piece.len();
-            return Ok(Operation::Read(self.look.start, piece));
-        }
-        Ok(match self.script.next(self.buffer) {
-            Step::Read(range) => {
-                Operation::Read(range.start, buffer(self.buffer, range.end.saturating_sub(range.start)))
-            }
-            Step::Program(at, part) => {
-                let bytes = self.buffer.get(part.clone()).ok_or(FlashError::OutOfBounds)?;
-                *self.changes = self.changes.wrapping_add(1);
-                self.look = at..at.saturating_add(bytes.len() as u32);
-                self.wanted = Some(part.start);
-                Operation::Program(at, bytes)
-            }
-            Step::Erase(range) => {
-                *self.changes = self.changes.wrapping_add(1);
-                Operation::Erase(range)
-            }
-            Step::Wipe(range) => {
-                *self.changes = self.changes.wrapping_add(1);
-                self.look = range.clone();
-                self.wanted = None;
-                Operation::Erase(range)
-            }
-            Step::Done => Operation::Done,
-            Step::Fail(error) => return Err(error),
-        })
+impl<'w> Work<'w> {
+    fn new(buffer: &'w mut [u8], erased: u8, changes: &'w mut u32, script: &'w mut dyn Script) -> Self {
+        let desk = Desk { buffer, place: 0..0, begin: 0 };
+        let held = [0; MAX_READ_SIZE];
+        Self { desk, erased, changes, script, now: 0..0, looks: false, look: 0..0, programmed: false, held }
     }
 
-    /// Compares the piece of the look that was read, if one was.
-    fn compare_piece(&mut self) -> Result<(), FlashError> {
-        let piece = core::mem::take(&mut self.piece);
-        self.look.start = self.look.start.saturating_add(piece as u32);
-        let is_right = match &mut self.wanted {
-            Some(begin) => {
-                let wanted = self.buffer.get(*begin..).and_then(|bytes| bytes.get(..piece));
-                *begin = begin.saturating_add(piece);
-                wanted == self.held.get(..piece)
-            }
-            None => is_all(front(self.buffer, piece), self.erased),
+    /// Bytes to read to or to program from.
+    fn bytes(&mut self) -> &mut [u8] {
+        let bytes = if !self.programmed {
+            &mut *self.desk.buffer
+        } else if self.looks {
+            &mut self.held[..]
+        } else {
+            self.desk.buffer.get_mut(self.desk.begin..).unwrap_or_default()
+        };
+        buffer(bytes, self.now.end.saturating_sub(self.now.start))
+    }
+
+    /// The next operation, after the last one ended with `done`.
+    fn next(&mut self, done: Result<(), FlashError>) -> Next {
+        if let Err(error) = done.and_then(|()| self.compare()) {
+            self.look = 0..0;
+            self.script.failed(error)?;
+        }
+        self.looks = !self.look.is_empty();
+        if self.looks {
+            let room = if self.programmed { self.held.len() } else { self.desk.buffer.len() } as u32;
+            let end = self.look.end.min(self.look.start.saturating_add(room));
+            self.now = self.look.start..end;
+            self.look.start = end;
+            return Ok(Step::Read);
+        }
+        let step = self.script.next(&mut self.desk)?;
+        self.now = self.desk.place.clone();
+        self.programmed = step == Step::Program;
+        if self.programmed || step == Step::Wipe {
+            self.look = self.now.clone();
+        }
+        if !matches!(step, Step::Read | Step::Done) {
+            *self.changes = self.changes.wrapping_add(1);
+        }
+        Ok(step)
+    }
+
+    /// Compares what was looked at, if something was.
+    fn compare(&mut self) -> Result<(), FlashError> {
+        if !core::mem::take(&mut self.looks) {
+            return Ok(());
+        }
+        let len = (self.now.end - self.now.start) as usize;
+        let is_right = if self.programmed {
+            let wanted = self.desk.buffer.get(self.desk.begin..).and_then(|bytes| bytes.get(..len));
+            self.desk.begin = self.desk.begin.saturating_add(len);
+            wanted == self.held.get(..len)
+        } else {
+            is_all(front(self.desk.buffer, len), self.erased)
         };
         if is_right { Ok(()) } else { Err(FlashError::ReadBack) }
     }
@@ -247,18 +286,32 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Debug)]
+    enum Said {
+        Read(Range<u32>),
+        Program(u32, Range<usize>),
+        Erase(Range<u32>),
+        Wipe(Range<u32>),
+    }
+
     /// Says its steps and notes what it was asked with.
     struct Recital {
-        steps: Vec<Step>,
+        steps: Vec<Said>,
         seen: Vec<u8>,
         failures: usize,
         forgives: bool,
     }
 
     impl Script for Recital {
-        fn next(&mut self, buffer: &mut [u8]) -> Step {
-            self.seen.push(buffer[0]);
-            if self.steps.is_empty() { Step::Done } else { self.steps.remove(0) }
+        fn next(&mut self, desk: &mut Desk<'_>) -> Next {
+            self.seen.push(desk.buffer[0]);
+            match if self.steps.is_empty() { None } else { Some(self.steps.remove(0)) } {
+                Some(Said::Read(place)) => desk.read(place),
+                Some(Said::Program(at, part)) => desk.program(at, part),
+                Some(Said::Erase(place)) => desk.erase(place),
+                Some(Said::Wipe(place)) => desk.wipe(place),
+                None => Ok(Step::Done),
+            }
         }
 
         fn failed(&mut self, error: FlashError) -> Result<(), FlashError> {
@@ -267,7 +320,7 @@ mod tests {
         }
     }
 
-    fn recital(steps: Vec<Step>) -> Recital {
+    fn recital(steps: Vec<Said>) -> Recital {
         Recital { steps, seen: vec![], failures: 0, forgives: false }
     }
 
@@ -278,27 +331,22 @@ mod tests {
         script: &mut dyn Script,
         is_dead: bool,
     ) -> (Result<(), FlashError>, u32) {
-        let (mut changes, held) = (0, [0; MAX_READ_SIZE]);
-        let mut work = Work {
-            buffer,
-            erased: 0xFF,
-            changes: &mut changes,
-            script,
-            look: 0..0,
-            piece: 0,
-            wanted: None,
-            held,
-        };
+        let mut changes = 0;
+        let mut work = Work::new(buffer, 0xFF, &mut changes, script);
         let outcome = loop {
-            match work.next(Ok(())) {
+            let step = match work.next(Ok(())) {
                 Err(error) => break Err(error),
-                Ok(Operation::Done) => break Ok(()),
-                Ok(Operation::Read(at, bytes)) => bytes.copy_from_slice(&flash[at as usize..][..bytes.len()]),
-                Ok(Operation::Program(..) | Operation::Erase(_)) if is_dead => {}
-                Ok(Operation::Program(at, bytes)) => {
-                    flash[at as usize..][..bytes.len()].copy_from_slice(bytes);
-                }
-                Ok(Operation::Erase(range)) => flash[range.start as usize..range.end as usize].fill(0xFF),
+                Ok(Step::Done) => break Ok(()),
+                Ok(step) => step,
+            };
+            let (at, end) = (work.now.start as usize, work.now.end as usize);
+            let bytes = work.bytes();
+            match step {
+                Step::Read => bytes.copy_from_slice(&flash[at..][..bytes.len()]),
+                Step::Program | Step::Erase | Step::Wipe if is_dead => {}
+                Step::Program => flash[at..][..bytes.len()].copy_from_slice(bytes),
+                Step::Erase | Step::Wipe => flash[at..end].fill(0xFF),
+                Step::Done => {}
             }
         };
         (outcome, changes)
@@ -308,10 +356,10 @@ mod tests {
     fn a_script_reads_programs_and_erases() {
         let mut flash: Vec<u8> = (0..=255).collect();
         let mut script = recital(vec![
-            Step::Read(7..200),
-            Step::Program(100, 1..90),
-            Step::Erase(0..16),
-            Step::Wipe(200..256),
+            Said::Read(7..200),
+            Said::Program(100, 1..90),
+            Said::Erase(0..16),
+            Said::Wipe(200..256),
         ]);
         let (outcome, changes) = work(&mut flash, &mut [0; 96], &mut script, false);
         assert_eq!((outcome, changes), (Ok(()), 3));
@@ -324,17 +372,17 @@ mod tests {
     #[test]
     fn what_flash_does_not_hold_is_noticed() {
         for (step, noticed) in [
-            (Step::Program(0, 0..80), true),
-            (Step::Wipe(0..128), true),
-            (Step::Erase(0..128), false),
-            (Step::Read(0..8), false),
+            (Said::Program(0, 0..80), true),
+            (Said::Wipe(0..128), true),
+            (Said::Erase(0..128), false),
+            (Said::Read(0..8), false),
         ] {
             let expected = if noticed { Err(FlashError::ReadBack) } else { Ok(()) };
             let mut script = recital(vec![step.clone()]);
             let (outcome, _) = work(&mut [0x55; 128], &mut [1; 96], &mut script, true);
             assert_eq!(outcome, expected, "{step:?}");
             // A script that knows what to do is asked again, and nothing of the failed look is left.
-            let mut script = Recital { forgives: true, ..recital(vec![step.clone(), Step::Read(5..6)]) };
+            let mut script = Recital { forgives: true, ..recital(vec![step.clone(), Said::Read(5..6)]) };
             let (outcome, _) = work(&mut [0x55; 128], &mut [1; 96], &mut script, true);
             assert_eq!((outcome, script.seen.last()), (Ok(()), Some(&0x55)), "{step:?}");
             assert_eq!(script.failures, usize::from(noticed), "{step:?}");

@@ -7,7 +7,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 use crate::{
     bytes::{copy, unit_start},
     geometry::{Geometry, GeometryError},
-    script::{self, Bench, DriverSizes, Script, buffer, fault},
+    script::{self, Bench, DriverSizes, Script, Wipe, buffer, fault},
 };
 
 mod scripts;
@@ -136,7 +136,8 @@ impl<F: NorFlash, const UNIT: usize> Slot<F, UNIT> {
 
     /// Erases the sector that covers this part of the slot and checks that it is blank.
     pub async fn erase(&mut self, sector: u32) -> Result<(), FlashError> {
-        self.run(&mut self.geometry.wipe(sector)).await
+        let mut wipe = Wipe(self.geometry.whole_sector(sector)?);
+        self.run(&mut wipe).await
     }
 
     /// Programs `data` at `at`, a multiple of the write size, pads the last unit with the erased value, and reads back.

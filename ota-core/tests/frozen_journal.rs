@@ -4,7 +4,7 @@
 //! The bytes were composed by hand from the table in SPEC.md ("Journal record"); the CRC-32C is of an independent
 //! implementation.
 
-use ota_core::journal::{JobId, Phase, RECORD_SIZE, Record};
+use ota_core::journal::{Phase, RECORD_SIZE, Record};
 
 /// Every field with a value of its own.
 #[rustfmt::skip]
@@ -42,27 +42,26 @@ fn full() -> Record {
     window[0] = 0x81;
     window[31] = 0x80;
     let count_from = |first: u8| core::array::from_fn(|index| first + index as u8);
-    Record {
-        phase: Phase::Pending,
-        job_id: JobId::new("AFR_OTA-0a1b2c3d").unwrap(),
-        execution_number: 0x2122_2324_2526_2728,
-        job_digest: count_from(0x50),
-        version_number: Some(0x1112_1314),
-        started: true,
-        bundle: false,
-        updated_by: 0x0009_0002,
-        file_index: 2,
-        block_size: 4096,
-        front: 1792,
-        window,
-        intended: [[0xA0; 32], [0xA1; 32], [0; 32]],
-        reverted: count_from(0xC0),
-        reverted_job: count_from(0xE0),
-        status: 0x41,
-        reason: 0x42,
-        detail: 0x3132_3334,
-        first_boots: 0x43,
-    }
+    *Record::default()
+        .set_phase(Phase::Pending)
+        .set_job_id("AFR_OTA-0a1b2c3d")
+        .set_execution_number(0x2122_2324_2526_2728)
+        .set_job_digest(&count_from(0x50))
+        .set_version_number(Some(0x1112_1314))
+        .set_started(true)
+        .set_bundle(false)
+        .set_updated_by(0x0009_0002)
+        .set_file_index(2)
+        .set_block_size(4096)
+        .set_front(1792)
+        .set_window(&window)
+        .set_intended(&[[0xA0; 32], [0xA1; 32], [0; 32]])
+        .set_reverted(&count_from(0xC0))
+        .set_reverted_job(&count_from(0xE0))
+        .set_status(0x41)
+        .set_reason(0x42)
+        .set_detail(0x3132_3334)
+        .set_first_boots(0x43)
 }
 
 #[test]
@@ -101,7 +100,7 @@ fn phases() {
         (Phase::Ended, 7),
     ];
     for (phase, number) in numbers {
-        let bytes = Record { phase, ..Record::default() }.encode(1);
+        let bytes = Record::default().set_phase(phase).encode(1);
         assert_eq!((phase.number(), bytes[5]), (number, number));
     }
 }
@@ -117,7 +116,8 @@ fn flags() {
         (false, None, true, 4),
         (true, Some(7), true, 7),
     ] {
-        let record = Record { started, version_number, bundle, ..Record::default() };
+        let record =
+            *Record::default().set_started(started).set_version_number(version_number).set_bundle(bundle);
         let bytes = record.encode(1);
         assert_eq!(bytes[6], byte);
         assert_eq!(Record::decode(&bytes), Some((record, 1)));
@@ -128,7 +128,7 @@ fn flags() {
 #[test]
 fn longest_job_id() {
     let id = "0123456789abcdef".repeat(8);
-    let record = Record { job_id: JobId::new(&id).unwrap(), ..Record::default() };
+    let record = *Record::default().set_job_id(&id);
     let bytes = record.encode(1);
     assert_eq!(bytes[43], 128);
     assert_eq!(&bytes[44..172], id.as_bytes());

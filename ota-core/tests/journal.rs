@@ -7,8 +7,7 @@ use embassy_futures::block_on;
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
 use ota_core::geometry::Reprogram;
 use ota_core::journal::{
-    FlashJournal, JobId, Journal, JournalLayout, JournalRegion, NoJournal, Phase, RECORD_SIZE, Record,
-    RegionError,
+    FlashJournal, Journal, JournalLayout, JournalRegion, NoJournal, Phase, RECORD_SIZE, Record, RegionError,
 };
 use ota_core::slot::FlashError;
 use ota_sim::flash::{Cut, FlashConfig, Kind, Tear, VecFlash, When};
@@ -29,27 +28,26 @@ const TEARS: [When; 6] = [
 /// A record that differs from its neighbours everywhere.
 fn record(number: u32) -> Record {
     let byte = number as u8;
-    Record {
-        phase: Phase::from_number(byte % 8).unwrap(),
-        job_id: JobId::new(&format!("AFR_OTA-{number}")).unwrap(),
-        execution_number: u64::from(number) << 33,
-        job_digest: [byte; 32],
-        version_number: (!number.is_multiple_of(3)).then_some(number),
-        started: number.is_multiple_of(2),
-        bundle: number.is_multiple_of(5),
-        updated_by: 0x0009_0000 | number,
-        file_index: byte,
-        block_size: 4096,
-        front: number.wrapping_mul(7),
-        window: [!byte; 32],
-        intended: [[byte; 32], [0; 32], [!byte; 32]],
-        reverted: [byte ^ 0x55; 32],
-        reverted_job: [byte ^ 0xAA; 32],
-        status: byte % 5,
-        reason: byte % 7,
-        detail: number,
-        first_boots: byte % 2,
-    }
+    *Record::default()
+        .set_phase(Phase::from_number(byte % 8).unwrap())
+        .set_job_id(&format!("AFR_OTA-{number}"))
+        .set_execution_number(u64::from(number) << 33)
+        .set_job_digest(&[byte; 32])
+        .set_version_number((!number.is_multiple_of(3)).then_some(number))
+        .set_started(number.is_multiple_of(2))
+        .set_bundle(number.is_multiple_of(5))
+        .set_updated_by(0x0009_0000 | number)
+        .set_file_index(byte)
+        .set_block_size(4096)
+        .set_front(number.wrapping_mul(7))
+        .set_window(&[!byte; 32])
+        .set_intended(&[[byte; 32], [0; 32], [!byte; 32]])
+        .set_reverted(&[byte ^ 0x55; 32])
+        .set_reverted_job(&[byte ^ 0xAA; 32])
+        .set_status(byte % 5)
+        .set_reason(byte % 7)
+        .set_detail(number)
+        .set_first_boots(byte % 2)
 }
 
 /// A part with a journal on it, and the model of what the journal holds.

@@ -3,7 +3,7 @@
 use ota_core::agent::{Config, Plane, Timing};
 use ota_core::geometry::{BootMode, MaxAlign};
 use ota_core::image::ImageError;
-use ota_core::journal::{JobId, Phase, RECORD_SIZE, Record};
+use ota_core::journal::{Phase, RECORD_SIZE, Record};
 use ota_core::slot::FlashError;
 use ota_core::status::Reason;
 use ota_core::trailer::TrailerLayout;
@@ -207,24 +207,24 @@ fn journal_record() {
 
     let none = Record::default();
     let changed: [(&str, Record); 18] = [
-        ("phase", Record { phase: Phase::Ended, ..none }),
-        ("flags", Record { started: true, ..none }),
-        ("file being", Record { file_index: 1, ..none }),
-        ("execution number", Record { execution_number: u64::MAX, ..none }),
-        ("`updatedBy`", Record { updated_by: u32::MAX, ..none }),
-        ("block size", Record { block_size: u32::MAX, ..none }),
-        ("front", Record { front: u32::MAX, ..none }),
-        ("detail", Record { detail: u32::MAX, ..none }),
-        ("status owed", Record { status: 1, ..none }),
-        ("reason", Record { reason: 1, ..none }),
-        ("resets", Record { first_boots: 1, ..none }),
-        ("identity of the data", Record { job_digest: [1; 32], ..none }),
-        ("bit k", Record { window: [1; 32], ..none }),
-        ("three hashes", Record { intended: [[1; 32]; 3], ..none }),
-        ("hash of the last", Record { reverted: [1; 32], ..none }),
-        ("identity of the data it", Record { reverted_job: [1; 32], ..none }),
-        ("length of the job id", Record { job_id: JobId::new("x").unwrap(), ..none }),
-        ("version number of", Record { version_number: Some(u32::MAX), ..none }),
+        ("phase", *Record::default().set_phase(Phase::Ended)),
+        ("flags", *Record::default().set_started(true)),
+        ("file being", *Record::default().set_file_index(1)),
+        ("execution number", *Record::default().set_execution_number(u64::MAX)),
+        ("`updatedBy`", *Record::default().set_updated_by(u32::MAX)),
+        ("block size", *Record::default().set_block_size(u32::MAX)),
+        ("front", *Record::default().set_front(u32::MAX)),
+        ("detail", *Record::default().set_detail(u32::MAX)),
+        ("status owed", *Record::default().set_status(1)),
+        ("reason", *Record::default().set_reason(1)),
+        ("resets", *Record::default().set_first_boots(1)),
+        ("identity of the data", *Record::default().set_job_digest(&[1; 32])),
+        ("bit k", *Record::default().set_window(&[1; 32])),
+        ("three hashes", *Record::default().set_intended(&[[1; 32]; 3])),
+        ("hash of the last", *Record::default().set_reverted(&[1; 32])),
+        ("identity of the data it", *Record::default().set_reverted_job(&[1; 32])),
+        ("length of the job id", *Record::default().set_job_id("x")),
+        ("version number of", *Record::default().set_version_number(Some(u32::MAX))),
     ];
     let blank = none.encode(1);
     for (name, record) in changed {

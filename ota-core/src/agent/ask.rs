@@ -59,10 +59,12 @@ impl<'a> Agent<'a> {
         // Only the first block can be judged: nothing else is asked for before it is here.
         let judging = matches!(self.state, State::Judging);
         let (window, slow) = if judging { (1, false) } else { (self.fetch.window, self.is_slow(layout)) };
-        let wanted = u32::from(window.saturating_sub(under_way).min(self.config.request_max()));
+        let wanted = u32::from((window - under_way).min(self.config.request_max()));
         let file = self.file_in_hand();
         let (file_id, image) = (file.id, file.image);
-        let Some(request) = self.fetch.next_request(file_id, wanted) else { return Next::Nothing };
+        if !self.fetch.next_request(file_id, wanted) {
+            return Next::Nothing;
+        }
         if slow {
             if !self.cleared {
                 if let Some(sector) = self.sector_to_clear(layout) {
@@ -70,11 +72,10 @@ impl<'a> Agent<'a> {
                 }
                 self.slot_cleared(image);
             }
-            if let Some(sector) = self.fetch.closed_sector(&request, layout) {
+            if let Some(sector) = self.fetch.closed_sector(layout) {
                 return self.act(Action::Erase { image, sector });
             }
         }
-        self.fetch.request = request;
         self.act(Action::Publish(Publication::Blocks))
     }
 

@@ -62,17 +62,17 @@ impl Agent<'_> {
     }
 
     fn derive(&mut self, record: &Record, running: Running) {
-        match (record.phase, running) {
+        match (record.phase(), running) {
             // Confirmed, and yet another image runs: somebody else changed it. SUCCEEDED would not be true any more.
             (Phase::Confirmed, Running::Other | Running::Mixed) if self.intended != NO_HASHES => {
                 self.fail(Reason::Reverted)
             }
             (Phase::Confirmed, _) if self.job.is_held() => self.state = State::Confirmed { custom: false },
             (Phase::Ended, _) if self.job.is_held() => {
-                self.detail = record.detail;
+                self.detail = record.detail();
                 self.state = State::Failed {
-                    reason: Reason::from_number(record.reason).unwrap_or(Reason::StateLost),
-                    rejected: record.status == super::record::REJECTED,
+                    reason: Reason::from_number(record.reason()).unwrap_or(Reason::StateLost),
+                    rejected: record.status() == super::record::REJECTED,
                 }
             }
             (Phase::Verified | Phase::Ready | Phase::Pending | Phase::Testing, Running::Intended) => {
@@ -94,7 +94,7 @@ impl Agent<'_> {
             }
             (Phase::Pending, Running::Other) => {
                 // The sign of a revert stays until the next swap: one that stood there before says nothing.
-                if self.was_reverted() && record.detail != super::record::REVERTED_BEFORE {
+                if self.was_reverted() && record.detail() != super::record::REVERTED_BEFORE {
                     self.remember_bad();
                     self.fail(Reason::Reverted);
                 } else {
@@ -126,18 +126,17 @@ impl Agent<'_> {
         self.record_due = true;
         // What the secondary slot held runs now; in its place lies the old image, or nothing.
         self.resume = None;
-        if record.phase == Phase::Testing && self.is_confirmed() && self.revert() == Revert::No {
+        if record.phase() == Phase::Testing && self.is_confirmed() && self.revert() == Revert::No {
             // Confirmed, and the power went before the journal knew.
             return self.all_confirmed();
         }
         let offered = self.running_version();
-        let question = (offered.word() < record.updated_by)
-            .then(|| Question::Downgrade { running: Version::from_word(record.updated_by), offered });
+        let question = (offered.word() < record.updated_by())
+            .then(|| Question::Downgrade { running: Version::from_word(record.updated_by()), offered });
         self.test(question);
     }
 
     /// The running image is tested.
-    #[inline(never)]
     pub(super) fn test(&mut self, question: Option<Question>) {
         self.question = question;
         self.state = State::Testing { announced: false };
@@ -158,7 +157,7 @@ impl Agent<'_> {
     /// While the images' hashes are still those of what runs.
     fn running(&self, record: &Record) -> Running {
         let (mut meant, mut run) = (0, 0);
-        for (runs, intended) in self.intended.iter().zip(&record.intended) {
+        for (runs, intended) in self.intended.iter().zip(record.intended()) {
             meant += u8::from(*intended != NONE);
             run += u8::from(*intended != NONE && runs == intended);
         }
@@ -236,19 +235,20 @@ impl Agent<'_> {
     fn restore(&mut self, record: &Record) {
         self.forget_job();
         self.job.id = self.arena.push(record.job_id().as_bytes());
-        self.job.execution = record.execution_number;
-        self.job.version = Number::of(record.version_number);
-        self.job.started = record.started;
-        self.job.digest = record.job_digest;
-        self.job.updated_by = record.updated_by;
-        self.intended = record.intended;
-        self.bad_image = record.reverted;
-        self.bad_job = record.reverted_job;
-        self.resets = record.first_boots;
+        self.job.execution = record.execution_number();
+        self.job.version = Number::of(record.version_number());
+        self.job.started = record.started();
+        self.job.digest = *record.job_digest();
+        self.job.updated_by = record.updated_by();
+        self.intended = *record.intended();
+        self.bad_image = *record.reverted();
+        self.bad_job = *record.reverted_job();
+        self.resets = record.first_boots();
         self.resume = None;
-        if record.job_digest != NONE && record.block_size == self.config.block_size {
-            let Record { job_digest, file_index, front, window, bundle, .. } = record;
-            self.resume = Some(Resume::new(job_digest, *file_index, *front, window, *bundle));
+        if *record.job_digest() != NONE && record.block_size() == self.config.block_size {
+            let (front, window) = (record.front(), record.window());
+            self.resume =
+                Some(Resume::new(record.job_digest(), record.file_index(), front, window, record.bundle()));
         }
     }
 }

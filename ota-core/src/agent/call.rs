@@ -1,7 +1,6 @@
 //! The one request to AWS IoT Jobs: when it goes out, when it is repeated, when it is given up.
 
 use super::clock::Wait;
-use super::encode::TOKEN_SIZE;
 use super::plan::Next;
 use super::{Action, Agent, Publication, Report, Request, State};
 use crate::wire::Token;
@@ -42,7 +41,7 @@ impl Agent<'_> {
             Request::Held { .. } | Request::Report(_) => Some(self.job_id()),
         };
         let fits = job_id == asked && reported == matches!(request, Request::Report(_));
-        if !fits || !token.matches(self.token(self.next_token.wrapping_sub(1), &mut [0; TOKEN_SIZE])) {
+        if !fits || !self.is_token(token, self.next_token.wrapping_sub(1)) {
             return None;
         }
         self.call.waits = false;

@@ -132,7 +132,8 @@ pub struct Config<'a> {
     pub format: Format,
     /// Send `expectedVersion` with status updates that wait for their answer.
     pub expected_version: bool,
-    /// Pairs of the application's own added to every status update; 6 at most.
+    /// Pairs of the application's own added to every status update: 6 at most, with names of 1 to 128 characters of
+    /// `[a-zA-Z0-9:_-]`.
     pub details: &'a [(&'a str, &'a str)],
     /// A journal record is written after this many blocks: at most so many are fetched again after a power cut, besides
     /// those of open sectors.

@@ -7,10 +7,10 @@ use crate::wire::topic::{self, MAX_TOPIC_SIZE, NEXT, Tail};
 use crate::wire::update::write_detail;
 use crate::wire::words::word;
 use crate::wire::writer::Writer;
-use crate::wire::{EncodeError, GetStream, TopicError};
+use crate::wire::{EncodeError, GetStream, Token, TopicError};
 
 /// Room for a client token: ten digits, a colon, eight digits.
-pub(super) const TOKEN_SIZE: usize = 24;
+const TOKEN_SIZE: usize = 24;
 
 /// Room a payload needs, bytes: the application's own pairs decide.
 pub const MAX_PAYLOAD_SIZE: usize = 1536;
@@ -169,9 +169,9 @@ impl Agent<'_> {
             }
             b'o' => {
                 for (name, value) in self.config.details {
-                    for text in [",\"", name, "\":"] {
-                        writer.str(text);
-                    }
+                    writer.str(",\"");
+                    writer.str(name);
+                    writer.str("\":");
                     write_detail(writer, value);
                 }
             }
@@ -192,13 +192,16 @@ impl Agent<'_> {
         }
     }
 
-    /// The client token of a request: a counter, and what tells this boot of this device from others.
-    pub(super) fn token<'b>(&self, number: u32, buf: &'b mut [u8; TOKEN_SIZE]) -> &'b str {
-        let mut writer = Writer::new(buf);
+    /// Whether `token` is that of the request of this number.
+    pub(super) fn is_token(&self, token: Token<'_>, number: u32) -> bool {
+        let mut wanted = [0; TOKEN_SIZE];
+        let mut writer = Writer::new(&mut wanted);
         self.write_token(&mut writer, number);
-        writer.into_str().unwrap_or_default()
+        let size = writer.finish().unwrap_or_default();
+        token.0.map(str::as_bytes) == wanted.get(..size)
     }
 
+    /// The client token of a request: a counter, and what tells this boot of this device from others.
     fn write_token(&self, writer: &mut Writer<'_>, number: u32) {
         writer.decimal(number);
         writer.byte(b':');
@@ -241,14 +244,19 @@ fn describe(document: bool) -> Form {
 
 /// The reason's spelling, and the number beside it: that of an error, or the reasons of both planes.
 fn write_reason(writer: &mut Writer<'_>, reason: Reason, detail: u32) {
-    writer.str(reason.spelling());
+    write_spelling(writer, Some(reason));
     if reason == Reason::NoPlane {
-        for (name, number) in [(": mqtt ", detail >> 8), (", http ", detail)] {
-            writer.str(name);
-            writer.str(Reason::from_number(number as u8).map_or("", Reason::spelling));
-        }
+        writer.str(": mqtt ");
+        write_spelling(writer, Reason::from_number((detail >> 8) as u8));
+        writer.str(", http ");
+        write_spelling(writer, Reason::from_number(detail as u8));
     } else if detail != 0 {
         writer.str(": 0x");
         writer.hexadecimal(detail, 8);
     }
+}
+
+#[inline(never)]
+fn write_spelling(writer: &mut Writer<'_>, reason: Option<Reason>) {
+    writer.str(reason.map_or("", Reason::spelling));
 }

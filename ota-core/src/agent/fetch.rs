@@ -345,9 +345,10 @@ impl<'a> Fetch<'a> {
         self.older = 0;
     }
 
-    /// The next blocks to ask for: the lowest missing ones not under way, `wanted` at most.
-    pub(crate) fn next_request(&mut self, file_id: u8, wanted: u32) -> Option<BlockRequest> {
-        let mut request = BlockRequest { file_id, offset: 0, count: 0, bits: [0; WINDOW_BYTES], size: 0 };
+    /// Fills in the next request: for the lowest missing blocks not under way, `wanted` at most. False: there are none.
+    pub(crate) fn next_request(&mut self, file_id: u8, wanted: u32) -> bool {
+        let request = &mut self.request;
+        *request = BlockRequest { file_id, ..BlockRequest::default() };
         // The bytes of the window: what lies below the front in the first one is held.
         let first = self.front / 8;
         for (at, missing) in (first..).zip(self.missing.iter().skip(first as usize).take(WINDOW_BYTES)) {
@@ -373,7 +374,7 @@ impl<'a> Fetch<'a> {
                 break;
             }
         }
-        (request.count > 0).then_some(request)
+        request.count > 0
     }
 
     /// The missing blocks from the front to the next one held, `most` at most.

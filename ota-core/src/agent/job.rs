@@ -125,7 +125,8 @@ pub(crate) struct Job {
     pub(crate) loaded: bool,
     pub(crate) files: [File; MAX_IMAGES],
     pub(crate) file_count: u8,
-    /// The document offers the plane over HTTP; over MQTT where there is a stream.
+    /// The planes that the document offers and this device has.
+    pub(crate) mqtt: bool,
     pub(crate) http: bool,
     /// Where the URLs begin in the arena: they are replaced when they expire.
     pub(crate) urls_at: u16,
@@ -148,6 +149,7 @@ impl Job {
         loaded: false,
         files: [File::NONE; MAX_IMAGES],
         file_count: 0,
+        mqtt: false,
         http: false,
         urls_at: 0,
         digest: [0; 32],
@@ -200,8 +202,9 @@ impl Job {
             return Err(Reason::TooManyFiles);
         }
         let protocols = document.protocols;
+        self.mqtt = protocols.mqtt && config.planes.contains(&Plane::Mqtt);
         self.http = protocols.http && config.planes.contains(&Plane::Http);
-        if !(self.http || protocols.mqtt && config.planes.contains(&Plane::Mqtt)) {
+        if !(self.mqtt || self.http) {
             return Err(Reason::UnknownProtocol);
         }
         self.block_topic = Span::NONE;
@@ -291,7 +294,7 @@ impl Job {
 
     pub(crate) fn offers(&self, plane: Plane) -> bool {
         match plane {
-            Plane::Mqtt => self.block_topic.len > 0,
+            Plane::Mqtt => self.mqtt,
             Plane::Http => self.http,
         }
     }

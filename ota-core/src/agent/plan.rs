@@ -38,6 +38,7 @@ impl<'a> Agent<'a> {
         self.pause(1000);
     }
 
+    #[inline(never)]
     fn look(&mut self) -> Next {
         if self.record_due && !matches!(self.state, State::Booting { .. } | State::Stopped) {
             self.record_due = false;
@@ -218,12 +219,12 @@ impl<'a> Agent<'a> {
     }
 
     fn is_offline(&self) -> bool {
-        let link = match self.link {
-            Link::Down => self.link_tries,
-            Link::Up { .. } | Link::Aside { .. } => 0,
-            Link::Suspended { .. } => OFFLINE_TRIES,
+        let link_is = match self.link {
+            Link::Down => self.link_tries >= OFFLINE_TRIES,
+            Link::Up { .. } | Link::Aside { .. } => false,
+            Link::Suspended { .. } => true,
         };
-        link.max(self.call.tries) >= OFFLINE_TRIES
+        link_is || self.call.tries >= OFFLINE_TRIES
     }
 
     /// The link, and what goes over it.
@@ -292,10 +293,8 @@ impl<'a> Agent<'a> {
     #[inline(never)]
     pub(super) fn local_deadline(&self) -> i32 {
         let poll = after(self.config.timing.poll_ms);
-        match self.state.waits() {
-            Some(wait) if !self.clock.is_due(wait) => self.clock.at(wait).min(poll),
-            Some(_) | None => poll,
-        }
+        let at = self.state.waits().map_or(0, |wait| self.clock.at(wait));
+        if at > 0 { at.min(poll) } else { poll }
     }
 
     /// The next moment something is due.

@@ -105,8 +105,7 @@ impl Agent<'_> {
             Plane::Mqtt => Plane::Http,
             Plane::Http => Plane::Mqtt,
         };
-        let left =
-            self.planes.lost.is_none() && self.config.planes.contains(&other) && self.job.offers(other);
+        let left = self.planes.lost.is_none() && self.job.offers(other);
         left.then_some(other)
     }
 

@@ -1,7 +1,7 @@
 //! What the journal is told.
 
 use super::{Agent, Resume, Stage, State};
-use crate::journal::{JobId, Phase, Record};
+use crate::journal::{Phase, Record};
 
 /// `Record::status` of a `REJECTED` execution.
 pub(super) const REJECTED: u8 = 2;
@@ -19,24 +19,24 @@ impl Agent<'_> {
     }
 
     fn put_job(&self, record: &mut Record) {
-        record.phase = self.phase();
-        record.job_id = JobId::new(self.job_id()).unwrap_or(JobId::NONE);
-        record.execution_number = self.job.execution;
-        record.job_digest = self.job.digest;
-        record.version_number = self.job.version.get();
-        record.started = self.job.started;
-        record.updated_by = self.job.updated_by;
-        record.block_size = self.config.block_size;
-        record.intended = self.intended;
-        record.reverted = self.bad_image;
-        record.reverted_job = self.bad_job;
-        record.first_boots = self.resets;
+        record.set_phase(self.phase());
+        record.set_job_id(self.job_id());
+        record.set_execution_number(self.job.execution);
+        record.set_job_digest(&self.job.digest);
+        record.set_version_number(self.job.version.get());
+        record.set_started(self.job.started);
+        record.set_updated_by(self.job.updated_by);
+        record.set_block_size(self.config.block_size);
+        record.set_intended(&self.intended);
+        record.set_reverted(&self.bad_image);
+        record.set_reverted_job(&self.bad_job);
+        record.set_first_boots(self.resets);
         if let State::Failed { reason, rejected } = self.state {
-            record.status = if rejected { REJECTED } else { FAILED };
-            record.reason = reason.number();
-            record.detail = self.detail;
+            record.set_status(if rejected { REJECTED } else { FAILED });
+            record.set_reason(reason.number());
+            record.set_detail(self.detail);
         } else if self.was_reverted() {
-            record.detail = REVERTED_BEFORE;
+            record.set_detail(REVERTED_BEFORE);
         }
     }
 
@@ -48,13 +48,13 @@ impl Agent<'_> {
         };
         if let Some(held) = held {
             if !self.job.is_held() {
-                record.job_digest = held.identity;
+                record.set_job_digest(&held.identity);
             }
-            if record.job_digest == held.identity {
-                record.file_index = held.file;
-                record.front = held.front;
-                record.window = held.window;
-                record.bundle = held.bundle;
+            if *record.job_digest() == held.identity {
+                record.set_file_index(held.file);
+                record.set_front(held.front);
+                record.set_window(&held.window);
+                record.set_bundle(held.bundle);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::fetch::{BlockRequest, Fetch};
+use super::fetch::Fetch;
 use crate::geometry::ImageLayout;
 
 /// How sectors of the slot stand, two bits each in the caller's memory.
@@ -117,10 +117,10 @@ impl Fetch<'_> {
         lost
     }
 
-    /// The first sector a request would write to that is still closed.
-    pub(crate) fn closed_sector(&self, request: &BlockRequest, image: &ImageLayout) -> Option<u32> {
-        let (from, _) = self.block_range(request.offset);
-        let (_, to) = self.block_range(request.end() - 1);
+    /// The first sector the request would write to that is still closed.
+    pub(crate) fn closed_sector(&self, image: &ImageLayout) -> Option<u32> {
+        let (from, _) = self.block_range(self.request.offset);
+        let (_, to) = self.block_range(self.request.end() - 1);
         if self.is_open(from, to) {
             return None;
         }

@@ -15,13 +15,13 @@ use core::ops::Range;
 use super::{
     ImageState, Withdrawn,
     info::Survey,
-    states::{is_confirmed, is_pending, is_reverted, request_of, revert_of},
+    states::{image_state, pending_of},
 };
 use crate::{
     bytes::{front, unit_start},
     geometry::{BootMode, Geometry, ImageLayout},
     image::HEADER_MAGIC,
-    script::{Script, Step},
+    script::{Desk, Next, Script, Step},
     slot::FlashError,
     trailer::{FLAG_SET, Flag, Magic, Pending, Trailer, TrailerLayout},
 };
@@ -40,6 +40,9 @@ pub(super) enum Goal {
     Survey,
     /// Read the fields.
     Look,
+    /// No old header lies before the image in the secondary: it makes a swap-offset bootloader take the upload for misplaced
+    /// and erase the slot. No byte of the image lies in that sector.
+    ClearLead,
     /// The secondary asks for its image.
     Request,
     /// The secondary asks for nothing.
@@ -69,6 +72,8 @@ type Plan = &'static [(Side, Goal)];
 pub(super) const INSPECT: Plan =
     &[(Side::Primary, Goal::Survey), (Side::Primary, Goal::Look), (Side::Secondary, Goal::Look)];
 pub(super) const REQUEST: Plan = &[(Side::Secondary, Goal::Request)];
+pub(super) const CLEAR_AND_REQUEST: Plan =
+    &[(Side::Secondary, Goal::ClearLead), (Side::Secondary, Goal::Request)];
 pub(super) const REQUEST_AND_FORGET: Plan =
     &[(Side::Secondary, Goal::Request), (Side::Primary, Goal::Forget)];
 pub(super) const WITHDRAW: Plan = &[(Side::Secondary, Goal::Survey), (Side::Secondary, Goal::Withdraw)];
@@ -76,15 +81,21 @@ pub(super) const CONFIRM_AND_WITHDRAW: Plan =
     &[(Side::Primary, Goal::Confirm), (Side::Secondary, Goal::Survey), (Side::Secondary, Goal::Withdraw)];
 pub(super) const CONFIRM: Plan = &[(Side::Primary, Goal::Confirm)];
 
+/// How an image begins.
+const OLD_HEADER: [u8; 4] = HEADER_MAGIC.to_le_bytes();
+
 /// The script of a plan. Places are offsets in the slot that is worked on.
 pub(super) struct Control<'i> {
     layout: &'i ImageLayout,
-    plan: Plan,
+    /// What is still to be done.
+    pub(super) plan: Plan,
     goal: Goal,
     slot: &'i Geometry,
     trailer: TrailerLayout,
     /// Where the write units with fields start.
     start: u32,
+    /// What the goal looks at.
+    look: Range<u32>,
     survey: Survey,
     /// What is asked for, and MCUboot's number of the image.
     pub(super) asked: (Pending, u8),
@@ -96,11 +107,9 @@ pub(super) struct Control<'i> {
     lost: Option<u32>,
     /// A write torn in an earlier life may have left units that only look blank.
     pub(super) torn: bool,
-    /// Sector 0 is to be looked at for an old header first.
-    lead: bool,
     /// Something was programmed or wiped for this goal.
     changed: bool,
-    /// The fields have just been read.
+    /// It has just been read.
     looked: bool,
     /// Old fields were cleared: at most once.
     cleared: bool,
@@ -117,21 +126,21 @@ pub(super) struct Control<'i> {
 impl<'i> Control<'i> {
     // One copy: the struct is large.
     #[inline(never)]
-    pub(super) fn new(layout: &'i ImageLayout, plan: Plan) -> Self {
+    pub(super) fn new(layout: &'i ImageLayout) -> Self {
         Self {
             layout,
-            plan,
+            plan: &[],
             goal: Goal::Look,
             slot: layout.primary(),
             trailer: layout.primary_trailer(),
             start: 0,
-            survey: Survey::new(),
+            look: 0..0,
+            survey: Survey::new(0, 0),
             asked: (Pending::Test, 0),
             image_end: 0,
             states: [Trailer::UNSET; 2],
             lost: None,
             torn: false,
-            lead: false,
             changed: false,
             looked: false,
             cleared: false,
@@ -153,29 +162,27 @@ impl<'i> Control<'i> {
             offset = self.layout.image_offset();
         }
         self.start = unit_start(self.trailer.swap_info(), self.slot.write_size());
+        self.look = self.start..self.slot.size();
         (self.changed, self.looked, self.written) = (false, false, 0);
         match goal {
-            Goal::Survey => self.survey.begin(self.slot, offset),
-            Goal::Request => self.lead = !self.layout.lead_sectors().is_empty(),
+            Goal::Survey => {
+                self.survey = Survey::new(offset, self.slot.size() - offset);
+                self.look = self.survey.header();
+            }
+            Goal::ClearLead => self.look = 0..OLD_HEADER.len() as u32,
             Goal::Withdraw => {
                 let size = self.survey.outcome().map_or(self.layout.max_image_size(), |image| image.size);
                 self.image_end = offset.saturating_add(size);
             }
-            Goal::Look | Goal::Confirm | Goal::Forget => {}
+            Goal::Look | Goal::Request | Goal::Confirm | Goal::Forget => {}
         }
         Some(side)
     }
 
     /// What was found, after [`INSPECT`].
     pub(super) fn image_state(&self) -> ImageState {
-        let (mode, [secondary, primary]) = (self.layout.mode(), &self.states);
-        ImageState {
-            running: self.survey.outcome(),
-            request: request_of(mode, secondary),
-            revert: revert_of(mode, primary, secondary),
-            confirmed: is_confirmed(mode, primary),
-            reverted: is_reverted(mode, primary),
-        }
+        let [secondary, primary] = &self.states;
+        image_state(self.layout.mode(), self.survey.outcome(), primary, secondary)
     }
 
     /// What is left, after [`WITHDRAW`].
@@ -183,19 +190,20 @@ impl<'i> Control<'i> {
         self.lost.map_or(Withdrawn::ImageKept, Withdrawn::SectorLost)
     }
 
-    /// Whether the last goal changed something.
-    pub(super) const fn has_changed(&self) -> bool {
-        self.changed
+    /// Whether the last goal took an `image_ok` away.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.goal == Goal::Forget && self.changed
     }
 
     /// Reads a part of the slot.
-    fn read(&self, part: Range<u32>) -> Step {
-        Step::Read(self.slot.start() + part.start..self.slot.start() + part.end)
+    fn read(&self, desk: &mut Desk<'_>, part: Range<u32>) -> Next {
+        desk.read(self.slot.start() + part.start..self.slot.start() + part.end)
     }
 
     /// Changes the first piece of the fields that is not yet as the edit wants it; [`Step::Done`] when all are.
-    /// [`FlashError::NotErased`], with nothing written, when any of them is written once only and not blank.
-    fn edit(&mut self, fields: &mut [u8], edit: Edit) -> Step {
+    /// [`FlashError::Trailer`], with nothing written, when any of them is written once only and not blank.
+    fn edit(&mut self, desk: &mut Desk<'_>, edit: Edit) -> Next {
+        let fields = front(desk.buffer, (self.slot.size() - self.start) as usize);
         let (slot, trailer, erased) = (self.slot, self.trailer, self.slot.erased());
         let mut wrong = 0..0;
         let mut begin = unit_start(trailer.info_start(), slot.write_size());
@@ -218,7 +226,7 @@ impl<'i> Control<'i> {
                 *byte = wanted;
             }
             if !right && !blank && !slot.rewrite() {
-                return Step::Fail(FlashError::NotErased);
+                return Err(FlashError::Trailer);
             }
             if !right && wrong.is_empty() {
                 wrong = part;
@@ -226,135 +234,140 @@ impl<'i> Control<'i> {
             begin = end;
         }
         if wrong.is_empty() {
-            return Step::Done;
+            return Ok(Step::Done);
         }
         // A piece is written once: it was read back, and flash that changes afterwards is broken.
         if wrong.start < self.written {
-            return Step::Fail(FlashError::ReadBack);
+            return Err(FlashError::ReadBack);
         }
         (self.changed, self.written) = (true, wrong.end);
-        Step::Program(slot.start() + self.start + wrong.start as u32, wrong)
+        desk.program(slot.start() + self.start + wrong.start as u32, wrong)
     }
 
     /// The next step towards a request.
-    fn request(&mut self, fields: &mut [u8], state: &Trailer) -> Step {
-        let is_asked = |pending| is_pending(self.trailer.mode(), state, pending);
-        let asked = is_asked(self.asked.0);
+    fn request(&mut self, desk: &mut Desk<'_>, state: &Trailer) -> Next {
+        let (pending, _) = self.asked;
+        let held = pending_of(self.trailer.mode(), state);
+        let asked = held == Some(pending);
         if asked && (!self.changed || self.upgraded) {
-            return Step::Done;
+            return Ok(Step::Done);
         }
         let once = !self.slot.rewrite();
-        // By `image_ok` alone: the table does not read `swap_info`, and no moment without a request is needed.
-        self.upgraded =
-            once && !self.cleared && self.asked.0 == Pending::Permanent && is_asked(Pending::Test);
-        let edit = if self.upgraded { Edit::ImageOk(FLAG_SET) } else { Edit::Request };
         let blocked = !self.cleared && (self.refused || once && self.torn);
-        match if blocked { Step::Fail(FlashError::NotErased) } else { self.edit(fields, edit) } {
-            Step::Fail(FlashError::NotErased) if !self.cleared => self.clear(fields),
+        if blocked && !once {
+            // Rows are written over.
+            (self.cleared, self.written) = (true, 0);
+        }
+        // By `image_ok` alone: the table does not read `swap_info`, and no moment without a request is needed.
+        self.upgraded = once && !self.cleared && pending == Pending::Permanent && held == Some(Pending::Test);
+        let edit = if self.upgraded { Edit::ImageOk(FLAG_SET) } else { Edit::Request };
+        let step = if blocked && once { Err(FlashError::Trailer) } else { self.edit(desk, edit) };
+        match step {
+            Err(FlashError::Trailer) if !self.cleared => self.clear(desk),
             // Good magic with a wrong field would be another request than the one wanted.
-            Step::Done if !asked => Step::Fail(FlashError::ReadBack),
-            step => step,
+            Ok(Step::Done) if !asked => Err(FlashError::ReadBack),
+            _other => step,
         }
     }
 
-    /// Makes the way free, once. Rows are written over; else the sectors with fields are wiped, when no byte of the image lies
-    /// in them: [`FlashError::Trailer`], with nothing erased, when one does.
-    fn clear(&mut self, fields: &mut [u8]) -> Step {
+    /// Makes the way free, once: the sectors with fields are wiped, when no byte of the image lies in them:
+    /// [`FlashError::Trailer`], with nothing erased, when one does.
+    fn clear(&mut self, desk: &mut Desk<'_>) -> Next {
         (self.cleared, self.written) = (true, 0);
-        if self.slot.rewrite() {
-            return self.edit(fields, Edit::Request);
-        }
         self.wipe = self.layout.field_sectors();
-        if self.slot.sector_range(self.wipe.start).start < self.image_end {
-            return Step::Fail(FlashError::Trailer);
+        if self.holds_image(self.wipe.start) {
+            return Err(FlashError::Trailer);
         }
-        self.wipe_next()
+        self.wipe_next(desk)
     }
 
-    fn wipe_next(&mut self) -> Step {
+    /// Whether bytes of the image in the secondary lie in a sector.
+    fn holds_image(&self, sector: u32) -> bool {
+        self.slot.sector_range(sector).start < self.image_end
+    }
+
+    #[inline(never)]
+    fn wipe_next(&mut self, desk: &mut Desk<'_>) -> Next {
         self.changed = true;
         self.wipe.end = self.wipe.end.saturating_sub(1);
-        self.slot.wipe(self.wipe.end)
+        desk.wipe(self.slot.whole_sector(self.wipe.end)?)
     }
 
     /// The next step towards no request. The bootloader acts on a good magic only.
-    fn withdraw(&mut self, fields: &mut [u8], state: &Trailer) -> Step {
+    fn withdraw(&mut self, desk: &mut Desk<'_>, state: &Trailer) -> Next {
         if state.magic != Magic::Good {
-            return Step::Done;
+            return Ok(Step::Done);
         }
         if self.changed {
-            return Step::Fail(FlashError::ReadBack);
+            return Err(FlashError::ReadBack);
         }
         if self.slot.rewrite() {
-            return self.edit(fields, Edit::Erase);
+            return self.edit(desk, Edit::Erase);
         }
         let sector = self.slot.sector_of(self.trailer.magic());
-        self.lost = (self.slot.sector_range(sector).start < self.image_end).then_some(sector);
+        self.lost = self.holds_image(sector).then_some(sector);
         self.wipe = sector..sector + 1;
-        self.wipe_next()
+        self.wipe_next(desk)
     }
 
-    /// The next step towards a confirmed image.
-    fn confirm(&mut self, fields: &mut [u8], state: &Trailer) -> Step {
+    /// The next step towards a confirmed image. A torn flag on write-once flash stays: its sector holds the running image's
+    /// trailer and cannot be erased here.
+    fn confirm(&mut self, desk: &mut Desk<'_>, state: &Trailer) -> Next {
         match (self.trailer.mode(), state.magic) {
-            (BootMode::SwapStatus, _) => {}
-            (BootMode::Overwrite, _) | (_, Magic::Unset) => return Step::Done,
-            (_, Magic::Bad) => return Step::Fail(FlashError::Trailer),
-            (_, Magic::Good) => {}
-        }
-        match self.edit(fields, Edit::ImageOk(FLAG_SET)) {
-            // A torn flag on write-once flash: its sector holds the running image's trailer and cannot be erased here.
-            Step::Fail(FlashError::NotErased) => Step::Fail(FlashError::Trailer),
-            step => step,
+            (BootMode::Overwrite, _) => Ok(Step::Done),
+            (BootMode::SwapStatus, _) | (_, Magic::Good) => self.edit(desk, Edit::ImageOk(FLAG_SET)),
+            (_, Magic::Unset) => Ok(Step::Done),
+            (_, Magic::Bad) => Err(FlashError::Trailer),
         }
     }
 
     /// The step towards an `image_ok` that does not outlive the image it was set for.
-    fn forget(&mut self, fields: &mut [u8], state: &Trailer) -> Step {
+    fn forget(&mut self, desk: &mut Desk<'_>, state: &Trailer) -> Next {
         let theirs = state.magic == Magic::Good && state.copy_done == Flag::Set;
         // Write-once flash could not forget it without an erase next to the running image.
         if state.image_ok != Flag::Set || theirs || !self.slot.rewrite() {
-            return Step::Done;
+            return Ok(Step::Done);
         }
-        self.edit(fields, Edit::ImageOk(self.slot.erased()))
+        self.edit(desk, Edit::ImageOk(self.slot.erased()))
     }
 }
 
 impl Script for Control<'_> {
-    fn next(&mut self, buffer: &mut [u8]) -> Step {
-        if self.goal == Goal::Survey {
-            return self.survey.next(buffer);
-        }
+    fn next(&mut self, desk: &mut Desk<'_>) -> Next {
         if !self.wipe.is_empty() {
-            return self.wipe_next();
+            return self.wipe_next(desk);
         }
-        if !core::mem::replace(&mut self.looked, true) {
-            let header = 0..HEADER_MAGIC.to_le_bytes().len() as u32;
-            return self.read(if self.lead { header } else { self.start..self.slot.size() });
+        self.looked = !self.looked;
+        if self.looked {
+            return self.read(desk, self.look.clone());
         }
-        self.looked = false;
-        if core::mem::take(&mut self.lead) {
-            // It makes a swap-offset bootloader take the upload for misplaced and erase the slot. No byte of the image
-            // lies in that sector.
-            if buffer.starts_with(&HEADER_MAGIC.to_le_bytes()) {
-                return self.slot.wipe(0);
+        match self.goal {
+            Goal::Survey => {
+                let Some(part) = self.survey.next(desk.buffer) else { return Ok(Step::Done) };
+                self.looked = true;
+                return self.read(desk, part);
             }
-            self.looked = true;
-            return self.read(self.start..self.slot.size());
+            Goal::ClearLead => {
+                if !desk.buffer.starts_with(&OLD_HEADER) {
+                    return Ok(Step::Done);
+                }
+                return desk.wipe(self.slot.whole_sector(0)?);
+            }
+            Goal::Look | Goal::Request | Goal::Withdraw | Goal::Confirm | Goal::Forget => {}
         }
-        let fields = front(buffer, (self.slot.size() - self.start) as usize);
+        let fields = front(desk.buffer, (self.slot.size() - self.start) as usize);
         let Some(state) = Trailer::decode(fields, &self.trailer, self.slot.erased()) else {
-            return Step::Fail(FlashError::OutOfBounds);
+            return Err(FlashError::OutOfBounds);
         };
         match self.goal {
-            Goal::Survey | Goal::Look => {
+            Goal::Request => self.request(desk, &state),
+            Goal::Withdraw => self.withdraw(desk, &state),
+            Goal::Confirm => self.confirm(desk, &state),
+            Goal::Forget => self.forget(desk, &state),
+            Goal::Look | Goal::Survey | Goal::ClearLead => {
                 self.states = [state, self.states[0]];
-                Step::Done
+                Ok(Step::Done)
             }
-            Goal::Request => self.request(fields, &state),
-            Goal::Withdraw => self.withdraw(fields, &state),
-            Goal::Confirm => self.confirm(fields, &state),
-            Goal::Forget => self.forget(fields, &state),
         }
     }
 

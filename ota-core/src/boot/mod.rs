@@ -69,6 +69,34 @@ pub struct ImageState {
     pub reverted: bool,
 }
 
+/// What is to be done with header, TLVs and trailers of an image.
+#[derive(Debug)]
+pub enum Operation {
+    /// Read header, TLVs and both trailers → [`Controlled::Inspected`]. Malformed contents are a state, not an error.
+    Inspect,
+    /// Ask the bootloader for the verified image and read the request back. It must be the token of this image.
+    ///
+    /// [`FlashError::Stale`], with flash untouched, when the secondary changed since verification.
+    /// [`FlashError::Trailer`] when an old or torn trailer shares its sector with the image: give up that sector.
+    SetPending(Verified, Pending),
+    /// Take a request back → [`Controlled::Withdrawn`]. Where the trailer shares a sector with the image, image bytes go with
+    /// it.
+    Withdraw,
+    /// Confirm the running image and read it back. Does nothing where there is nothing to confirm.
+    Confirm,
+}
+
+/// What came of an [`Operation`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controlled {
+    /// It is done.
+    Done,
+    /// What flash says.
+    Inspected(ImageState),
+    /// What the withdrawn request left behind.
+    Withdrawn(Withdrawn),
+}
+
 /// The images of a device. Implemented by [`Image`] for one, and by tuples of up to three for several: image `n` is
 /// element `n`.
 ///
@@ -76,16 +104,15 @@ pub struct ImageState {
 ///
 /// # Cancel safety
 /// Dropping any of these futures leaves what a power cut in that place would. Reads and compares leave nothing behind;
-/// after a dropped `erase` or `write` the sector or unit may hold anything; after a dropped `set_pending` there is no
+/// after a dropped `erase` or `write` the sector or unit may hold anything; after a dropped [`Operation::SetPending`] there is no
 /// request, a torn one (which the bootloader ignores) or the whole one, and calling again repairs it; after a dropped
-/// `confirm` the image may or may not be confirmed; after a dropped `withdraw` the request may still stand.
+/// [`Operation::Confirm`] the image may or may not be confirmed; after a dropped [`Operation::Withdraw`] the request may
+/// still stand.
 // Single-threaded executors: no `Send` bound is wanted on these futures.
 #[allow(async_fn_in_trait)]
 pub trait Images {
     /// The layout of an image, `None` when there is no image of that number.
     fn layout(&self, image: u8) -> Option<&ImageLayout>;
-    /// Reads header, TLVs and both trailers. Malformed contents are a state, not an error.
-    async fn inspect(&mut self, image: u8) -> Result<ImageState, FlashError>;
     /// Reads the secondary at a file offset.
     async fn read(&mut self, image: u8, at: u32, buf: &mut [u8]) -> Result<(), FlashError>;
     /// Erases one sector of the secondary (a number of [`crate::geometry::Geometry::sector_of`]) and checks it.
@@ -97,13 +124,32 @@ pub trait Images {
     async fn compare(&mut self, image: u8, at: u32, data: &[u8]) -> Result<Compared, FlashError>;
     /// Writes and erases begun on the secondary so far.
     fn generation(&self, image: u8) -> u32;
-    /// Asks the bootloader for the verified image and reads the request back.
-    ///
-    /// [`FlashError::Stale`], with flash untouched, when the secondary changed since verification.
-    /// [`FlashError::Trailer`] when an old or torn trailer shares its sector with the image: give up that sector.
-    async fn set_pending(&mut self, token: Verified, pending: Pending) -> Result<(), FlashError>;
-    /// Takes a request back. Where the trailer shares a sector with the image, image bytes go with it.
-    async fn withdraw(&mut self, image: u8) -> Result<Withdrawn, FlashError>;
-    /// Confirms the running image and reads it back. Does nothing where there is nothing to confirm.
-    async fn confirm(&mut self, image: u8) -> Result<(), FlashError>;
+    /// Reads or changes what the bootloader goes by.
+    async fn control(&mut self, image: u8, operation: Operation) -> Result<Controlled, FlashError>;
+
+    /// [`Operation::Inspect`].
+    async fn inspect(&mut self, image: u8) -> Result<ImageState, FlashError> {
+        match self.control(image, Operation::Inspect).await? {
+            Controlled::Inspected(state) => Ok(state),
+            Controlled::Done | Controlled::Withdrawn(_) => Err(FlashError::NoImage),
+        }
+    }
+
+    /// [`Operation::SetPending`].
+    async fn set_pending(&mut self, token: Verified, pending: Pending) -> Result<(), FlashError> {
+        self.control(token.image(), Operation::SetPending(token, pending)).await.map(|_| ())
+    }
+
+    /// [`Operation::Withdraw`].
+    async fn withdraw(&mut self, image: u8) -> Result<Withdrawn, FlashError> {
+        match self.control(image, Operation::Withdraw).await? {
+            Controlled::Withdrawn(withdrawn) => Ok(withdrawn),
+            Controlled::Done | Controlled::Inspected(_) => Err(FlashError::NoImage),
+        }
+    }
+
+    /// [`Operation::Confirm`].
+    async fn confirm(&mut self, image: u8) -> Result<(), FlashError> {
+        self.control(image, Operation::Confirm).await.map(|_| ())
+    }
 }

@@ -3,14 +3,13 @@
 use embedded_storage_async::nor_flash::NorFlash;
 
 use super::{
-    ImageState, Images, Withdrawn,
+    Controlled, Images, Operation,
     control::{self, Control, Side},
 };
 use crate::{
     geometry::{BootMode, GeometryError, ImageLayout, Reprogram},
     slot::{Compared, FlashError, Slot},
     trailer::Pending,
-    verify::Verified,
 };
 
 /// One image of the device, in a primary slot on flash `P` and a secondary on flash `S`; image 0 of itself as [`Images`].
@@ -83,46 +82,72 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         self.fresh.trailing_ones() >= fields.end.saturating_sub(fields.start)
     }
 
-    /// Asks for the image of `size` bytes (to the end of its TLVs) in the secondary.
+    /// Asks for the image of `size` bytes (to the end of its TLVs) in the secondary, verified or not.
+    #[cfg(test)]
     pub(super) async fn request(&mut self, size: u32, pending: Pending) -> Result<(), FlashError> {
-        let forgets = self.layout.mode() == BootMode::SwapStatus && pending == Pending::Test;
-        let mut control =
-            Control::new(&self.layout, if forgets { control::REQUEST_AND_FORGET } else { control::REQUEST });
-        control.asked = (pending, self.number);
-        control.image_end = self.place(size);
-        control.torn = self.layout.secondary().reprogram() == Reprogram::Forbidden && !self.is_fresh();
-        self.fresh = 0;
-        run(&mut self.primary, &mut self.secondary, &mut control).await?;
-        self.confirm_taken |= forgets && control.has_changed();
-        Ok(())
+        self.work(Work::Request(size, pending)).await.map(|_| ())
+    }
+
+    /// An operation that is allowed.
+    async fn work(&mut self, work: Work) -> Result<Controlled, FlashError> {
+        let mut control = Control::new(&self.layout);
+        control.plan = match work {
+            Work::Inspect => control::INSPECT,
+            Work::Request(size, pending) => {
+                control.asked = (pending, self.number);
+                control.image_end = self.place(size);
+                control.torn =
+                    self.layout.secondary().reprogram() == Reprogram::Forbidden && !self.is_fresh();
+                self.fresh = 0;
+                match self.layout.mode() {
+                    BootMode::SwapOffset => control::CLEAR_AND_REQUEST,
+                    BootMode::SwapStatus if pending == Pending::Test => control::REQUEST_AND_FORGET,
+                    BootMode::Overwrite
+                    | BootMode::SwapScratch
+                    | BootMode::SwapMove
+                    | BootMode::SwapStatus => control::REQUEST,
+                }
+            }
+            Work::Withdraw => {
+                self.fresh = 0;
+                if self.confirm_taken { control::CONFIRM_AND_WITHDRAW } else { control::WITHDRAW }
+            }
+            Work::Confirm => control::CONFIRM,
+        };
+        while let Some(side) = control.turn() {
+            match side {
+                Side::Primary => self.primary.run(&mut control).await?,
+                Side::Secondary => self.secondary.run(&mut control).await?,
+            }
+        }
+        Ok(match work {
+            Work::Inspect => Controlled::Inspected(control.image_state()),
+            Work::Withdraw => {
+                self.confirm_taken = false;
+                Controlled::Withdrawn(control.withdrawn())
+            }
+            Work::Request(..) => {
+                self.confirm_taken |= control.has_forgotten();
+                Controlled::Done
+            }
+            Work::Confirm => Controlled::Done,
+        })
     }
 }
 
-/// Works through a plan.
-async fn run<P: NorFlash, S: NorFlash, const UNIT: usize>(
-    primary: &mut Slot<P, UNIT>,
-    secondary: &mut Slot<S, UNIT>,
-    control: &mut Control<'_>,
-) -> Result<(), FlashError> {
-    while let Some(side) = control.turn() {
-        match side {
-            Side::Primary => primary.run(control).await?,
-            Side::Secondary => secondary.run(control).await?,
-        }
-    }
-    Ok(())
+/// An [`Operation`] without its proof.
+#[derive(Clone, Copy)]
+enum Work {
+    Inspect,
+    /// Bytes of the image, and for how long.
+    Request(u32, Pending),
+    Withdraw,
+    Confirm,
 }
 
 impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
     fn layout(&self, image: u8) -> Option<&ImageLayout> {
         (image == 0).then_some(&self.layout)
-    }
-
-    async fn inspect(&mut self, image: u8) -> Result<ImageState, FlashError> {
-        only(image)?;
-        let mut control = Control::new(&self.layout, control::INSPECT);
-        run(&mut self.primary, &mut self.secondary, &mut control).await?;
-        Ok(control.image_state())
     }
 
     async fn read(&mut self, image: u8, at: u32, buf: &mut [u8]) -> Result<(), FlashError> {
@@ -135,7 +160,7 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
         let bit = self.fresh_bit(sector);
         // An erase that is dropped or fails half-way leaves anything behind.
         self.fresh &= !bit;
-        self.secondary.run(&mut self.layout.secondary().wipe(sector)).await?;
+        self.secondary.erase(sector).await?;
         self.fresh |= bit;
         Ok(())
     }
@@ -159,28 +184,21 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Images for Image<P, S, UNIT> {
         if image == 0 { self.secondary.generation() } else { 0 }
     }
 
-    async fn set_pending(&mut self, token: Verified, pending: Pending) -> Result<(), FlashError> {
-        only(token.image())?;
-        if token.generation() != self.secondary.generation() {
-            return Err(FlashError::Stale);
-        }
-        self.request(token.info().size, pending).await
-    }
-
-    async fn withdraw(&mut self, image: u8) -> Result<Withdrawn, FlashError> {
+    async fn control(&mut self, image: u8, operation: Operation) -> Result<Controlled, FlashError> {
         only(image)?;
-        let plan = if self.confirm_taken { control::CONFIRM_AND_WITHDRAW } else { control::WITHDRAW };
-        let mut control = Control::new(&self.layout, plan);
-        self.fresh = 0;
-        run(&mut self.primary, &mut self.secondary, &mut control).await?;
-        self.confirm_taken = false;
-        Ok(control.withdrawn())
-    }
-
-    async fn confirm(&mut self, image: u8) -> Result<(), FlashError> {
-        only(image)?;
-        let mut control = Control::new(&self.layout, control::CONFIRM);
-        run(&mut self.primary, &mut self.secondary, &mut control).await
+        let work = match operation {
+            Operation::Inspect => Work::Inspect,
+            Operation::SetPending(token, pending) => {
+                only(token.image())?;
+                if token.generation() != self.secondary.generation() {
+                    return Err(FlashError::Stale);
+                }
+                Work::Request(token.info().size, pending)
+            }
+            Operation::Withdraw => Work::Withdraw,
+            Operation::Confirm => Work::Confirm,
+        };
+        self.work(work).await
     }
 }
 

@@ -1,11 +1,9 @@
 //! Several images of one device: a tuple, whose element `n` is image `n`.
 
-use super::{ImageState, Images, Withdrawn};
+use super::{Controlled, Images, Operation};
 use crate::{
     geometry::ImageLayout,
     slot::{Compared, FlashError},
-    trailer::Pending,
-    verify::Verified,
 };
 
 macro_rules! impl_images {
@@ -15,13 +13,6 @@ macro_rules! impl_images {
                 match image {
                     $($index => self.$index.layout(0),)+
                     _ => None,
-                }
-            }
-
-            async fn inspect(&mut self, image: u8) -> Result<ImageState, FlashError> {
-                match image {
-                    $($index => self.$index.inspect(0).await,)+
-                    _ => Err(FlashError::NoImage),
                 }
             }
 
@@ -60,24 +51,15 @@ macro_rules! impl_images {
                 }
             }
 
-            async fn set_pending(&mut self, token: Verified, pending: Pending) -> Result<(), FlashError> {
-                match token.image() {
+            async fn control(&mut self, image: u8, operation: Operation) -> Result<Controlled, FlashError> {
+                let operation = match operation {
+                    Operation::SetPending(token, _) if token.image() != image => return Err(FlashError::NoImage),
                     // Inside its element the image has number 0.
-                    $($index => self.$index.set_pending(token.renumbered(0), pending).await,)+
-                    _ => Err(FlashError::NoImage),
-                }
-            }
-
-            async fn withdraw(&mut self, image: u8) -> Result<Withdrawn, FlashError> {
+                    Operation::SetPending(token, pending) => Operation::SetPending(token.renumbered(0), pending),
+                    Operation::Inspect | Operation::Withdraw | Operation::Confirm => operation,
+                };
                 match image {
-                    $($index => self.$index.withdraw(0).await,)+
-                    _ => Err(FlashError::NoImage),
-                }
-            }
-
-            async fn confirm(&mut self, image: u8) -> Result<(), FlashError> {
-                match image {
-                    $($index => self.$index.confirm(0).await,)+
+                    $($index => self.$index.control(0, operation).await,)+
                     _ => Err(FlashError::NoImage),
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::decode::{Held, custom_document, decode};
 use crate::agent::{Action, Agent, Failure, Input, Part};
-use crate::boot::{ImageState, Images, Withdrawn};
+use crate::boot::{Controlled, ImageState, Images, Operation, Withdrawn};
 use crate::image::Header;
 use crate::journal::{Journal, Record};
 use crate::policy::{Answer, Observer, Policy, Question};
@@ -132,10 +132,7 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
                 Ok(record) => Completion::Loaded(record),
                 Err(error) => Completion::Failed(Failure::Flash(error)),
             },
-            Action::Inspect { image } => match self.images.inspect(image).await {
-                Ok(state) => Completion::Boot(state),
-                Err(error) => Completion::Failed(Failure::Flash(error)),
-            },
+            Action::Inspect { image } => self.control(image, Operation::Inspect).await,
             Action::Consult(Question::Custom) => Completion::Answer(match custom_document(held.payload) {
                 Some(document) => self.policy.custom_job(agent.job_id(), document),
                 None => Answer::No,
@@ -159,15 +156,12 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
                     Err(error) => Completion::Failed(Failure::Verify(error)),
                 }
             }
-            Action::SetPending { pending, .. } => match agent.take_token() {
-                Some(token) => done(self.images.set_pending(token, pending).await),
+            Action::SetPending { image, pending } => match agent.take_token() {
+                Some(token) => self.control(image, Operation::SetPending(token, pending)).await,
                 None => Completion::Failed(Failure::Refused),
             },
-            Action::Withdraw { image } => match self.images.withdraw(image).await {
-                Ok(withdrawn) => Completion::Withdrawn(withdrawn),
-                Err(error) => Completion::Failed(Failure::Flash(error)),
-            },
-            Action::Confirm { image } => done(self.images.confirm(image).await),
+            Action::Withdraw { image } => self.control(image, Operation::Withdraw).await,
+            Action::Confirm { image } => self.control(image, Operation::Confirm).await,
             Action::Connect
             | Action::Disconnect
             | Action::Subscribe(_)
@@ -177,6 +171,15 @@ impl<'d, I: Images, J: Journal, P: Policy, O: Observer, S: Scheme> Local<'d, I, 
             | Action::Receive { .. }
             | Action::Pause { .. }
             | Action::Finish(_) => Completion::Failed(Failure::Refused),
+        }
+    }
+
+    async fn control(&mut self, image: u8, operation: Operation) -> Completion {
+        match self.images.control(image, operation).await {
+            Ok(Controlled::Done) => Completion::Done,
+            Ok(Controlled::Inspected(state)) => Completion::Boot(state),
+            Ok(Controlled::Withdrawn(withdrawn)) => Completion::Withdrawn(withdrawn),
+            Err(error) => Completion::Failed(Failure::Flash(error)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! One journal record: what is remembered of an update, and its bytes on flash.
 
+use core::fmt;
+
 use crate::{
     bytes::{copy, is_all},
     wire::topic::is_id,
@@ -23,27 +25,17 @@ pub const IMAGE_COUNT: usize = 3;
 /// Most blocks beyond the front that can be remembered as held.
 pub const WINDOW_BLOCKS: u32 = 256;
 
-/// Where the fields lie, integers little-endian: SPEC.md, "Journal record".
+/// Where the fields lie that are no plain numbers and hashes, or are looked at before the record is one; integers
+/// little-endian: SPEC.md, "Journal record".
 mod at {
-    pub(super) const MAGIC: usize = 0;
     pub(super) const FORMAT: usize = 4;
-    /// Phase, flags, index of the file.
     pub(super) const PHASE: usize = 5;
+    pub(super) const FLAGS: usize = 6;
     pub(super) const SEQUENCE: usize = 8;
     pub(super) const VERSION_NUMBER: usize = 12;
-    pub(super) const EXECUTION_NUMBER: usize = 16;
-    pub(super) const UPDATED_BY: usize = 24;
-    pub(super) const BLOCK_SIZE: usize = 28;
-    pub(super) const FRONT: usize = 32;
-    pub(super) const DETAIL: usize = 36;
-    /// Status, reason, first boots, length of the job id.
-    pub(super) const STATUS: usize = 40;
+    pub(super) const ID_LEN: usize = 43;
     pub(super) const JOB_ID: usize = 44;
-    pub(super) const JOB_DIGEST: usize = 172;
-    pub(super) const WINDOW: usize = 204;
     pub(super) const INTENDED: usize = 236;
-    pub(super) const REVERTED: usize = 332;
-    pub(super) const REVERTED_JOB: usize = 364;
     /// The CRC-32C of everything before it.
     pub(super) const CRC: usize = 396;
 }
@@ -101,111 +93,174 @@ impl Phase {
     }
 }
 
-/// An AWS job id, or none: at most 128 bytes of `[a-zA-Z0-9_-]` (AWS IoT API reference, `CreateJob`).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct JobId {
-    bytes: [u8; JobId::MAX_LEN],
-    len: u8,
-}
-
-impl JobId {
-    /// Longest job id in bytes.
-    pub const MAX_LEN: usize = 128;
-
-    /// No job.
-    pub const NONE: Self = Self { bytes: [0; Self::MAX_LEN], len: 0 };
-
-    /// The job id `id`; the empty string is [`NONE`](Self::NONE). `None` when it is too long or holds a character that
-    /// AWS does not allow.
-    pub fn new(id: &str) -> Option<Self> {
-        let mut bytes = [0; Self::MAX_LEN];
-        if !id.is_empty() && !is_id(id) {
-            return None;
-        }
-        copy(&mut bytes, id.as_bytes());
-        Some(Self { bytes, len: u8::try_from(id.len()).ok()? })
-    }
-
-    /// The id; empty when there is none.
-    pub fn as_str(&self) -> &str {
-        self.bytes.get(..usize::from(self.len)).and_then(|id| core::str::from_utf8(id).ok()).unwrap_or("")
-    }
-
-    /// Is there no job?
-    pub const fn is_none(&self) -> bool {
-        self.len == 0
-    }
-}
-
-impl Default for JobId {
-    fn default() -> Self {
-        Self::NONE
-    }
-}
-
-impl core::fmt::Debug for JobId {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "JobId({:?})", self.as_str())
-    }
-}
-
-/// What is remembered of one update. Plain data: what it means is the agent's business, how it lies on flash is ours.
+/// What is remembered of one update: the bytes on flash, without number and CRC. What they mean is the agent's business, where
+/// they lie is ours.
 ///
 /// The default is "nothing": [`Phase::Idle`], no job, no image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Record {
-    /// How far the update has come.
-    pub phase: Phase,
-    /// The job whose status is reported.
-    pub job_id: JobId,
-    /// The job execution's number, compared exactly: a retried execution is another one.
-    pub execution_number: u64,
-    /// Identity of the data: SHA-256 over sizes and signatures of all files of the job.
-    pub job_digest: [u8; 32],
-    /// The job execution's version number as last answered by the cloud, if known.
-    pub version_number: Option<u32>,
-    /// Is the job execution IN_PROGRESS at the cloud?
-    pub started: bool,
-    /// Version word of the firmware that does the download (`updatedBy` of the status details).
-    pub updated_by: u32,
-    /// Index of the file being downloaded; those before it are complete.
-    pub file_index: u8,
-    /// The file is a bundle: blocks count as held when the slots hold what of them belongs there.
-    pub bundle: bool,
-    /// Block size in bytes that `front` and `window` count in.
-    pub block_size: u32,
-    /// Blocks that flash holds without a gap from block 0.
-    pub front: u32,
-    /// Bit `k`, least significant bit of byte 0 first: block `front + k` is held.
-    pub window: [u8; 32],
-    /// MCUboot's hash of the image meant to boot, per image number; zeros: none.
-    pub intended: [[u8; 32]; IMAGE_COUNT],
-    /// MCUboot's hash of the last image that was reverted or failed; zeros: none.
-    pub reverted: [u8; 32],
-    /// `job_digest` of the job that image came with; zeros: none.
-    pub reverted_job: [u8; 32],
-    /// The terminal status owed to the cloud, by the agent's numbers; 0: none.
-    pub status: u8,
-    /// Reason of the owed status, by the agent's numbers.
-    pub reason: u8,
-    /// Number that goes with the reason.
-    pub detail: u32,
-    /// Resets spent on finding out whether an unconfirmed image is reverted.
-    pub first_boots: u8,
+    bytes: Bytes,
+}
+
+/// A record's bytes.
+type Bytes = [u8; RECORD_LEN];
+
+impl Default for Record {
+    fn default() -> Self {
+        let mut bytes = [0; RECORD_LEN];
+        put(&mut bytes, 0, &MAGIC);
+        put(&mut bytes, at::FORMAT, &[FORMAT]);
+        Self { bytes }
+    }
+}
+
+/// Reads and sets fields that are integers.
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $at:literal: $name:ident, $set:ident, $type:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(&self) -> $type {
+            $type::from_le_bytes(*field(&self.bytes, $at))
+        }
+
+        #[doc = concat!("Sets what [`", stringify!($name), "`](Self::", stringify!($name), ") says.")]
+        pub fn $set(&mut self, value: $type) -> &mut Self {
+            put(&mut self.bytes, $at, &value.to_le_bytes());
+            self
+        }
+    )*};
+}
+
+/// Reads and sets fields of 32 bytes.
+macro_rules! hashes {
+    ($($(#[$doc:meta])* $at:literal: $name:ident, $set:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(&self) -> &[u8; 32] {
+            field(&self.bytes, $at)
+        }
+
+        #[doc = concat!("Sets what [`", stringify!($name), "`](Self::", stringify!($name), ") says.")]
+        pub fn $set(&mut self, value: &[u8; 32]) -> &mut Self {
+            put(&mut self.bytes, $at, value);
+            self
+        }
+    )*};
 }
 
 impl Record {
-    /// The job id; empty when there is none.
+    /// Longest job id in bytes.
+    pub const MAX_ID_LEN: usize = 128;
+
+    numbers! {
+        /// Index of the file being downloaded; those before it are complete.
+        7: file_index, set_file_index, u8;
+        /// The job execution's number, compared exactly: a retried execution is another one.
+        16: execution_number, set_execution_number, u64;
+        /// Version word of the firmware that does the download (`updatedBy` of the status details).
+        24: updated_by, set_updated_by, u32;
+        /// Block size in bytes that [`front`](Self::front) and [`window`](Self::window) count in.
+        28: block_size, set_block_size, u32;
+        /// Blocks that flash holds without a gap from block 0.
+        32: front, set_front, u32;
+        /// Number that goes with the reason.
+        36: detail, set_detail, u32;
+        /// The terminal status owed to the cloud, by the agent's numbers; 0: none.
+        40: status, set_status, u8;
+        /// Reason of the owed status, by the agent's numbers.
+        41: reason, set_reason, u8;
+        /// Resets spent on finding out whether an unconfirmed image is reverted.
+        42: first_boots, set_first_boots, u8;
+    }
+
+    hashes! {
+        /// Identity of the data: SHA-256 over sizes and signatures of all files of the job.
+        172: job_digest, set_job_digest;
+        /// Bit `k`, least significant bit of byte 0 first: block `front + k` is held.
+        204: window, set_window;
+        /// MCUboot's hash of the last image that was reverted or failed; zeros: none.
+        332: reverted, set_reverted;
+        /// [`job_digest`](Self::job_digest) of the job that image came with; zeros: none.
+        364: reverted_job, set_reverted_job;
+    }
+
+    /// How far the update has come.
+    pub fn phase(&self) -> Phase {
+        let [number] = *field(&self.bytes, at::PHASE);
+        Phase::from_number(number).unwrap_or_default()
+    }
+
+    /// Sets what [`phase`](Self::phase) says.
+    pub fn set_phase(&mut self, phase: Phase) -> &mut Self {
+        put(&mut self.bytes, at::PHASE, &[phase.number()]);
+        self
+    }
+
+    /// The job whose status is reported; empty when there is none.
     pub fn job_id(&self) -> &str {
-        self.job_id.as_str()
+        let [len] = *field(&self.bytes, at::ID_LEN);
+        let id = self.bytes.get(at::JOB_ID..).and_then(|rest| rest.get(..usize::from(len)));
+        id.and_then(|id| core::str::from_utf8(id).ok()).unwrap_or("")
+    }
+
+    /// Sets what [`job_id`](Self::job_id) says: at most 128 bytes of `[a-zA-Z0-9_-]` (AWS IoT API reference, `CreateJob`).
+    /// Anything else is no job.
+    pub fn set_job_id(&mut self, id: &str) -> &mut Self {
+        let id = if is_id(id) { id } else { "" };
+        put(&mut self.bytes, at::ID_LEN, &[id.len() as u8]);
+        put(&mut self.bytes, at::JOB_ID, &[0; Self::MAX_ID_LEN]);
+        copy(self.bytes.get_mut(at::JOB_ID..).unwrap_or_default(), id.as_bytes());
+        self
+    }
+
+    /// The job execution's version number as last answered by the cloud, if known.
+    pub fn version_number(&self) -> Option<u32> {
+        self.flag(flag::HAS_VERSION_NUMBER)
+            .then(|| u32::from_le_bytes(*field(&self.bytes, at::VERSION_NUMBER)))
+    }
+
+    /// Sets what [`version_number`](Self::version_number) says.
+    pub fn set_version_number(&mut self, number: Option<u32>) -> &mut Self {
+        put(&mut self.bytes, at::VERSION_NUMBER, &number.unwrap_or(0).to_le_bytes());
+        self.set_flag(flag::HAS_VERSION_NUMBER, number.is_some())
+    }
+
+    /// Is the job execution IN_PROGRESS at the cloud?
+    pub fn started(&self) -> bool {
+        self.flag(flag::STARTED)
+    }
+
+    /// Sets what [`started`](Self::started) says.
+    pub fn set_started(&mut self, started: bool) -> &mut Self {
+        self.set_flag(flag::STARTED, started)
+    }
+
+    /// The file is a bundle: blocks count as held when the slots hold what of them belongs there.
+    pub fn bundle(&self) -> bool {
+        self.flag(flag::BUNDLE)
+    }
+
+    /// Sets what [`bundle`](Self::bundle) says.
+    pub fn set_bundle(&mut self, bundle: bool) -> &mut Self {
+        self.set_flag(flag::BUNDLE, bundle)
+    }
+
+    /// MCUboot's hash of the image meant to boot, per image number; zeros: none.
+    pub fn intended(&self) -> &[[u8; 32]; IMAGE_COUNT] {
+        let hashes: &[u8; IMAGE_COUNT * 32] = field(&self.bytes, at::INTENDED);
+        hashes.as_chunks().0.first_chunk().unwrap_or(&[[0; 32]; IMAGE_COUNT])
+    }
+
+    /// Sets what [`intended`](Self::intended) says.
+    pub fn set_intended(&mut self, hashes: &[[u8; 32]; IMAGE_COUNT]) -> &mut Self {
+        copy(self.bytes.get_mut(at::INTENDED..).unwrap_or_default(), hashes.as_flattened());
+        self
     }
 
     /// Does the record say that block `block` is held?
     pub fn is_held(&self, block: u32) -> bool {
-        match block.checked_sub(self.front) {
+        match block.checked_sub(self.front()) {
             None => true,
             Some(beyond) => {
-                self.window.get((beyond / 8) as usize).is_some_and(|byte| byte & (1 << (beyond % 8)) != 0)
+                self.window().get((beyond / 8) as usize).is_some_and(|byte| byte & (1 << (beyond % 8)) != 0)
             }
         }
     }
@@ -220,32 +275,10 @@ impl Record {
     /// [`encode`](Self::encode) into the front of `bytes`.
     pub(super) fn write(&self, sequence: u32, bytes: &mut [u8]) {
         let Some(bytes) = bytes.first_chunk_mut() else { return };
-        let started = if self.started { flag::STARTED } else { 0 };
-        let has_version = if self.version_number.is_some() { flag::HAS_VERSION_NUMBER } else { 0 };
-        let bundle = if self.bundle { flag::BUNDLE } else { 0 };
-        put(bytes, at::MAGIC, &MAGIC);
-        put(bytes, at::FORMAT, &[FORMAT]);
-        put(bytes, at::PHASE, &[self.phase.number(), started | has_version | bundle, self.file_index]);
+        *bytes = self.bytes;
         put(bytes, at::SEQUENCE, &sequence.to_le_bytes());
-        put(bytes, at::VERSION_NUMBER, &self.version_number.unwrap_or(0).to_le_bytes());
-        put(bytes, at::EXECUTION_NUMBER, &self.execution_number.to_le_bytes());
-        put(bytes, at::UPDATED_BY, &self.updated_by.to_le_bytes());
-        put(bytes, at::BLOCK_SIZE, &self.block_size.to_le_bytes());
-        put(bytes, at::FRONT, &self.front.to_le_bytes());
-        put(bytes, at::DETAIL, &self.detail.to_le_bytes());
-        put(bytes, at::STATUS, &[self.status, self.reason, self.first_boots, self.job_id.len]);
-        put(bytes, at::JOB_ID, &self.job_id.bytes);
-        put(bytes, at::JOB_DIGEST, &self.job_digest);
-        put(bytes, at::WINDOW, &self.window);
-        if let Some(intended) = self.intended.as_flattened().first_chunk::<{ IMAGE_COUNT * 32 }>() {
-            put(bytes, at::INTENDED, intended);
-        }
-        put(bytes, at::REVERTED, &self.reverted);
-        put(bytes, at::REVERTED_JOB, &self.reverted_job);
-        if let Some(covered) = field::<{ at::CRC }>(bytes, 0) {
-            let crc = crc32c(covered);
-            put(bytes, at::CRC, &crc.to_le_bytes());
-        }
+        let crc = crc_of(bytes);
+        put(bytes, at::CRC, &crc.to_le_bytes());
     }
 
     /// The record in `bytes` and its sequence number; what follows the first [`RECORD_SIZE`] bytes is not looked at.
@@ -258,52 +291,68 @@ impl Record {
 
     /// The record in `bytes`, of which [`sequence_of`] knows that it is one.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let bytes = bytes.first_chunk()?;
-        let [phase, flags, file_index] = *field(bytes, at::PHASE)?;
-        let version_number = word(bytes, at::VERSION_NUMBER)?;
-        let mut record = Self {
-            phase: Phase::from_number(phase)?,
-            execution_number: u64::from_le_bytes(*field(bytes, at::EXECUTION_NUMBER)?),
-            version_number: (flags & flag::HAS_VERSION_NUMBER != 0).then_some(version_number),
-            started: flags & flag::STARTED != 0,
-            updated_by: word(bytes, at::UPDATED_BY)?,
-            file_index,
-            bundle: flags & flag::BUNDLE != 0,
-            block_size: word(bytes, at::BLOCK_SIZE)?,
-            front: word(bytes, at::FRONT)?,
-            detail: word(bytes, at::DETAIL)?,
-            ..Self::default()
-        };
-        [record.status, record.reason, record.first_boots, record.job_id.len] = *field(bytes, at::STATUS)?;
-        record.job_id.bytes = *field(bytes, at::JOB_ID)?;
-        record.job_digest = *field(bytes, at::JOB_DIGEST)?;
-        record.window = *field(bytes, at::WINDOW)?;
-        copy(record.intended.as_flattened_mut(), field::<{ IMAGE_COUNT * 32 }>(bytes, at::INTENDED)?);
-        record.reverted = *field(bytes, at::REVERTED)?;
-        record.reverted_job = *field(bytes, at::REVERTED_JOB)?;
-        Some(record)
+        let mut bytes = *bytes.first_chunk()?;
+        // Two records are equal that say the same, whenever they were written.
+        put(&mut bytes, at::SEQUENCE, &[0; 4]);
+        put(&mut bytes, at::CRC, &[0; 4]);
+        Some(Self { bytes })
+    }
+
+    fn flag(&self, flag: u8) -> bool {
+        let [flags] = *field(&self.bytes, at::FLAGS);
+        flags & flag != 0
+    }
+
+    fn set_flag(&mut self, flag: u8, is_set: bool) -> &mut Self {
+        let [flags] = *field(&self.bytes, at::FLAGS);
+        put(&mut self.bytes, at::FLAGS, &[flags & !flag | if is_set { flag } else { 0 }]);
+        self
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("phase", &self.phase())
+            .field("job_id", &self.job_id())
+            .field("execution_number", &self.execution_number())
+            .field("version_number", &self.version_number())
+            .field("started", &self.started())
+            .field("updated_by", &self.updated_by())
+            .field("file_index", &self.file_index())
+            .field("bundle", &self.bundle())
+            .field("block_size", &self.block_size())
+            .field("front", &self.front())
+            .field("window", &self.window())
+            .field("status", &self.status())
+            .field("reason", &self.reason())
+            .field("detail", &self.detail())
+            .field("first_boots", &self.first_boots())
+            .field("job_digest", &self.job_digest())
+            .field("intended", &self.intended())
+            .field("reverted", &self.reverted())
+            .field("reverted_job", &self.reverted_job())
+            .finish()
     }
 }
 
 /// The sequence number of the record in `bytes`, when it is whole, of this format, and holds only what this version knows.
 pub(super) fn sequence_of(bytes: &[u8]) -> Option<u32> {
     let bytes = bytes.first_chunk()?;
-    let [phase, flags, _] = *field(bytes, at::PHASE)?;
-    let [_, _, _, len] = *field(bytes, at::STATUS)?;
-    let (id, behind) = field::<{ JobId::MAX_LEN }>(bytes, at::JOB_ID)?.split_at_checked(usize::from(len))?;
-    let is_known = *field(bytes, at::MAGIC)? == MAGIC
-        && *field(bytes, at::FORMAT)? == [FORMAT]
-        && word(bytes, at::CRC)? == crc32c(field::<{ at::CRC }>(bytes, 0)?)
+    let [format, phase, flags] = *field(bytes, at::FORMAT);
+    let [len] = *field(bytes, at::ID_LEN);
+    let id: &[u8; Record::MAX_ID_LEN] = bytes.get(at::JOB_ID..)?.first_chunk()?;
+    let (id, behind) = id.split_at_checked(usize::from(len))?;
+    let is_known = *field(bytes, 0) == MAGIC
+        && format == FORMAT
+        && u32::from_le_bytes(*field(bytes, at::CRC)) == crc_of(bytes)
         && Phase::from_number(phase).is_some()
         && flags & !flag::ALL == 0
         && (id.is_empty() || core::str::from_utf8(id).is_ok_and(is_id))
         // Else two records of one job would differ.
         && is_all(behind, 0);
-    if is_known { word(bytes, at::SEQUENCE) } else { None }
+    is_known.then(|| u32::from_le_bytes(*field(bytes, at::SEQUENCE)))
 }
-
-/// A record's bytes.
-type Bytes = [u8; RECORD_LEN];
 
 /// Puts a field at its place.
 // Inlined, as the next one, so that places and lengths are known while compiling.
@@ -316,13 +365,14 @@ fn put<const N: usize>(bytes: &mut Bytes, at: usize, field: &[u8; N]) {
 
 /// The field at its place.
 #[inline(always)]
-fn field<const N: usize>(bytes: &Bytes, at: usize) -> Option<&[u8; N]> {
-    bytes.get(at..)?.first_chunk()
+fn field<const N: usize>(bytes: &Bytes, at: usize) -> &[u8; N] {
+    // Every field lies in the record.
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).unwrap_or(&[0; N])
 }
 
-#[inline(always)]
-fn word(bytes: &Bytes, at: usize) -> Option<u32> {
-    field(bytes, at).map(|bytes| u32::from_le_bytes(*bytes))
+/// The CRC of a record.
+fn crc_of(bytes: &Bytes) -> u32 {
+    crc32c(bytes.get(..at::CRC).unwrap_or_default())
 }
 
 /// CRC-32C (Castagnoli, reflected, as in RFC 3720 appendix B.4) with a table of 16 words: 64 bytes of flash for half the
@@ -370,14 +420,15 @@ mod tests {
 
     #[test]
     fn job_id_limits() {
-        assert_eq!(JobId::new("").unwrap(), JobId::NONE);
-        assert_eq!(JobId::new("AFR_OTA-a1").unwrap().as_str(), "AFR_OTA-a1");
+        let mut record = Record::default();
+        assert_eq!(record.set_job_id("AFR_OTA-a1").job_id(), "AFR_OTA-a1");
         let text = [b'x'; 129];
         let text = core::str::from_utf8(&text).unwrap();
-        assert_eq!(JobId::new(&text[..128]).unwrap().as_str(), &text[..128]);
-        assert_eq!(JobId::new(text), None);
-        for bad in ["a b", "a/b", "ä", "a\0", "$next"] {
-            assert_eq!(JobId::new(bad), None, "{bad}");
+        assert_eq!(record.set_job_id(&text[..128]).job_id(), &text[..128]);
+        // Nothing is left of a longer one.
+        assert_eq!(record.set_job_id("b"), Record::default().set_job_id("b"));
+        for bad in ["", text, "a b", "a/b", "ä", "a\0", "$next"] {
+            assert_eq!(record.set_job_id("x").set_job_id(bad), &Record::default(), "{bad}");
         }
     }
 
@@ -403,9 +454,9 @@ mod tests {
 
     #[test]
     fn held_blocks() {
-        let mut record = Record { front: 10, ..Record::default() };
-        record.window[0] = 0b10;
-        record.window[31] = 0x80;
+        let mut window = [0; 32];
+        (window[0], window[31]) = (0b10, 0x80);
+        let record = *Record::default().set_front(10).set_window(&window);
         for (block, held) in
             [(0, true), (9, true), (10, false), (11, true), (12, false), (264, false), (265, true)]
         {

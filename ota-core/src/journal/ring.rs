@@ -7,7 +7,7 @@ use super::{
 use crate::{
     bytes::{front, is_all},
     geometry::Reprogram,
-    script::{Script, Step},
+    script::{Desk, Next, Script, Step},
 };
 
 /// A record's place in the ring and its number.
@@ -61,15 +61,15 @@ impl<'r> Ring<'r> {
         self.newest.is_some()
     }
 
-    fn read(&mut self, last: Last, place: u32) -> Step {
+    fn read(&mut self, last: Last, place: u32, desk: &mut Desk<'_>) -> Next {
         self.last = last;
         let offset = self.region.offset(place);
-        Step::Read(offset..offset.saturating_add(self.region.place_size()))
+        desk.read(offset..offset.saturating_add(self.region.place_size()))
     }
 
     /// Looks at the next place in the search for the newest record.
-    fn search(&mut self, place: u32, buffer: &mut [u8]) -> Step {
-        let bytes = front(buffer, self.region.place_size() as usize);
+    fn search(&mut self, place: u32, desk: &mut Desk<'_>) -> Next {
+        let bytes = front(desk.buffer, self.region.place_size() as usize);
         let sequence = sequence_of(bytes);
         if let Some(sequence) = sequence
             && self.newest.is_none_or(|newest| is_newer(sequence, newest.sequence))
@@ -83,66 +83,66 @@ impl<'r> Ring<'r> {
             self.region.after(place)
         };
         if following != 0 {
-            return self.read(Last::Searched(following), following);
+            return self.read(Last::Searched(following), following, desk);
         }
         match (self.newest, self.region.layout().reprogram) {
-            (None, _) => self.settle(0, buffer),
-            (Some(newest), Reprogram::Forbidden) => {
-                self.settle(self.region.next_sector(newest.place), buffer)
-            }
-            (Some(newest), Reprogram::Allowed) => self.try_place(self.region.after(newest.place), buffer),
+            (None, _) => self.settle(0, desk),
+            (Some(newest), Reprogram::Forbidden) => self.settle(self.region.next_sector(newest.place), desk),
+            (Some(newest), Reprogram::Allowed) => self.try_place(self.region.after(newest.place), desk),
         }
     }
 
     /// A place that is neither blank nor a record was torn and is left alone; the first of a sector is always erased.
-    fn try_place(&mut self, place: u32, buffer: &mut [u8]) -> Step {
+    fn try_place(&mut self, place: u32, desk: &mut Desk<'_>) -> Next {
         if self.region.starts_sector(place) {
-            return self.settle(place, buffer);
+            return self.settle(place, desk);
         }
-        self.read(Last::Tried(place), place)
+        self.read(Last::Tried(place), place, desk)
     }
 
     /// The next record goes to `place`.
-    fn settle(&mut self, place: u32, buffer: &mut [u8]) -> Step {
+    fn settle(&mut self, place: u32, desk: &mut Desk<'_>) -> Next {
         let sequence = self.newest.map_or(1, |newest| newest.sequence.wrapping_add(1));
         self.next = Some(Entry { place, sequence });
         if self.record.is_none() {
             *self.kept = self.next;
         }
         match self.newest {
-            Some(newest) if self.record.is_none() => self.read(Last::Ended, newest.place),
-            Some(_) | None => self.append(buffer),
+            Some(newest) if self.record.is_none() => self.read(Last::Ended, newest.place, desk),
+            Some(_) | None => self.append(desk),
         }
     }
 
     /// Erases for the next record or writes it, when one is to be appended.
-    fn append(&mut self, buffer: &mut [u8]) -> Step {
-        let (Some(record), Some(next)) = (self.record, self.next) else { return Step::Done };
+    fn append(&mut self, desk: &mut Desk<'_>) -> Next {
+        let (Some(record), Some(next)) = (self.record, self.next) else { return Ok(Step::Done) };
         let offset = self.region.offset(next.place);
         if self.region.erases_before(next.place) && !matches!(self.last, Last::Erased) {
             // Also when it reads blank: an erase that was cut short can look like that.
             self.last = Last::Erased;
-            return Step::Erase(offset..offset.saturating_add(self.region.layout().sector_size));
+            return desk.erase(offset..offset.saturating_add(self.region.layout().sector_size));
         }
-        let bytes = front(buffer, self.region.place_size() as usize);
+        let bytes = front(desk.buffer, self.region.place_size() as usize);
         bytes.fill(self.region.layout().erased);
         record.write(next.sequence, bytes);
         self.last = Last::Ended;
-        Step::Program(offset, 0..bytes.len())
+        let len = bytes.len();
+        desk.program(offset, 0..len)
     }
 }
 
 impl Script for Ring<'_> {
-    fn next(&mut self, buffer: &mut [u8]) -> Step {
+    fn next(&mut self, desk: &mut Desk<'_>) -> Next {
         match self.last {
-            Last::Nothing if self.next.is_none() => self.read(Last::Searched(0), 0),
-            Last::Nothing | Last::Erased => self.append(buffer),
-            Last::Searched(place) => self.search(place, buffer),
+            Last::Nothing if self.next.is_none() => self.read(Last::Searched(0), 0, desk),
+            Last::Nothing | Last::Erased => self.append(desk),
+            Last::Searched(place) => self.search(place, desk),
             Last::Tried(place) => {
-                if is_all(front(buffer, self.region.place_size() as usize), self.region.layout().erased) {
-                    self.settle(place, buffer)
+                if is_all(front(desk.buffer, self.region.place_size() as usize), self.region.layout().erased)
+                {
+                    self.settle(place, desk)
                 } else {
-                    self.try_place(self.region.after(place), buffer)
+                    self.try_place(self.region.after(place), desk)
                 }
             }
             Last::Ended => {
@@ -150,7 +150,7 @@ impl Script for Ring<'_> {
                     let (place, sequence) = (self.region.after(place), sequence.wrapping_add(1));
                     *self.kept = Some(Entry { place, sequence });
                 }
-                Step::Done
+                Ok(Step::Done)
             }
         }
     }

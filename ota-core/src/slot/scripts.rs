@@ -6,7 +6,7 @@ use super::{Compared, FlashError};
 use crate::{
     bytes::{copy, front, is_all, unit_start},
     geometry::Geometry,
-    script::{Script, Step},
+    script::{Desk, Next, Script, Step},
 };
 
 /// Compares a place with data, write unit by write unit.
@@ -47,19 +47,19 @@ impl<'d> Comparison<'d> {
 }
 
 impl Script for Comparison<'_> {
-    fn next(&mut self, buffer: &mut [u8]) -> Step {
+    fn next(&mut self, desk: &mut Desk<'_>) -> Next {
         if self.piece != 0 {
-            let piece = front(buffer, self.piece as usize);
+            let piece = front(desk.buffer, self.piece as usize);
             self.blank = self.blank && is_all(piece, self.erased);
             let (held, wanted) = common(piece, core::mem::take(&mut self.lead), &mut self.data);
             self.equal = self.equal && held == wanted;
         }
         self.units.start = self.units.start.saturating_add(self.piece);
         if self.units.is_empty() || !(self.equal || self.blank) {
-            return Step::Done;
+            return Ok(Step::Done);
         }
-        self.piece = (self.units.end - self.units.start).min(buffer.len() as u32);
-        Step::Read(self.units.start..self.units.start.saturating_add(self.piece))
+        self.piece = (self.units.end - self.units.start).min(desk.buffer.len() as u32);
+        desk.read(self.units.start..self.units.start.saturating_add(self.piece))
     }
 }
 
@@ -86,26 +86,26 @@ impl<'d> Patch<'d> {
 }
 
 impl Script for Patch<'_> {
-    fn next(&mut self, buffer: &mut [u8]) -> Step {
+    fn next(&mut self, desk: &mut Desk<'_>) -> Next {
         let (size, at) = (self.geometry.write_size(), self.unit);
         if core::mem::take(&mut self.looked) {
             self.unit = at.saturating_add(size);
-            let unit = front(buffer, size as usize);
+            let unit = front(desk.buffer, size as usize);
             let is_blank = is_all(unit, self.geometry.erased());
             let (held, wanted) = common(unit, core::mem::take(&mut self.lead), &mut self.data);
             if held != wanted {
                 if !self.geometry.rewrite() && !is_blank {
-                    return Step::Fail(FlashError::NotErased);
+                    return Err(FlashError::NotErased);
                 }
                 copy(held, wanted);
-                return Step::Program(at, 0..size as usize);
+                return desk.program(at, 0..size as usize);
             }
         }
         if self.data.is_empty() {
-            return Step::Done;
+            return Ok(Step::Done);
         }
         self.looked = true;
-        Step::Read(self.unit..self.unit.saturating_add(size))
+        desk.read(self.unit..self.unit.saturating_add(size))
     }
 }
 

@@ -56,7 +56,6 @@ pub(crate) fn is_of(item: &[u8], major: u8) -> bool {
 }
 
 /// Checks that `message` is one map and nothing else.
-#[inline(never)]
 pub(crate) fn check(message: &[u8]) -> Result<(), Fault> {
     if !message.is_empty() && !is_of(message, major::MAP) {
         return Err(NotAMap);

@@ -197,7 +197,6 @@ pub struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    #[inline(never)]
     fn parse(members: Value<'a>) -> Result<Self, DocumentError> {
         let mut found = none();
         const SHAPE: &Shape<'_> = &Shape {

@@ -125,6 +125,7 @@ impl<'a> Field<'a> {
     }
 
     /// Takes apart what stands in the message.
+    #[inline(never)]
     fn read(&mut self, format: Format, kind: u8) -> Result<(), Fault> {
         let item = self.content.unwrap_or_default();
         match (kind, format) {
@@ -193,17 +194,17 @@ pub(super) fn find<'a>(
     loop {
         let (place, item) = match format {
             Format::Cbor => {
-                let Some(name) = items.item() else { break };
+                let (Some(name), Some(value)) = (items.item(), items.item()) else { break };
                 // Of a name that is no text, nothing is known.
                 let name = Decoder::string(name, major::TEXT).unwrap_or_default();
-                (words::position(shape.names, name), items.item().unwrap_or_default())
+                (words::position(shape.names, name), value)
             }
             Format::Json => {
-                let Some((name, value)) = members.member() else { break };
+                let (Some(name), Some(value)) = (members.item(), members.item()) else { break };
                 if value.is_null() {
                     continue;
                 }
-                (name.position_in(shape.names), value.bytes())
+                (name.as_text().and_then(|name| name.position_in(shape.names)), value.bytes())
             }
         };
         let Some((at, field)) = place.and_then(|at| Some((at, found.get_mut(at)?))) else { continue };

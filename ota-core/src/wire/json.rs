@@ -146,7 +146,6 @@ impl<'a> Value<'a> {
     }
 
     /// What stands behind the first byte, if that is `open`.
-    #[inline(never)]
     pub(super) fn items(&self, open: u8) -> Option<Scanner<'a>> {
         self.starts_with(open).then(|| Scanner::new(self.0.get(1..).unwrap_or_default()))
     }
@@ -199,7 +198,8 @@ impl<'a> Iterator for Members<'a> {
     type Item = (Text<'a>, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.member()
+        let name = self.0.item()?.as_text()?;
+        Some((name, self.0.item()?))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::slice::Iter;
 
-use super::json::{JsonError, MAX_DEPTH, Text, Value, number_u32};
+use super::json::{JsonError, MAX_DEPTH, Value, number_u32};
 
 /// Stands for the end of the text. In JSON this byte is wrong wherever it may stand, as the end is.
 const END: u8 = 0;
@@ -74,13 +74,6 @@ impl<'a> Scanner<'a> {
         let from = self.rest.as_slice();
         self.skip().ok()?;
         from.get(..from.len().saturating_sub(self.rest.len())).map(Value::new)
-    }
-
-    /// Name and value of the next member, in an object that was checked.
-    #[inline(never)]
-    pub(super) fn member(&mut self) -> Option<(Text<'a>, Value<'a>)> {
-        let name = self.item()?.as_text()?;
-        Some((name, self.item()?))
     }
 
     /// Steps over the value here, with all it holds. An object is taken for a list whose every other item is a name.

@@ -6,6 +6,7 @@
 use core::fmt;
 
 use super::{
+    json::text,
     words::{position, word},
     writer::Writer,
 };
@@ -24,6 +25,8 @@ pub const MAX_ID_SIZE: usize = 128;
 const THINGS: &str = "$aws/things/";
 const JOBS: &str = "/jobs/";
 const STREAMS: &str = "/streams/";
+/// The tail of the topic of a block as CBOR, one of [`TAILS`].
+const BLOCK_TAIL: &str = "/data/cbor";
 /// Stands for the id of a job.
 pub(crate) const NEXT: &str = "$next";
 
@@ -159,10 +162,10 @@ pub(crate) fn write(buf: &mut [u8], (thing, id): (&str, &str), tail: Tail, forma
 /// The stream in the topic of its blocks as CBOR, as [`write`] made it; empty where there is no topic.
 pub(crate) fn stream_of<'a>(block_topic: &'a str, thing: &str) -> &'a str {
     let from = THINGS.len() + thing.len() + STREAMS.len();
-    block_topic.get(from..block_topic.len().saturating_sub("/data/cbor".len())).unwrap_or_default()
+    block_topic.get(from..block_topic.len().saturating_sub(BLOCK_TAIL.len())).unwrap_or_default()
 }
 
-/// Writes the topic on which the blocks of a topic that [`block_topic`] made are asked for; returns the bytes written.
+/// Writes the topic on which the blocks of a topic of blocks as CBOR are asked for; returns the bytes written.
 pub(crate) fn request_topic(
     buf: &mut [u8; MAX_TOPIC_SIZE],
     block_topic: &[u8],
@@ -295,15 +298,16 @@ pub(crate) fn route<'a>(topic: &'a str, thing: &str) -> Option<(About, bool, &'a
         About::StreamRejected,
         About::StreamDescription,
     ];
-    let rest = behind(behind(topic, THINGS)?, thing)?;
+    let rest = behind(behind(topic.as_bytes(), THINGS)?, thing)?;
     let (rest, of_stream) = match behind(rest, STREAMS) {
         Some(rest) => (rest, true),
         None => (behind(rest, JOBS)?, false),
     };
     // Where no slash follows there is no id.
-    let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(0);
+    let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(0);
     let (id, tail) = rest.split_at_checked(end)?;
-    let place = position(TAILS, tail.as_bytes())?;
+    let id = text(id);
+    let place = position(TAILS, tail)?;
     let about = *ABOUT.get(place / 2)?;
     let named = is_id(id) || about == About::Describe && id == NEXT;
     let right = of_stream == (about as u8 >= About::Data as u8) && named != (about == About::Notify);
@@ -312,7 +316,7 @@ pub(crate) fn route<'a>(topic: &'a str, thing: &str) -> Option<(About, bool, &'a
 
 /// What follows `start`.
 #[inline(never)]
-fn behind<'a>(text: &'a str, start: &str) -> Option<&'a str> {
-    let (found, rest) = text.split_at_checked(start.len())?;
-    (found == start).then_some(rest)
+fn behind<'a>(topic: &'a [u8], start: &str) -> Option<&'a [u8]> {
+    let (found, rest) = topic.split_at_checked(start.len())?;
+    (found == start.as_bytes()).then_some(rest)
 }

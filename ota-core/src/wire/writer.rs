@@ -182,17 +182,6 @@ impl<'b> Writer<'b> {
         self.bytes(digits.get(first..).unwrap_or_default());
     }
 
-    /// What was written, as text.
-    pub(crate) fn into_str(self) -> Result<&'b str, EncodeError> {
-        if self.overflow {
-            return Err(EncodeError::BufferTooSmall);
-        }
-        let written: &'b [u8] = self.buf;
-        let written = written.get(..self.at).unwrap_or_default();
-        // Only whole strings were written, so this never fails.
-        core::str::from_utf8(written).map_err(|_| EncodeError::OutOfRange)
-    }
-
     /// Nothing was written.
     pub(crate) fn is_empty(&self) -> bool {
         self.at == 0

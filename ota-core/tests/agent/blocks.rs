@@ -285,7 +285,7 @@ fn a_bad_signature_invalidates_what_flash_holds() {
     ] {
         let mut t = Talk::verifying(Setup::ONE);
         t.on(50, In::Invalid(error), "record Ended");
-        assert_eq!(t.journal.unwrap().front, 0);
+        assert_eq!(t.journal.unwrap().front(), 0);
         t.on(50, In::Done, &format!("update rel-1 FAILED reason={reason} updatedBy=0x90000 v1"));
         t.on(50, In::Done, "receive until 5050");
         t.on(60, accepted("FAILED", 2), "record Idle");

@@ -43,7 +43,7 @@ fn a_failed_test_resets_where_that_reverts() {
 fn a_failed_test_resets_once_where_nobody_knows() {
     let mut t = Talk::testing(STATUS, Revert::Unknown);
     t.on(600, In::Say(Command::SelfTestFailed), "record Testing");
-    assert_eq!(t.journal.unwrap().first_boots, 1);
+    assert_eq!(t.journal.unwrap().first_boots(), 1);
     t.on(600, In::Done, "reset");
     let (journal, files, now) = (t.journal, t.files.clone(), t.now);
     // It was taken back.
@@ -213,7 +213,7 @@ fn an_image_that_was_reverted_is_not_tried_again() {
         let now = t.now;
         t.on(now, In::Done, "receive …");
         t.on(now, accepted("FAILED", 4), "record …");
-        assert_ne!(t.journal.unwrap().reverted, [0; 32]);
+        assert_ne!(t.journal.unwrap().reverted(), &[0; 32]);
         t.on(now, In::Done, "get $next");
         t.on(now, In::Done, "receive …");
         let again = document(&[file_member(0, t.files[0].len(), &[signature])]);
@@ -241,12 +241,12 @@ fn an_image_that_was_reverted_is_not_tried_again() {
             }
             (1, _) => {
                 t.on(now, In::Yes, "record …");
-                assert_eq!(t.journal.unwrap().reverted, [0; 32]);
+                assert_eq!(t.journal.unwrap().reverted(), &[0; 32]);
                 t.on(now, In::Done, "ask Start");
             }
             (_, _) => {
                 t.on(now, In::Yes, "record Verified");
-                assert_eq!(t.journal.unwrap().reverted, [0; 32]);
+                assert_eq!(t.journal.unwrap().reverted(), &[0; 32]);
                 t.on(now, In::Done, "update rel-2 IN_PROGRESS self_test=ready …");
             }
         }
@@ -261,7 +261,7 @@ fn a_downgrade_that_got_through_is_asked_about_after_the_reboot() {
             Talk::pending(Setup { tweak: |c: &mut Config<'static>| c.running_version = None, ..Setup::ONE });
         t.idle("reset");
         // The record names 2.0.0 as the version that did the download.
-        t.journal.as_mut().unwrap().updated_by = 0x0200_0000;
+        t.journal.as_mut().unwrap().set_updated_by(0x0200_0000);
         let state = device::tests(&t.files[0], Revert::Yes);
         let mut t = t.reboot(&[state]);
         let now = t.now;
@@ -380,5 +380,5 @@ fn a_failing_journal_costs_only_what_it_would_have_saved() {
     t.on(0, In::Flash(FlashError::Driver), "load");
     t.on(0, In::Flash(FlashError::Driver), "connect");
     assert_eq!(t.kind(), StateKind::Idle);
-    assert_eq!(t.agent.record().phase, Phase::Idle);
+    assert_eq!(t.agent.record().phase(), Phase::Idle);
 }

@@ -1,11 +1,10 @@
 //! The device of the scripts: layouts, files, boot states, and tokens made by the real `verify`.
 
 use embassy_futures::block_on;
-use ota_core::boot::{ImageState, Images, Request, Revert, Withdrawn};
+use ota_core::boot::{Controlled, ImageState, Images, Operation, Request, Revert};
 use ota_core::geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout};
 use ota_core::image::{Header, ImageInfo};
 use ota_core::slot::{Compared, FlashError};
-use ota_core::trailer::Pending;
 use ota_core::verify::{Digest, Rules, Scheme, Verified, VerifyError, verify};
 use ota_core::version::Version;
 use ota_sim::image::ImageBuilder;
@@ -112,10 +111,6 @@ impl Images for Held<'_> {
         0
     }
 
-    async fn inspect(&mut self, _: u8) -> Result<ImageState, FlashError> {
-        unreachable!()
-    }
-
     async fn erase(&mut self, _: u8, _: u32) -> Result<(), FlashError> {
         unreachable!()
     }
@@ -128,15 +123,7 @@ impl Images for Held<'_> {
         unreachable!()
     }
 
-    async fn set_pending(&mut self, _: Verified, _: Pending) -> Result<(), FlashError> {
-        unreachable!()
-    }
-
-    async fn withdraw(&mut self, _: u8) -> Result<Withdrawn, FlashError> {
-        unreachable!()
-    }
-
-    async fn confirm(&mut self, _: u8) -> Result<(), FlashError> {
+    async fn control(&mut self, _: u8, _: Operation) -> Result<Controlled, FlashError> {
         unreachable!()
     }
 }

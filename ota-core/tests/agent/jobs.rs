@@ -91,7 +91,7 @@ fn the_same_data_under_another_job_keeps_every_block() {
     t.on(40, notify(), "get rel-1 bare");
     t.on(40, In::Done, "receive until 2530");
     t.on(50, Talk::canceled(job()), "record Downloading");
-    assert_eq!(t.journal.unwrap().front, 2);
+    assert_eq!(t.journal.unwrap().front(), 2);
     t.on(50, In::Done, "get $next");
     t.on(50, In::Done, "receive until 5050");
     t.on(60, next(job().id("rel-2")), "ask Start");
@@ -166,7 +166,7 @@ fn a_cancel_is_obeyed_until_the_reset() {
                 t.on(70, In::Done, "receive until …");
                 t.on(80, answer, "record …");
             }
-            assert_eq!(t.journal.unwrap().phase, phase);
+            assert_eq!(t.journal.unwrap().phase(), phase);
             assert_eq!((t.kind(), t.ended), (StateKind::Idle, Some(Ended::Gone)));
             assert_eq!(t.agent.job_id(), "");
             let now = t.now;
@@ -453,7 +453,7 @@ fn a_foreign_version_is_adopted() {
     let now = t.now;
     t.on(now, In::Done, "receive …");
     t.on(now, accepted("IN_PROGRESS", 7), "record Ready");
-    assert_eq!(t.journal.unwrap().version_number, Some(7));
+    assert_eq!(t.journal.unwrap().version_number(), Some(7));
 }
 
 /// However many answers were lost before: a status that is owed is not given up for one refusal.

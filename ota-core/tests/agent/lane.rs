@@ -119,7 +119,7 @@ fn the_lane_comes_to_what_the_general_way_comes_to() {
                     let later = [0, 0, 0, 1, 10, 3000][random.next(6)];
                     let now = if random.next(30) == 0 { until_ms } else { short.now + later };
                     (short.now, long.now) = (now, now);
-                    let front = short.agent.record().front as usize;
+                    let front = short.agent.record().front() as usize;
                     let (topic, payload) = next.take().unwrap_or_else(|| message(&file, front, random));
                     let (lane, data) = deliver(&mut short, true, &topic, &payload);
                     let (_, other) = deliver(&mut long, false, &topic, &payload);

@@ -123,7 +123,7 @@ fn a_mixture_under_test_is_taken_back_once() {
     let state = device::tests(&t.files[0], Revert::Yes);
     let t = t.reboot(&[state, OLD]);
     assert_eq!(t.shown(), "reset");
-    assert_eq!(t.journal.unwrap().first_boots, 1);
+    assert_eq!(t.journal.unwrap().first_boots(), 1);
     let t = t.reboot(&[state, OLD]);
     assert_eq!(t.shown(), "update rel-1 FAILED reason=mixed_images updatedBy=0x90000 v2");
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use ota_core::agent::{Action, StateKind};
 use ota_core::boot::{ImageState, Revert, Withdrawn};
 use ota_core::command::Command;
-use ota_core::journal::{Phase, Record};
+use ota_core::journal::Phase;
 use ota_core::policy::Drop;
 use ota_core::slot::{Compared, FlashError};
 use ota_core::verify::VerifyError;
@@ -181,8 +181,8 @@ fn asking(mut t: Talk) -> Talk {
 
 /// What a journal says at the next boot.
 fn record(reach: fn(Setup) -> Talk, phase: Phase) -> In {
-    let record = reach(Setup::ONE).journal.expect("something was recorded");
-    In::Loaded(Some(Record { phase, ..record }))
+    let mut record = reach(Setup::ONE).journal.expect("something was recorded");
+    In::Loaded(Some(*record.set_phase(phase)))
 }
 
 /// Every kind of input: its name, and the name its edge has in the picture.
@@ -206,8 +206,8 @@ fn inputs() -> Vec<(&'static str, &'static str, In)> {
         ("loaded: testing", "testing before", record(Talk::pending, Phase::Testing)),
         ("loaded: confirmed", "confirmed before", record(Talk::confirmed, Phase::Confirmed)),
         ("loaded: ended", "ended before", {
-            let In::Loaded(Some(record)) = record(Talk::pending, Phase::Ended) else { unreachable!() };
-            In::Loaded(Some(Record { status: 1, reason: 44, ..record }))
+            let In::Loaded(Some(mut record)) = record(Talk::pending, Phase::Ended) else { unreachable!() };
+            In::Loaded(Some(*record.set_status(1).set_reason(44)))
         }),
         ("boot state", "inspected", In::Boot(OLD)),
         ("compared: equal", "equal", In::Compared(Compared::Equal)),

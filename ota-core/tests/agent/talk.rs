@@ -366,7 +366,7 @@ impl Talk {
             Action::Hash { image, from, to } => format!("hash {image} {from}..{to}"),
             Action::Record => {
                 let record = self.journal.as_ref().expect("a record was taken");
-                format!("record {:?}", record.phase)
+                format!("record {:?}", record.phase())
             }
             Action::Verify { image, size, .. } => format!("verify {image} {size}"),
             Action::SetPending { image, .. } => format!("set pending {image}"),
@@ -485,7 +485,7 @@ pub(crate) fn describe(input: &In) -> String {
             let version = state.running.map(|running| running.version);
             format!("Boot({version:?}, revert {:?}, confirmed {})", state.revert, state.confirmed)
         }
-        In::Loaded(record) => format!("Loaded({:?})", record.map(|r| r.phase)),
+        In::Loaded(record) => format!("Loaded({:?})", record.map(|r| r.phase())),
         other => format!("{other:?}"),
     }
 }

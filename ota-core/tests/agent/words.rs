@@ -224,3 +224,60 @@ fn withdrawing_is_tried_three_times() {
     t.on(70, In::Flash(FlashError::Driver), "record Idle");
     assert_eq!(t.ended, Some(Ended::Gone));
 }
+
+const DAY: u64 = 24 * 3_600_000;
+
+/// The agent counts 32 bits of milliseconds down, and devices run for years.
+#[test]
+fn an_idle_device_polls_for_months_and_a_jump_of_time_is_no_end() {
+    let mut t = Talk::online(Setup::ONE);
+    t.on(0, In::Done, "receive until 5000");
+    t.on(10, no_job(), "receive until 21600010");
+    let mut polls = 0;
+    while t.now < 60 * DAY {
+        t.idle("get …");
+        let now = t.now;
+        t.on(now, In::Done, "receive …");
+        t.on(now + 10, no_job(), "receive …");
+        assert_eq!(t.until(), t.now + DAY / 4);
+        polls += 1;
+    }
+    assert!((239..=240).contains(&polls), "{polls}");
+    // Nobody stepped it for a year, in the middle of a pause and in the middle of a call.
+    let later = t.now + 365 * DAY;
+    t.on(later, In::Timeout, "get …");
+    t.on(later, In::Done, "receive …");
+    t.on(later + 365 * DAY, In::Timeout, "receive …");
+    t.idle("get …");
+}
+
+/// What policy puts off for longer than the agent can count is asked again when that is over.
+#[test]
+fn later_than_24_days_is_after_24_days() {
+    let mut t = Talk::offered(Setup::ONE);
+    t.on(10, In::Later(u32::MAX), "receive …");
+    t.on(24 * DAY, In::Timeout, "get …");
+    t.on(24 * DAY, In::Done, "receive …");
+    t.on(25 * DAY, In::Timeout, "ask Start");
+}
+
+/// What was due long ago is due.
+#[test]
+fn a_report_owed_for_longer_than_24_days_goes_out_at_once() {
+    let mut t = Talk::verified(Setup::ONE);
+    t.on(60, In::Say(Command::Suspend), "ask ActivateOffline");
+    t.on(60, In::No, "disconnect");
+    t.on(60, In::Done, "pause …");
+    for day in 1..=40 {
+        t.on(day * DAY, In::Timeout, "…");
+        // A no to this is one for 24 days.
+        if day == 25 {
+            assert_eq!(t.shown(), "ask ActivateOffline");
+            t.on(day * DAY, In::No, "…");
+        }
+        assert!(t.shown().starts_with("pause"));
+    }
+    t.on(40 * DAY, In::Say(Command::Resume), "connect");
+    t.on(40 * DAY, In::Done, "subscribe jobs");
+    t.on(40 * DAY, In::Done, "update rel-1 IN_PROGRESS self_test=ready …");
+}

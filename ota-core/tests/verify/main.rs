@@ -7,11 +7,10 @@ mod images;
 
 use builder::{Builder, DEPENDENCY, SEC_CNT, key, point, sha256, sign};
 use embassy_futures::block_on;
-use ota_core::boot::{ImageState, Images, Withdrawn};
+use ota_core::boot::{Controlled, Images, Operation};
 use ota_core::geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout};
 use ota_core::image::{ImageError, ImageInfo};
 use ota_core::slot::{Compared, FlashError};
-use ota_core::trailer::Pending;
 use ota_core::verify::{Digest, EcdsaP256, PublicKey, Rules, Scheme, Verified, VerifyError, verify};
 use ota_core::version::Version;
 
@@ -56,10 +55,6 @@ impl Images for Memory {
         self.generation
     }
 
-    async fn inspect(&mut self, _: u8) -> Result<ImageState, FlashError> {
-        unreachable!()
-    }
-
     async fn erase(&mut self, _: u8, _: u32) -> Result<(), FlashError> {
         unreachable!()
     }
@@ -72,15 +67,7 @@ impl Images for Memory {
         unreachable!()
     }
 
-    async fn set_pending(&mut self, _: Verified, _: Pending) -> Result<(), FlashError> {
-        unreachable!()
-    }
-
-    async fn withdraw(&mut self, _: u8) -> Result<Withdrawn, FlashError> {
-        unreachable!()
-    }
-
-    async fn confirm(&mut self, _: u8) -> Result<(), FlashError> {
+    async fn control(&mut self, _: u8, _: Operation) -> Result<Controlled, FlashError> {
         unreachable!()
     }
 }

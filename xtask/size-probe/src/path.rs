@@ -14,12 +14,11 @@ use ota_core::{
     agent::{
         Action, Agent, Config, Failure, Filters, Input, Memory, Part, Publication, Subscription, TopicBuffer,
     },
-    boot::{Image, Images, Withdrawn},
+    boot::{Controlled, Image, Images, Operation},
     driver::{Held, decode},
     journal::{FlashJournal, Journal},
     policy::Answer,
-    slot::{Compared, FlashError},
-    trailer::Pending,
+    slot::FlashError,
     transport::{Qos, Received},
     verify::Verified,
 };
@@ -130,28 +129,23 @@ impl Device<'_> {
     }
 
     #[inline(never)]
-    fn set_pending(&mut self, agent: &mut Agent<'_>, pending: Pending) -> Result<(), FlashError> {
-        match agent.take_token() {
-            Some(token) => ready(self.images.set_pending(token, pending)),
-            None => Err(FlashError::Stale),
-        }
-    }
-
-    #[inline(never)]
-    fn inspect(&mut self, agent: &mut Agent<'_>, image: u8) {
-        let state = ready(self.images.inspect(image));
-        step(agent, state.map_or_else(failed, Input::Boot));
-    }
-
-    #[inline(never)]
-    fn withdraw(&mut self, agent: &mut Agent<'_>, image: u8) {
-        let withdrawn = ready(self.images.withdraw(image));
-        step(agent, withdrawn.map_or_else(failed, Input::Withdrawn));
-    }
-
-    #[inline(never)]
-    fn confirm(&mut self, image: u8) -> Result<(), FlashError> {
-        ready(self.images.confirm(image))
+    fn control(&mut self, agent: &mut Agent<'_>, image: u8) {
+        let operation = match *agent.action() {
+            Action::Withdraw { .. } => Operation::Withdraw,
+            Action::Confirm { .. } => Operation::Confirm,
+            Action::SetPending { pending, .. } => match agent.take_token() {
+                Some(token) => Operation::SetPending(token, pending),
+                None => return finish(agent, Err(FlashError::Stale)),
+            },
+            _inspect => Operation::Inspect,
+        };
+        let input = match ready(self.images.control(image, operation)) {
+            Ok(Controlled::Done) => Input::Done,
+            Ok(Controlled::Inspected(state)) => Input::Boot(state),
+            Ok(Controlled::Withdrawn(withdrawn)) => Input::Withdrawn(withdrawn),
+            Err(error) => failed(error),
+        };
+        step(agent, input);
     }
 
     /// Runs the agent until it finishes.
@@ -204,8 +198,11 @@ impl Device<'_> {
                     self.load(agent);
                     continue;
                 }
-                Action::Inspect { image } => {
-                    self.inspect(agent, image);
+                Action::Inspect { image }
+                | Action::SetPending { image, .. }
+                | Action::Withdraw { image }
+                | Action::Confirm { image } => {
+                    self.control(agent, image);
                     continue;
                 }
                 Action::Verify { .. } => match unknown_token() {
@@ -215,12 +212,6 @@ impl Device<'_> {
                     }
                     None => Err(FlashError::Stale),
                 },
-                Action::SetPending { pending, .. } => self.set_pending(agent, pending),
-                Action::Withdraw { image } => {
-                    self.withdraw(agent, image);
-                    continue;
-                }
-                Action::Confirm { image } => self.confirm(image),
             };
             finish(agent, done);
         }
