@@ -70,7 +70,7 @@ const UPDATE: &[(&str, &str)] = &[
 /// What may not be exceeded, by the names in the object. The text's goal is 17,000 bytes; until it is reached, this keeps what
 /// has been reached.
 const MUST: &[(&str, u64)] = &[
-    ("ota_path_text", 47_000),
+    ("ota_path_text", 41_000),
     ("agent_ram", 1_536),
     ("block_path_stack", 848),
     ("block_instructions", 8_790),
