@@ -52,7 +52,8 @@ impl Agent<'_> {
         match self.doing {
             Action::Erase { sector, .. } => {
                 self.fetch.put_sector(sector, Sector::Open);
-                if let Some(layout) = self.layout_in_hand() {
+                // Before the slot is cleared no block may find its sector open.
+                if let (true, Some(layout)) = (self.cleared, self.layout_in_hand()) {
                     self.fetch.extend_open(sector, layout);
                 }
             }

@@ -38,7 +38,7 @@ impl Agent<'_> {
             _other => return None,
         };
         // The front is the first missing block, and beyond the last one none was asked for.
-        debug_assert!(self.fetch.is_missing(front) && self.is_in_one_sector(&hand));
+        debug_assert!(self.fetch.is_missing(front) && self.cleared && self.is_in_one_sector(&hand));
         self.accept(self.clock.since(now_ms), front);
         self.hand = Some(hand);
         self.doing = Action::Write(part);

@@ -2,6 +2,7 @@
 
 use ota_core::agent::{Action, Input, Message, Plane};
 use ota_core::driver::{Held, decode};
+use ota_core::geometry::{BootMode, Geometry, ImageLayout, ImageSlots, MaxAlign, Reprogram, SlotLayout};
 use ota_core::slot::{Compared, FlashError};
 use ota_core::transport::Received;
 use ota_core::wire::{Format, encode_block};
@@ -9,7 +10,7 @@ use ota_sim::image::ImageBuilder;
 
 use crate::device::BLOCK_SIZE;
 use crate::talk::{In, Setup, THING, Talk};
-use crate::wire::{STREAM, document, file_member, job, next};
+use crate::wire::{STREAM, block, document, file_member, job, next};
 
 /// xorshift64*: the same on every host.
 struct Random(u64);
@@ -185,4 +186,48 @@ fn a_link_put_aside_is_looked_at_after_a_block() {
     for expected in ["erase 0/7", "erase 0/0", "write 0 0..512 hash", "receive until 1010"] {
         t.on(20, In::Done, expected);
     }
+}
+
+/// A slot all of whose sectors hold fields of the trailer: none of them takes a block before all are cleared.
+#[test]
+fn a_slot_that_is_not_cleared_takes_no_block() {
+    const SLOT: Geometry = Geometry::checked(SlotLayout {
+        start: 0,
+        size: 2056,
+        sector_size: 2048,
+        write_size: 8,
+        erased: 0xFF,
+        reprogram: Reprogram::Allowed,
+        rewrite: false,
+        erase_ms: 0,
+    });
+    const LAYOUT: ImageLayout = ImageLayout::checked(ImageSlots {
+        primary: SLOT,
+        secondary: SLOT,
+        mode: BootMode::Overwrite,
+        max_align: MaxAlign::M8,
+        boot_write_size: 8,
+        max_sectors: 2,
+    });
+    let setup = Setup { tweak: |config| config.images = &[LAYOUT], ..Setup::ONE };
+    let mut t = Talk::judging(setup);
+    t.on(20, block(&t.files[0], 0), "ask Erase");
+    t.on(20, In::Yes, "record Downloading");
+    t.on(20, In::Done, "erase 0/0");
+    t.on(20, In::Done, "erase 0/1");
+    // The block in hand is lost with the erase, and asked for again.
+    t.on(20, In::Lost, "pause …");
+    t.idle("connect");
+    let now = t.now;
+    t.on(now, In::Done, "subscribe jobs");
+    t.on(now, In::Done, "get rel-1 bare");
+    t.on(now, In::Done, "subscribe stream");
+    t.on(now, In::Done, "blocks 0: 0 1 2");
+    t.on(now, In::Done, "receive …");
+    let file = t.files[0].clone();
+    let mut payload = vec![0; 1024];
+    let len = encode_block(Format::Cbor, &mut payload, None, 0, 0, &file[..BLOCK_SIZE as usize]).unwrap();
+    let topic = format!("$aws/things/{THING}/streams/{STREAM}/data/cbor");
+    let (taken, _) = deliver(&mut t, true, &topic, &payload[..len]);
+    assert_eq!((taken, t.shown().as_str()), (false, "erase 0/1"));
 }
