@@ -9,7 +9,7 @@ pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
     }
 }
 
-/// The first `len` bytes, or all of them.
+/// The first `len` bytes; nothing where there are not so many.
 pub(crate) fn front(bytes: &mut [u8], len: usize) -> &mut [u8] {
     match bytes.split_at_mut_checked(len) {
         Some((front, _)) => front,

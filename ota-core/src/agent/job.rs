@@ -3,6 +3,7 @@
 use super::bundle::Bundle;
 use super::{Config, MAX_IMAGES, Plane};
 use crate::bytes::copy;
+use crate::script::buffer;
 use crate::sha256::Sha256;
 use crate::status::{Reason, reason_of_document};
 use crate::wire::base64;
@@ -33,7 +34,8 @@ pub(crate) struct Arena<'a> {
 
 impl<'a> Arena<'a> {
     pub(crate) fn new(bytes: &'a mut [u8]) -> Self {
-        Self { bytes, used: 0 }
+        // No span reaches further.
+        Self { bytes: buffer(bytes, u16::MAX.into()), used: 0 }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -312,5 +314,21 @@ fn decode_signature(arena: &mut Arena<'_>, text: Text<'_>) -> Result<Span, Reaso
         Ok(len) => arena.keep(len).fit(),
         Err(base64::Base64Error::BufferTooSmall) => Err(Reason::DocumentTooLarge),
         Err(base64::Base64Error::Character | base64::Base64Error::Padding) => Err(Reason::SignatureInvalid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    #[test]
+    fn an_arena_holds_what_its_spans_can_say() {
+        let mut memory = std::vec![0; 100_000];
+        let mut arena = Arena::new(&mut memory);
+        let (first, second) = (arena.push(&[1; 40_000]), arena.push(&[2; 40_000]));
+        assert_eq!((first.len, second.len), (40_000, 0));
+        assert!(arena.get(first).iter().all(|byte| *byte == 1), "nothing was written over it");
     }
 }
