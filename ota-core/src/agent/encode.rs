@@ -118,7 +118,7 @@ impl Agent<'_> {
             count: request.count,
         };
         let mut writer = Writer::new(payload);
-        get.write(format, &mut writer)?;
+        get.write(format, None, &mut writer)?;
         Ok((writer.finish()?, Qos::AtMostOnce))
     }
 

@@ -50,25 +50,18 @@ impl GetStream<'_> {
     pub fn encode(&self, format: Format, buf: &mut [u8]) -> Result<usize, EncodeError> {
         let token = self.token.map(checked_token).transpose()?;
         let mut writer = Writer::new(buf);
-        // A token is the first entry, behind the head or the brace that a request without one begins with.
-        match (token, format) {
-            (None, _) => {}
-            (Some(token), Format::Cbor) => {
-                self.begin_cbor(&mut writer, 1);
-                writer.str("ac");
-                cbor::text(&mut writer, token);
-            }
-            (Some(token), Format::Json) => {
-                writer.byte(b'{');
-                writer.json_text("c", token);
-            }
-        }
-        self.write(format, &mut writer)?;
+        self.write(format, token, &mut writer)?;
         writer.finish()
     }
 
-    /// [`encode`](Self::encode) without a token, for a caller who has a writer; behind what was begun.
-    pub(crate) fn write(&self, format: Format, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+    /// [`encode`](Self::encode), for a caller who has a writer, with a token that was checked in place of its own.
+    // Not by a `FieldWriter`: a request is written often, and that asks for the format at every step.
+    pub(crate) fn write(
+        &self,
+        format: Format,
+        token: Option<&str>,
+        writer: &mut Writer<'_>,
+    ) -> Result<(), EncodeError> {
         let legal = matches!(self.block_size, MIN_BLOCK_SIZE..=MAX_BLOCK_SIZE)
             && self.offset <= MAX_BLOCK_COUNT
             && self.count <= MAX_BLOCK_COUNT
@@ -77,26 +70,25 @@ impl GetStream<'_> {
             return Err(EncodeError::OutOfRange);
         }
         match format {
-            Format::Cbor => self.write_cbor(writer),
-            Format::Json => self.write_json(writer),
+            Format::Cbor => self.write_cbor(token, writer),
+            Format::Json => self.write_json(token, writer),
         }
         Ok(())
     }
 
-    /// The head of the map; `f l o n` are always there.
-    fn begin_cbor(&self, writer: &mut Writer<'_>, more: u32) {
-        cbor::head(writer, major::MAP, 4 + more + u32::from(!self.bitmap.is_empty()));
-    }
-
-    fn write_cbor(&self, writer: &mut Writer<'_>) {
-        if writer.is_empty() {
-            self.begin_cbor(writer, 0);
-        }
+    fn write_cbor(&self, token: Option<&str>, writer: &mut Writer<'_>) {
+        // `f l o n` are always there.
+        let entries = 4 + u32::from(token.is_some()) + u32::from(!self.bitmap.is_empty());
+        cbor::head(writer, major::MAP, entries);
         // A name of one letter is `a` and the letter: a text of length 1.
         let number = |writer: &mut Writer<'_>, name: u8, number: u32| {
             writer.bytes(&[b'a', name]);
             cbor::head(writer, major::UNSIGNED, number);
         };
+        if let Some(token) = token {
+            writer.str("ac");
+            cbor::text(writer, token);
+        }
         number(writer, b'f', self.file_id.into());
         number(writer, b'l', self.block_size);
         number(writer, b'o', self.offset);
@@ -107,9 +99,10 @@ impl GetStream<'_> {
         number(writer, b'n', self.count);
     }
 
-    fn write_json(&self, writer: &mut Writer<'_>) {
-        if writer.is_empty() {
-            writer.byte(b'{');
+    fn write_json(&self, token: Option<&str>, writer: &mut Writer<'_>) {
+        writer.byte(b'{');
+        if let Some(token) = token {
+            writer.json_text("c", token);
         }
         writer.json_number("f", self.file_id.into());
         writer.json_number("l", self.block_size.into());

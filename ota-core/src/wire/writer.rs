@@ -182,11 +182,6 @@ impl<'b> Writer<'b> {
         self.bytes(digits.get(first..).unwrap_or_default());
     }
 
-    /// Nothing was written.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.at == 0
-    }
-
     /// The bytes written, or the first thing that went wrong.
     pub(crate) fn finish(self) -> Result<usize, EncodeError> {
         if self.overflow { Err(EncodeError::BufferTooSmall) } else { Ok(self.at) }
