@@ -306,26 +306,29 @@ impl<'a> Fetch<'a> {
 
     /// Flash holds the block.
     pub(crate) fn hold(&mut self, block: u32) {
-        if bitmap::clear(self.missing, block) {
-            self.missing_count -= 1;
-            self.unrecorded = self.unrecorded.saturating_add(1);
+        if block != self.front {
+            return self.mark_held(block);
         }
-        if block == self.front {
-            self.front += 1;
-            // Where blocks come in order, this is all.
-            if self.missing_count != 0 && !self.is_missing(self.front) {
-                self.advance_front();
-            }
+        self.hold_front();
+        // Where blocks come in order, this is all.
+        if self.missing_count != 0 && !self.is_missing(self.front) {
+            self.advance_front();
         }
     }
 
     /// Flash holds the first missing block, and not the one behind it.
     #[inline]
     pub(crate) fn hold_front(&mut self) {
-        bitmap::clear(self.missing, self.front);
-        self.missing_count -= 1;
-        self.unrecorded = self.unrecorded.saturating_add(1);
+        self.mark_held(self.front);
         self.front += 1;
+    }
+
+    #[inline]
+    fn mark_held(&mut self, block: u32) {
+        if bitmap::clear(self.missing, block) {
+            self.missing_count -= 1;
+            self.unrecorded = self.unrecorded.saturating_add(1);
+        }
     }
 
     #[inline(never)]
