@@ -265,16 +265,7 @@ impl Agent<'_> {
     pub(super) fn gone(&mut self) {
         self.call.end();
         match self.state {
-            State::Offered
-            | State::Judging
-            | State::Downloading
-            | State::Verifying
-            | State::Verified
-            | State::Ready
-            | State::Activating { .. }
-            | State::Pending
-                if self.is_requested() =>
-            {
+            state if state.is_before_reset() && self.is_requested() => {
                 self.failures = 0;
                 self.state = State::Withdrawing { image: 0, reason: None }
             }

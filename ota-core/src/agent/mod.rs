@@ -197,7 +197,7 @@ pub struct Agent<'a> {
     progress_due: bool,
     /// The slot was cleared of an old trailer (and of what lies before the image).
     cleared: bool,
-    /// Attempts at set pending, or at a sector, that failed.
+    /// Attempts that failed, one after the other: at set pending, confirm or withdraw, or at a sector.
     failures: u8,
     /// The policy agreed to erase for this job.
     erase_agreed: bool,

@@ -134,6 +134,30 @@ impl State {
         matches!(self, State::Judging | State::Downloading)
     }
 
+    /// A job is held from its offer on, and its reset has not been made: it can still be dropped.
+    pub(super) const fn is_before_reset(&self) -> bool {
+        match self {
+            State::Offered
+            | State::Judging
+            | State::Downloading
+            | State::Verifying
+            | State::Verified
+            | State::Ready
+            | State::Activating { .. }
+            | State::Pending => true,
+            State::Booting { .. }
+            | State::Idle
+            | State::Custom
+            | State::Withdrawing { .. }
+            | State::Testing { .. }
+            | State::Confirming { .. }
+            | State::Confirmed { .. }
+            | State::Failed { .. }
+            | State::Resetting
+            | State::Stopped => false,
+        }
+    }
+
     /// What the state itself waits for, if anything.
     pub(super) const fn waits(&self) -> Option<Wait> {
         match self {

@@ -37,27 +37,12 @@ impl Agent<'_> {
         }
     }
 
+    /// In every other state there is nothing to abort, or it is too late: the truth is told.
     fn abort(&mut self) {
-        match self.state {
-            State::Offered
-            | State::Judging
-            | State::Downloading
-            | State::Verifying
-            | State::Verified
-            | State::Ready
-            | State::Activating { .. }
-            | State::Pending => self.fail(Reason::Aborted),
-            State::Testing { .. } => self.test_failed(),
-            // Nothing to abort, or too late: the truth is told.
-            State::Booting { .. }
-            | State::Idle
-            | State::Custom
-            | State::Withdrawing { .. }
-            | State::Confirming { .. }
-            | State::Confirmed { .. }
-            | State::Failed { .. }
-            | State::Resetting
-            | State::Stopped => {}
+        if self.state.is_before_reset() {
+            self.fail(Reason::Aborted);
+        } else if let State::Testing { .. } = self.state {
+            self.test_failed();
         }
     }
 

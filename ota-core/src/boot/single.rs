@@ -55,7 +55,7 @@ impl<P: NorFlash, S: NorFlash, const UNIT: usize> Image<P, S, UNIT> {
         self
     }
 
-    /// The secondary slot, for tools and benches: what is written here nobody verifies.
+    /// The secondary slot, for tools and benches: the image neither verifies nor learns what is written here.
     pub fn secondary(&mut self) -> &mut Slot<S, UNIT> {
         &mut self.secondary
     }

@@ -260,7 +260,7 @@ impl<'a> Components<'a> {
                 return None;
             }
         }
-        let all_told = decimal(count?)? == length && lists == 1;
+        let all_told = number_u32(count?, 10)? == length && lists == 1;
         all_told.then_some(Self { version, files })
     }
 
@@ -295,14 +295,10 @@ fn component(entry: Value<'_>) -> Option<Component<'_>> {
         return None;
     }
     let size = match size {
-        Some(size) => Some(decimal(size)?),
+        Some(size) => Some(number_u32(size, 10)?),
         None => None,
     };
     Some(Component { name, kind, size })
-}
-
-fn decimal(digits: &[u8]) -> Option<u32> {
-    number_u32(digits, 10)
 }
 
 /// Everything in front of the first payload that is not the list.

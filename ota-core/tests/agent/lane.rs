@@ -231,3 +231,63 @@ fn a_slot_that_is_not_cleared_takes_no_block() {
     let (taken, _) = deliver(&mut t, true, &topic, &payload[..len]);
     assert_eq!((taken, t.shown().as_str()), (false, "erase 0/1"));
 }
+
+/// What is left of an older request is lost once three blocks of a newer one have overtaken it: the next ones are asked for
+/// at once, in the lane too.
+#[test]
+fn a_request_overtaken_in_the_lane_is_followed_by_the_next() {
+    const SLOT: Geometry = Geometry::checked(SlotLayout {
+        start: 0,
+        size: 0x8000,
+        sector_size: 4096,
+        write_size: 8,
+        erased: 0xFF,
+        reprogram: Reprogram::Allowed,
+        rewrite: false,
+        erase_ms: 0,
+    });
+    const LAYOUT: ImageLayout = ImageLayout::checked(ImageSlots {
+        primary: SLOT,
+        secondary: SLOT,
+        mode: BootMode::Overwrite,
+        max_align: MaxAlign::M8,
+        boot_write_size: 8,
+        max_sectors: 8,
+    });
+    let setup = Setup { tweak: |config| (config.images, config.window_max) = (&[LAYOUT], 8), ..Setup::ONE };
+    let version = ota_sim::Version { major: 1, minor: 0, revision: 0, build: 0 };
+    let file = ImageBuilder::with_random_payload(version, 11_900, 7).unsigned();
+    let mut t = waiting(setup, &file);
+    let topic = format!("$aws/things/{THING}/streams/{STREAM}/data/cbor");
+    // Hands a block over, whose write fails at first; answers whether the lane took it, and what was done but writing.
+    let mut hand = |number: u32, mut fails: bool| {
+        let from = (number * BLOCK_SIZE) as usize;
+        let data = &file[from..from + BLOCK_SIZE as usize];
+        let mut payload = vec![0; 1024];
+        let len = encode_block(Format::Cbor, &mut payload, None, 0, number, data).unwrap();
+        let (lane, _) = deliver(&mut t, true, &topic, &payload[..len]);
+        let mut done = Vec::new();
+        while !matches!(t.action, Action::Receive { .. }) {
+            let input = match t.action {
+                Action::Consult(_) => In::Yes,
+                Action::Write(_) if core::mem::take(&mut fails) => In::Flash(FlashError::ReadBack),
+                _ => In::Done,
+            };
+            if !matches!(t.action, Action::Write(_)) {
+                done.push(t.shown());
+            }
+            t.step(&input);
+        }
+        (lane, done.join(", "))
+    };
+    for number in (0..8).chain([9, 10, 11]) {
+        hand(number, false);
+    }
+    // 8, 12 and 14 to 16 are under way. The sector from 8 on is lost, and what it held is asked for again.
+    assert_eq!(hand(13, true), (false, "record Downloading, erase 0/1".into()));
+    assert_eq!(hand(8, false), (true, "blocks 0: 9 10 11 17".into()));
+    assert_eq!(hand(9, false), (true, String::new()));
+    assert_eq!(hand(10, false), (true, String::new()));
+    let (lane, done) = hand(11, false);
+    assert!(lane && done.starts_with("blocks 0: 12 14 15"), "{lane} {done}");
+}

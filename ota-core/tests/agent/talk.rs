@@ -109,8 +109,8 @@ impl Talk {
         (setup.tweak)(&mut config);
         let memory = Memory {
             strings: vec![0; Memory::STRINGS].leak(),
-            blocks: vec![0; Memory::block_bytes(&layouts[0], config.block_size)].leak(),
-            sectors: vec![0; Memory::sector_bytes(&layouts[0])].leak(),
+            blocks: vec![0; Memory::block_bytes(&config.images[0], config.block_size)].leak(),
+            sectors: vec![0; Memory::sector_bytes(&config.images[0])].leak(),
         };
         let agent = Agent::new(Box::leak(Box::new(config)), memory).expect("a good configuration");
         Talk {
