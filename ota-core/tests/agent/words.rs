@@ -243,12 +243,18 @@ fn an_idle_device_polls_for_months_and_a_jump_of_time_is_no_end() {
         polls += 1;
     }
     assert!((239..=240).contains(&polls), "{polls}");
-    // Nobody stepped it for a year, in the middle of a pause and in the middle of a call.
-    let later = t.now + 365 * DAY;
-    t.on(later, In::Timeout, "get …");
-    t.on(later, In::Done, "receive …");
-    t.on(later + 365 * DAY, In::Timeout, "receive …");
-    t.idle("get …");
+    // Nobody stepped it for a year, or for more than the 24 days that 31 bits are, in the middle of a pause and in the middle
+    // of a call.
+    for idle in [365 * DAY, 30 * DAY, 50 * DAY] {
+        let later = t.now + idle;
+        t.on(later, In::Timeout, "get …");
+        t.on(later, In::Done, "receive …");
+        t.on(later + idle, In::Timeout, "receive …");
+        t.idle("get …");
+        let now = t.now;
+        t.on(now, In::Done, "receive …");
+        t.on(now + 10, no_job(), "receive …");
+    }
 }
 
 /// What policy puts off for longer than the agent can count is asked again when that is over.
