@@ -306,6 +306,9 @@ impl<'a> Fetch<'a> {
 
     /// Flash holds the block.
     pub(crate) fn hold(&mut self, block: u32) {
+        if !self.is_missing(block) {
+            return;
+        }
         if block != self.front {
             return self.mark_held(block);
         }
@@ -323,12 +326,12 @@ impl<'a> Fetch<'a> {
         self.front += 1;
     }
 
+    /// One block less is missing.
     #[inline]
     fn mark_held(&mut self, block: u32) {
-        if bitmap::clear(self.missing, block) {
-            self.missing_count -= 1;
-            self.unrecorded = self.unrecorded.saturating_add(1);
-        }
+        bitmap::clear(self.missing, block);
+        self.missing_count -= 1;
+        self.unrecorded = self.unrecorded.saturating_add(1);
     }
 
     #[inline(never)]
