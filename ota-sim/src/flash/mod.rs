@@ -51,7 +51,7 @@ pub type VecFlash<const WRITE: usize, const ERASE: usize, P = Supply> =
 pub enum Kind {
     /// Write-once NOR: a unit is programmed once between erases, even when the bytes written were the erased value
     /// or the write was torn and the unit looks blank (parts with ECC per unit, e.g. S25FL512S). The bootloader alone may
-    /// program a unit that reads blank: bootutil goes by what it reads.
+    /// program a unit that reads blank, or whose first byte does: bootutil goes by what it reads.
     Nor,
     /// As [`Kind::Nor`], but a unit that reads blank may be programmed again after a torn write.
     NorReprogram,
