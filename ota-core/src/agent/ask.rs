@@ -70,7 +70,7 @@ impl<'a> Agent<'a> {
                 if let Some(sector) = self.sector_to_clear(layout) {
                     return self.act(Action::Erase { image, sector });
                 }
-                self.slot_cleared(image);
+                self.slot_cleared(image, layout);
             }
             if let Some(sector) = self.fetch.closed_sector(layout) {
                 return self.act(Action::Erase { image, sector });

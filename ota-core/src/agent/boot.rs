@@ -4,6 +4,7 @@ use super::clock::Wait;
 use super::job::Number;
 use super::{Agent, NO_HASHES, Resume, Slots, Stage, State};
 use crate::boot::{ImageState, Revert};
+use crate::geometry::BootMode;
 use crate::journal::{Phase, Record};
 use crate::policy::Question;
 use crate::status::{Ended, Reason};
@@ -58,6 +59,7 @@ impl Agent<'_> {
     fn recall(&mut self, record: &Record) {
         let running = self.running(record);
         self.restore(record);
+        self.restore_data(record, &running);
         self.derive(record, running);
     }
 
@@ -124,9 +126,7 @@ impl Agent<'_> {
     /// The image meant to boot runs.
     fn booted(&mut self, record: &Record) {
         self.record_due = true;
-        // What the secondary slot held runs now; in its place lies the old image, or nothing.
-        self.resume = None;
-        if record.phase() == Phase::Testing && self.is_confirmed() && self.revert() == Revert::No {
+        if record.phase() == Phase::Testing && self.is_confirmed() {
             // Confirmed, and the power went before the journal knew.
             return self.all_confirmed();
         }
@@ -173,10 +173,12 @@ impl Agent<'_> {
         self.any_image(|slots| slots.reverted)
     }
 
-    /// Every bootloader's trailer says that the image that runs is here to stay.
+    /// The image that runs was tested and is here to stay: the slots say so, or it was confirmed in this life.
     #[inline(never)]
     pub(super) fn is_confirmed(&self) -> bool {
-        self.config.images.iter().all(|image| image.mode().has_trailer_state())
+        // After an overwrite no trailer tells.
+        self.config.images.iter().all(|image| image.mode() != BootMode::Overwrite)
+            && self.revert() == Revert::No
             && !self.any_image(|slots| slots.unconfirmed)
     }
 
@@ -211,24 +213,35 @@ impl Agent<'_> {
     /// The self test is lost.
     #[inline(never)]
     pub(super) fn test_failed(&mut self) {
-        match self.revert() {
-            // With several images a bootloader may refuse what its flags announce, because another image needs this one: a
-            // device that remembers its resets does not reset for ever.
-            Revert::Yes if !self.remembers || self.config.images.len() < 2 => {
-                return self.state = State::Resetting;
-            }
-            Revert::Yes if self.resets < REVERT_RESETS => return self.reset(),
-            Revert::Yes => {
-                for slots in &mut self.slots {
-                    slots.revert = Revert::No;
-                }
-            }
+        if self.take_back() {
+            return;
+        }
+        if self.revert() == Revert::Unknown && self.resets == 0 && self.remembers {
             // Nobody knows whether a reset reverts: spend one on finding out, if the next boot remembers that it was spent.
-            Revert::Unknown if self.resets == 0 && self.remembers => return self.reset(),
-            Revert::Unknown | Revert::No => {}
+            return self.reset();
         }
         self.remember_bad();
         self.fail(Reason::SelfTestFailedNoRevert);
+    }
+
+    /// Resets where that takes the image back. With several images a bootloader may refuse what its flags announce, because
+    /// another image needs this one: a device that remembers its resets does not reset for ever.
+    #[inline(never)]
+    pub(super) fn take_back(&mut self) -> bool {
+        if self.revert() != Revert::Yes {
+            return false;
+        }
+        if !self.remembers || self.config.images.len() < 2 {
+            self.state = State::Resetting;
+        } else if self.resets < REVERT_RESETS {
+            self.reset();
+        } else {
+            for slots in &mut self.slots {
+                slots.revert = Revert::No;
+            }
+            return false;
+        }
+        true
     }
 
     /// Takes over what the journal knows.
@@ -244,8 +257,19 @@ impl Agent<'_> {
         self.bad_image = *record.reverted();
         self.bad_job = *record.reverted_job();
         self.resets = record.first_boots();
+    }
+
+    /// Takes over what it knows of the secondary slots, if no bootloader had a reason to touch them since: after a swap the
+    /// old image lies there, or nothing, and what a bootloader refuses it erases.
+    fn restore_data(&mut self, record: &Record, running: &Running) {
+        let is_untouched = match (record.phase(), running) {
+            (Phase::Idle | Phase::Downloading | Phase::Ended, _) => true,
+            (Phase::Verified | Phase::Ready, Running::Other) => true,
+            (Phase::Verified | Phase::Ready, Running::Intended | Running::Mixed) => false,
+            (Phase::Pending | Phase::Testing | Phase::Confirmed, _) => false,
+        };
         self.resume = None;
-        if *record.job_digest() != NONE && record.block_size() == self.config.block_size {
+        if is_untouched && *record.job_digest() != NONE && record.block_size() == self.config.block_size {
             let (front, window) = (record.front(), record.window());
             self.resume =
                 Some(Resume::new(record.job_digest(), record.file_index(), front, window, record.bundle()));

@@ -10,7 +10,7 @@ use crate::wire::{Document, Execution, JobStatus, JobsAnswer, OtaDocument, Rejec
 /// Refusals of one status update before it is given up.
 const MAX_REFUSALS: u8 = 4;
 /// Describes answered without the document while those with it were not: it does not fit the receive buffer.
-const MAX_WITHHELD: u8 = 2;
+const MAX_WITHHELD: u8 = 4;
 
 impl Agent<'_> {
     /// An answer of Jobs about the job of this id (`None`: the next one), to a report or to a question.
@@ -132,14 +132,21 @@ impl Agent<'_> {
     /// The document of the held job, where it came: does this device update itself by it? `asked`: it had to come.
     #[inline(never)]
     fn document(&mut self, execution: &Execution<'_>, asked: bool) {
+        let is_idle = matches!(self.state, State::Idle);
+        let in_test = execution.status == JobStatus::InProgress && execution.self_test().is_some();
         match &execution.document() {
             Document::Ota(document) if self.job.loaded => self.refresh_urls(document),
             _known if self.job.loaded => {}
+            Document::Custom(_) if is_idle => self.state = State::Custom,
+            // Activated before, by whatever its document says.
+            _ours if is_idle && in_test => {
+                self.withheld = 0;
+                self.orphaned_test();
+            }
             Document::Ota(document) => {
                 self.withheld = 0;
-                self.adopt(execution, document);
+                self.adopt(document);
             }
-            Document::Custom(_) if matches!(self.state, State::Idle) => self.state = State::Custom,
             Document::Malformed(error) => self.fail(reason_of_document(*error)),
             Document::Absent if !asked => self.withheld(),
             Document::Custom(_) | Document::Absent => self.fail(Reason::DocumentMalformed),
@@ -178,11 +185,8 @@ impl Agent<'_> {
     }
 
     /// An OTA job's document: the job is offered.
-    fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>) {
+    fn adopt(&mut self, document: &OtaDocument<'_>) {
         if let State::Idle = self.state {
-            if execution.self_test().is_some() && execution.status == JobStatus::InProgress {
-                return self.orphaned_test();
-            }
             self.job.updated_by = 0;
         }
         let digest = self.job.digest;
@@ -211,6 +215,8 @@ impl Agent<'_> {
             self.fail(Reason::Downgrade);
         } else {
             self.record_due = true;
+            // Nobody knew before that there is something to test.
+            self.clock.set(Wait::Test, after(self.config.timing.self_test_ms));
             self.test(None);
             if self.is_confirmed() {
                 self.state = State::Confirmed { custom: false };

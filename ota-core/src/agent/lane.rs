@@ -87,12 +87,15 @@ impl Agent<'_> {
         true
     }
 
-    /// Debug builds look at everything, which must come to the same.
+    /// Debug builds look at everything, which must come to the same. A block that nobody waited for any more leaves more of calm
+    /// than the lane counts on.
     fn debug_hold(&mut self, now_ms: u64) {
         let (doing, calm) = (self.doing, self.fetch.calm);
         self.clock.step(now_ms);
         self.waited = false;
         self.plan();
-        debug_assert_eq!((self.doing, self.fetch.calm), (doing, calm));
+        debug_assert_eq!(self.doing, doing);
+        debug_assert!(self.fetch.calm >= calm);
+        self.fetch.calm = calm;
     }
 }

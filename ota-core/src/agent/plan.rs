@@ -5,8 +5,10 @@
 
 use super::clock::{Wait, after};
 use super::job::File;
+use super::sectors::Sector;
 use super::{Action, Agent, Link, Outcome, Plane, Publication, Request, Stage, State, Subscription};
 use crate::boot::{Request as SwapRequest, Revert};
+use crate::geometry::ImageLayout;
 use crate::policy::Question;
 use crate::trailer::Pending;
 
@@ -85,7 +87,6 @@ impl<'a> Agent<'a> {
     /// The sector that the block in hand goes to, and the part of the block that does.
     #[inline(never)]
     fn plan_sector(&mut self) -> Next {
-        use super::sectors::Sector;
         let Some(hand) = self.hand else { return Next::Nothing };
         match self.plan_bundle(&hand) {
             Next::Nothing => {}
@@ -97,7 +98,7 @@ impl<'a> Agent<'a> {
             if let Some(sector) = self.sector_to_clear(layout) {
                 return self.act(Action::Erase { image, sector });
             }
-            self.slot_cleared(image);
+            self.slot_cleared(image, layout);
         }
         let (sector, part) = self.part(&hand, image, layout);
         match self.fetch.sector(sector) {
@@ -115,10 +116,12 @@ impl<'a> Agent<'a> {
         }
     }
 
-    pub(super) fn slot_cleared(&mut self, image: u8) {
+    pub(super) fn slot_cleared(&mut self, image: u8, layout: &ImageLayout) {
         self.cleared = true;
-        // Whatever an old trailer asked for went with it.
-        self.set_request(image, SwapRequest::None);
+        // Whatever an old trailer asked for went with it, unless it shares its sector with blocks that are held.
+        if layout.trailer_sectors().all(|sector| self.fetch.sector(sector) == Sector::Open) {
+            self.set_request(image, SwapRequest::None);
+        }
     }
 
     /// What the state can do without the network.

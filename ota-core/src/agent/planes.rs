@@ -156,16 +156,17 @@ impl Agent<'_> {
 
     /// The link is put aside: blocks of a range, then back to the link.
     pub(super) fn plan_aside(&mut self) -> Next {
-        let fetching = self.state.is_fetching();
-        if !fetching || self.clock.is_due(Wait::Link) || self.planes.stale {
+        let is_over = !self.state.is_fetching() || self.clock.is_due(Wait::Link) || self.planes.stale;
+        if is_over {
             self.close_range();
-            return match self.plan_unwanted() {
-                Next::Nothing => {
-                    self.connect_now();
-                    Next::Again
-                }
-                next => next,
-            };
+        }
+        match self.plan_unwanted() {
+            Next::Nothing => {}
+            next => return next,
+        }
+        if is_over {
+            self.connect_now();
+            return Next::Again;
         }
         let until = self.clock.at(Wait::Link);
         match self.plan_fetch() {

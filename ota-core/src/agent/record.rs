@@ -93,6 +93,8 @@ impl Agent<'_> {
                     Phase::Idle
                 }
             }
+            // A bundle that was to be set pending is fetched in part again, and the request may stand: as for the next two.
+            State::Downloading if self.job.bundle.is_open() && self.is_requested() => Phase::Ready,
             State::Judging | State::Downloading => Phase::Downloading,
             State::Offered | State::Verifying => match self.stage {
                 Stage::New => Phase::Downloading,

@@ -330,6 +330,73 @@ fn without_a_journal_the_versions_decide() {
     }
 }
 
+/// A bootloader may erase what it refuses, and a swap leaves something else: nothing of it is promised any more.
+#[test]
+fn what_a_bootloader_had_its_hands_on_is_fetched_again() {
+    for (state, reason) in [(OLD, "not_swapped"), (REVERTED, "reverted")] {
+        let mut t = Talk::pending(Setup::ONE);
+        t.idle("reset");
+        assert_eq!(t.journal.unwrap().file_index(), 1);
+        let t = t.reboot(&[state]);
+        assert_eq!(t.shown(), format!("update rel-1 FAILED reason={reason} updatedBy=0x90000 v2"));
+        let record = t.journal.unwrap();
+        assert_eq!((record.phase(), record.file_index(), record.front()), (Phase::Ended, 0, 0));
+    }
+}
+
+/// After an overwrite nothing in the slots tells of a test. When the service does, the time for it begins.
+#[test]
+fn a_test_that_only_the_service_knows_of_has_its_time() {
+    let activated = job().is("IN_PROGRESS", 3).with("self_test", "ready").with("updatedBy", "0x80000");
+    let mut t = Talk::new(OVERWRITE);
+    t.boot(&[OLD]);
+    t.on(0, In::Done, "receive …");
+    t.on(0, In::Say(Command::Suspend), "disconnect");
+    t.on(0, In::Done, "pause …");
+    t.on(70_000, In::Say(Command::Resume), "connect");
+    t.until_published("get $next");
+    t.on(70_000, In::Done, "receive …");
+    t.on(70_010, next(activated), "record Testing");
+    t.on(70_010, In::Done, "update rel-1 IN_PROGRESS self_test=active updatedBy=0x80000 v3");
+    t.on(70_010, In::Done, "receive …");
+    t.on(70_020, accepted("IN_PROGRESS", 4), "receive until 130010");
+    t.on(70_030, In::Say(Command::SelfTestPassed), "confirm 0");
+}
+
+/// Confirmed before the service was heard, with no journal to remember: what this life confirmed counts.
+#[test]
+fn a_confirmation_before_the_job_is_known_is_reported() {
+    for setup in [Setup::ONE, STATUS] {
+        let mut t = Talk::new(setup);
+        let state = device::tests(&t.files[0].clone(), Revert::Yes);
+        t.boot(&[state]);
+        t.on(0, In::Done, "receive until 5000");
+        t.on(10, In::Say(Command::SelfTestPassed), "confirm 0");
+        t.on(10, In::Done, "record …");
+        t.on(10, In::Done, "receive …");
+        let activated = job().is("IN_PROGRESS", 3).with("self_test", "ready").with("updatedBy", "0x90000");
+        t.on(70_000, next(activated), "record Confirmed");
+        t.on(70_000, In::Done, "update rel-1 SUCCEEDED reason=accepted v1.0.0 updatedBy=0x90000 v3");
+    }
+}
+
+/// Whatever its document says, or that it does not fit the buffer: the job was activated before.
+#[test]
+fn a_job_in_test_needs_no_document() {
+    let activated = || job().is("IN_PROGRESS", 3).with("self_test", "ready").with("updatedBy", "0x80000");
+    for answer in [activated().bare(), activated().document(r#"{"afr_ota":{}}"#)] {
+        let mut t = Talk::new(Setup::ONE);
+        t.boot(&[OLD]);
+        t.on(0, In::Done, "receive …");
+        t.on(10, next(answer), "record Confirmed");
+    }
+    // Another component's may say what it likes.
+    let mut t = Talk::new(Setup::ONE);
+    t.boot(&[OLD]);
+    t.on(0, In::Done, "receive …");
+    t.on(10, next(activated().document(r#"{"other":{}}"#)), "ask Custom");
+}
+
 /// A power cut in the test of an image whose update no journal knew: found again the same way, and never stuck.
 #[test]
 fn an_unknown_test_outlives_a_power_cut() {

@@ -8,6 +8,7 @@ use ota_core::transport::Received;
 use ota_core::wire::{Format, encode_block};
 use ota_sim::image::ImageBuilder;
 
+use crate::aside;
 use crate::device::BLOCK_SIZE;
 use crate::talk::{In, Setup, THING, Talk};
 use crate::wire::{STREAM, block, document, file_member, job, next};
@@ -162,22 +163,9 @@ fn the_lane_comes_to_what_the_general_way_comes_to() {
 /// another link: what was known of the first is worth nothing.
 #[test]
 fn a_link_put_aside_is_looked_at_after_a_block() {
-    let setup = Setup {
-        tweak: |config| (config.planes, config.one_session_ms) = (&[Plane::Http], Some(1_000)),
-        ..Setup::ONE
-    };
-    let mut t = Talk::online(setup);
+    let mut t =
+        aside::reading(|config| (config.planes, config.one_session_ms) = (&[Plane::Http], Some(1_000)));
     let file = t.files[0].clone();
-    let member = file_member(0, file.len(), &[1]).replace(
-        "\"certfile\"",
-        r#""update_data_url":"https://h/f","auth_scheme":"aws.s3.presigned","certfile""#,
-    );
-    let document = format!(r#"{{"afr_ota":{{"protocols":["HTTP"],"files":[{member}]}}}}"#);
-    // Nothing but the answer is due before 5000.
-    t.on(0, In::Done, "receive until 5000");
-    t.on(10, next(job().document(&document)), "ask Start");
-    t.on(10, In::Yes, "disconnect");
-    t.on(10, In::Done, "open range 0 0..1272");
     t.on(10, In::Done, "receive until 1010");
     t.now = 20;
     t.action = t.agent.step(20, Input::Message(&Message::RangeBlock { data: &file[..512] }));

@@ -1,5 +1,6 @@
 //! Scripts of the agent: conversations with a clock, one rule of DESIGN.md's agent chapter each.
 
+mod aside;
 mod blocks;
 mod boots;
 mod device;

@@ -128,6 +128,30 @@ fn a_mixture_under_test_is_taken_back_once() {
     assert_eq!(t.shown(), "update rel-1 FAILED reason=mixed_images updatedBy=0x90000 v2");
 }
 
+/// An image cannot be confirmed, and the bootloader does not take it back, because the other one needs it: the device does not
+/// reset for ever.
+#[test]
+fn a_confirmation_that_fails_ends() {
+    let mut t = activating();
+    t.on(30, In::Done, "set pending 0");
+    t.on(30, In::Done, "record Pending");
+    let first = device::tests(&t.files[0], Revert::Yes);
+    let running = Some(device::token(1, &t.files[1]).info());
+    let states = [first, ota_core::boot::ImageState { running, ..first }];
+    for expected in ["record Testing", "record Testing", "record Ended"] {
+        t = t.reboot(&states);
+        t.on(t.now, In::Done, "receive …");
+        t.on(t.now, In::Say(Command::SelfTestPassed), "confirm 0");
+        t.on(t.now, In::Flash(FlashError::NotErased), "confirm 0");
+        t.on(t.now, In::Flash(FlashError::NotErased), "confirm 0");
+        t.on(t.now, In::Flash(FlashError::NotErased), expected);
+        if expected == "record Testing" {
+            t.on(t.now, In::Done, "reset");
+        }
+    }
+    assert_eq!(t.journal.unwrap().reason(), ota_core::status::Reason::ConfirmFailed.number());
+}
+
 /// Images that could boot one without the other are policy's to accept.
 #[test]
 fn images_that_do_not_need_each_other_are_asked_about() {
