@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     pub(crate) statistics: Statistics,
     /// At the first reset the agent asked for.
     pub(crate) wear: Option<Wear>,
+    /// Blocks that journal records promised, each of which flash held.
+    pub(crate) promised: u32,
 }
 
 impl Tally {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use ota_core::geometry::{BootMode, Geometry, Reprogram};
-use ota_sim::flash::{Actor, Device, FlashConfig, Kind as FlashKind, Supply, VecFlash};
+use ota_sim::flash::{Actor, Device, FlashConfig, FlashFault, Kind as FlashKind, Supply, VecFlash};
 use ota_sim::mcuboot::{
     Area, Boot, Bootloader, Config, ImageSlots as Slots, Mode, StatusVersion, Validation,
 };
@@ -136,6 +136,10 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<P
         let boot = bootloader.boot(&mut [&mut *inside, &mut *outside], &mut counters[..images.len()]);
         inside.set_actor(Actor::Application);
         outside.set_actor(Actor::Application);
-        boot.ok()
+        match boot {
+            Ok(boot) => Some(boot),
+            Err(FlashFault::PowerLost) => None,
+            Err(fault) => panic!("the bootloader: {fault:?}"),
+        }
     }
 }

@@ -11,6 +11,7 @@ mod kind;
 mod ranges;
 mod report;
 mod scenario;
+mod witness;
 mod world;
 mod yielding;
 

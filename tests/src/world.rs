@@ -6,7 +6,7 @@ use std::pin::pin;
 use ota_core::agent::{Agent, Config, Destination, Memory, Outcome, Timing};
 use ota_core::boot::{Image, Images, SharedFlash};
 use ota_core::driver::{Device, Local, run};
-use ota_core::journal::{FlashJournal, Journal, NoJournal};
+use ota_core::journal::{FlashJournal, Journal, NoJournal, Record};
 use ota_core::verify::{EcdsaP256, PublicKey, Rules};
 use ota_sim::aws::{Link, OtaSpec, Service, Status};
 
@@ -17,6 +17,7 @@ use crate::director::Director;
 use crate::ranges::SimRanges;
 use crate::report::Report;
 use crate::scenario::{Drops, Factory, JOB, Scenario, THING};
+use crate::witness::{Promises, Witness};
 use crate::yielding::Yielding;
 
 /// How long a reset takes, ms.
@@ -29,6 +30,7 @@ pub(crate) struct World<'s, const PW: usize, const PE: usize, const SW: usize, c
     board: Board<PW, PE, SW, SE>,
     cloud: Cloud,
     factory: &'s Factory,
+    promises: Promises,
     /// Bytes served over HTTP.
     served: Cell<u64>,
 }
@@ -48,7 +50,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         let link = Link::new(service, THING, scenario.link.clone());
         let yields = scenario.drops != Drops::Never;
         let cloud = Cloud::new(link, board.supply.clone(), yields, scenario.mangle);
-        World { scenario, board, cloud, factory, served: Cell::new(0) }
+        World { scenario, board, cloud, factory, promises: Promises::new(factory), served: Cell::new(0) }
     }
 
     pub(crate) fn play(self) -> Report {
@@ -176,6 +178,17 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         let mut agent = Agent::new(&config, memory).expect("a good configuration");
 
         let keys = [PublicKey::spki(self.factory.job_key.public_spki()).expect("a P-256 key")];
+        // Whatever happens, a record promises only what flash holds: it is all that the next boot goes by.
+        let faults = &scenario.link.faults;
+        let is_true = faults.blocks.flip_pct == 0 && faults.control.flip_pct == 0;
+        let check = |record: &Record| {
+            if !is_true {
+                // A block that came under another's number is flash's truth until the hash is taken.
+                return;
+            }
+            let promised = self.promises.check(record, |image, len| self.secondary(image, len));
+            tally.borrow_mut().promised += promised;
+        };
         let rules =
             Rules { job: EcdsaP256::new(&keys).expect("one key"), image_keys: &[], reset_vector: None };
         let wear = || self.board.wear();
@@ -189,7 +202,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
             ranges: SimRanges::new(&self.cloud, &scenario.object, content, &self.served),
             local: Local::new(
                 images,
-                journal,
+                Witness { journal, check: &check },
                 rules,
                 Consent { permissive: scenario.permissive },
                 application,
@@ -208,6 +221,18 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         };
         tally.borrow_mut().add(agent.statistics());
         ran
+    }
+
+    /// What lies where the file for an image goes.
+    fn secondary(&self, image: usize, len: usize) -> Vec<u8> {
+        let (layout, device) = (&self.board.plan.layouts[image], self.board.plan.secondaries[image]);
+        let (at, mut held) = (layout.secondary().start() + layout.image_offset(), vec![0; len]);
+        let peeked = match device {
+            0 => self.board.inside.borrow().peek(at, &mut held),
+            _ => self.board.outside.borrow().peek(at, &mut held),
+        };
+        peeked.expect("in bounds");
+        held
     }
 
     fn report(self, tally: Tally, stuck: bool, drop_is_ahead: bool) -> Report {
@@ -251,6 +276,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
             violations: self.board.outside.borrow().strict_violations()
                 + self.board.inside.borrow().strict_violations(),
             statistics: tally.statistics,
+            promised: tally.promised,
             link: link.counters(),
             states: tally.states,
             entered_at: tally.entered_at,

@@ -422,6 +422,39 @@ fn without_a_journal() {
 }
 
 /// The driver's future dropped after 1, 2, 3 … polls.
+/// Dropped while the swap was being requested, so the bundle is fetched in part again, and then the power goes: the request may
+/// stand. Then what boots is tested and told, whether a trailer shows that it is new or not.
+#[test]
+fn dropped_in_the_request_and_the_power_goes() {
+    for (kind, mode) in [(Kind::Nor4k, BootMode::SwapMove), (Kind::Nor4k, BootMode::Overwrite)] {
+        let mut scenario = single(kind, mode, bundle);
+        let factory = scenario.factory();
+        let mut swapped = 0;
+        for polls in 1.. {
+            scenario.drops = Drops::Once(polls);
+            scenario.cuts.clear();
+            let report = scenario.run_with(&factory);
+            if report.drop_is_ahead {
+                break;
+            }
+            let again = report
+                .states
+                .windows(2)
+                .position(|two| two == [StateKind::Activating, StateKind::Downloading]);
+            let Some(again) = again else { continue };
+            for operation in (report.entered_at[again + 1]..).take(6) {
+                scenario.cuts = vec![Cut { operation, when: When::Before }];
+                let report = scenario.run_with(&factory);
+                let context = format!("{kind:?} {mode:?} {polls} polls, {operation} operations");
+                report.assert_updated(&context);
+                // The bootloader did it before the agent asked again.
+                swapped += u32::from(report.resets == 0);
+            }
+        }
+        assert!(swapped > 0, "{kind:?} {mode:?}: the request never stood");
+    }
+}
+
 #[test]
 fn dropped_at_every_await() {
     for (kind, mode) in [(Kind::Nor4k, BootMode::SwapMove), (Kind::Nor32, BootMode::SwapOffset)] {

@@ -7,7 +7,9 @@ fn every_kind_and_mode_updates() {
     for kind in Kind::ALL {
         for mode in kind.modes() {
             let report = Scenario::new(kind, *mode).run();
-            report.assert_updated(&format!("{kind:?} {mode:?}"));
+            let context = format!("{kind:?} {mode:?}");
+            report.assert_updated(&context);
+            assert!(report.promised > 0, "{context}: no record promised anything");
         }
     }
 }
