@@ -67,7 +67,8 @@ fn the_loop_is_set_up_before_it_is_used() {
     registers.set(FLL + 0x10, 0b101);
     assert_eq!(clock::start(&registers), Ok(()));
     let order = [
-        // Wait states first, and nothing else of that register.
+        // Down to the oscillator, where any wait states do; then they are set for what comes, and nothing else of the register.
+        (ROOT, 1 << 31),
         (FLASH_CTL, 0x0002_0003),
         (FLL, 500 | 1 << 24),
         (FLL + 0x04, 20 | 10 << 16),
@@ -81,6 +82,31 @@ fn the_loop_is_set_up_before_it_is_used() {
     clock::root(&registers, 2, Divide::By2);
     clock::root(&registers, sdhc::CLOCK_ROOT, Divide::By1);
     assert_eq!((registers.get(ROOT + 8), registers.get(ROOT + 16)), (1 << 31 | 1 << 4, 1 << 31));
+}
+
+/// A bootloader that runs from the phase-locked loop at 150 MHz: more wait states than 100 MHz need, and peripherals at half of
+/// it. Fewer wait states while that clock is still on would be instructions read wrong.
+#[test]
+fn a_faster_bootloader_s_setting_is_replaced_in_order() {
+    const CM4_CLOCK_CTL: u32 = 0x4020_0008;
+    const CM0_CLOCK_CTL: u32 = 0x4020_1008;
+    let registers = Registers::default();
+    registers.set(FLASH_CTL, 0x0002_0005);
+    registers.set(ROOT, 1 << 31 | 1);
+    registers.set(CM4_CLOCK_CTL, 1 << 8);
+    registers.set(CM0_CLOCK_CTL, 1 << 24 | 1 << 8);
+    registers.set(FLL + 0x10, 0b101);
+    assert_eq!(clock::start(&registers), Ok(()));
+    let fast = (FLL + 0x08, 9 | 5 << 4 | 8 << 8 | 3 << 28);
+    let (slow, fewer, last) = (
+        registers.position((ROOT, 1 << 31)),
+        registers.position((FLASH_CTL, 0x0002_0003)),
+        registers.position(fast),
+    );
+    assert!(slow < fewer && fewer < last, "{slow} {fewer} {last}");
+    assert_eq!(registers.get(CM4_CLOCK_CTL), 0, "the processor undivided");
+    assert_eq!(registers.get(CM0_CLOCK_CTL), 1 << 8, "peripherals undivided; the other core keeps its own");
+    assert!(registers.position((CM0_CLOCK_CTL, 1 << 8)) < last);
 }
 
 #[test]
