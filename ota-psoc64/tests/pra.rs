@@ -83,7 +83,14 @@ fn flash_is_written_and_the_cache_forgets_through_the_secure_core() {
     assert_eq!(model.violations(), []);
     // A secure core that does not make it forget: what is read cannot be believed.
     model.pra(|pra| pra.denies = true);
-    assert_eq!(flash.write(0x16_C000, &[9; 512]), Err(DriverError::System(SyscallError::Cache)));
+    let stale = Err(DriverError::System(SyscallError::Cache));
+    assert_eq!(flash.write(0x16_C000, &[9; 512]), stale);
+    let mut row = [0; 512];
+    assert_eq!(flash.read(0x16_C000, &mut row), stale);
+    // Until it does.
+    model.pra(|pra| pra.denies = false);
+    flash.read(0x16_C000, &mut row).unwrap();
+    assert_eq!(row, [9; 512]);
 }
 
 /// The drivers of a PSoC 62 do not reach the cache of a PSoC 64, and the model says so.
