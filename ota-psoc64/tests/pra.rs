@@ -4,6 +4,7 @@ use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use ota_psoc6::flash::{DriverError, InternalFlash, Windows};
 use ota_psoc6::layout::{Area, Device};
 use ota_psoc6::model::{Chip, Family, Model, Violation};
+use ota_psoc6::reset::{ResetError, reset};
 use ota_psoc6::syscall::{DirectCache, Status, SyscallError, SystemCalls};
 use ota_psoc6::watchdog::Feed;
 use ota_psoc64::layout::{RESERVED, TFM};
@@ -91,6 +92,19 @@ fn flash_is_written_and_the_cache_forgets_through_the_secure_core() {
     model.pra(|pra| pra.denies = false);
     flash.read(0x16_C000, &mut row).unwrap();
     assert_eq!(row, [9; 512]);
+}
+
+/// A feed takes 50 µs here, so there is not one for each look: a reset that cannot be is told after seconds, and the watchdog is
+/// fed meanwhile.
+#[test]
+fn a_reset_that_cannot_be_is_given_up_in_time() {
+    let model = model();
+    model.mailbox(|mailbox| mailbox.held_by_others[0] = true);
+    let error = reset(model.chip(), &mut Watchdog::new(pra(&model)), || Ok::<(), ()>(()));
+    assert_eq!((error, model.resets()), (ResetError::SystemCall, 0));
+    assert!((300_000..5_000_000).contains(&model.now_us()), "{} us", model.now_us());
+    assert!(model.chip().interrupts_on());
+    assert_eq!(model.violations(), []);
 }
 
 /// The drivers of a PSoC 62 do not reach the cache of a PSoC 64, and the model says so.
