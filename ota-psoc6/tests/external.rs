@@ -209,6 +209,37 @@ fn an_interface_that_does_not_move_is_given_up() {
     assert_eq!(open(&model).err(), Some(DriverError::Interface(SmifError::Stuck)));
 }
 
+/// The clock comes back, and with it what was left in the FIFOs: bytes of a transfer that was given up belong to nobody.
+#[test]
+fn an_interface_that_moves_again_is_in_step() {
+    for quad in [false, true] {
+        let model = plain();
+        let mut flash = open(&model).unwrap();
+        if quad {
+            flash.use_quad().unwrap();
+        }
+        let data = numbers(64);
+        flash.write(0, &data).unwrap();
+        let stuck = Err(DriverError::Interface(SmifError::Stuck));
+        for _ in 0..3 {
+            model.stop_smif();
+            assert_eq!(flash.read(0, &mut [0; 16]), stuck);
+            model.resume_smif();
+            let mut read = [0; 64];
+            flash.read(0, &mut read).unwrap();
+            assert_eq!(read[..], data);
+        }
+        // Another driver of the block, such as the journal's.
+        let mut other = open(&model).unwrap();
+        model.stop_smif();
+        assert_eq!(flash.write(64, &data), stuck);
+        model.resume_smif();
+        other.write(64, &data).unwrap();
+        assert_eq!(peek(&model, 0, 144), [&data[..], &data, &[0xFF; 16]].concat());
+        assert_eq!(model.violations(), [], "quad {quad}");
+    }
+}
+
 /// Some bootloaders leave the block in XIP mode.
 #[test]
 fn xip_mode_is_left_first() {

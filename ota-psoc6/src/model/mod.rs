@@ -303,6 +303,11 @@ impl Model {
         self.state.borrow_mut().smif.is_stopped = true;
     }
 
+    /// Starts it again: what waited in the interface moves on.
+    pub fn resume_smif(&self) {
+        self.state.borrow_mut().smif.is_stopped = false;
+    }
+
     /// Leaves the serial interface in XIP mode, as some bootloaders do.
     pub fn set_xip(&self) {
         self.state.borrow_mut().smif.set_xip();
