@@ -9,6 +9,8 @@ use ota_psoc6::clock::{self, ClockError, Divide};
 use ota_psoc6::gpio::{Drive, Output, drive, route};
 use ota_psoc6::kit::{CY8CPROTO_062_4343W, Pin, Switch, function};
 use ota_psoc6::sdhc;
+use ota_psoc6::smif::Smif;
+use ota_psoc6::trng::{Trng, TrngError};
 use ota_psoc6::uart::Uart;
 
 /// Registers that keep what is stored, and the list of stores.
@@ -117,6 +119,55 @@ fn a_loop_that_does_not_lock_is_left_aside() {
         assert_eq!(clock::start(&registers), Err(error));
         assert_eq!(registers.get(FLL + 0x08) >> 28, 2, "the oscillator is still in use");
     }
+}
+
+/// XIP mode is left first and nothing changed with it; then all of the block while it is disabled.
+#[test]
+fn the_serial_interface_is_put_into_command_mode() {
+    const SMIF: u32 = 0x4042_0000;
+    const COMMAND: u32 = 1 << 12 | 1 << 16;
+    let registers = Registers::default();
+    registers.set(SMIF, 1 << 31 | 1 << 24 | 3 << 12 | 1);
+    registers.set(SMIF + 0x7C8, 0x3F);
+    registers.set(SMIF + 0x800, 1 << 31 | 1 << 16);
+    let mut smif = Smif::new(&registers).unwrap();
+    smif.invalidate();
+    let stores = [
+        (SMIF, 1 << 31 | 1 << 24 | 3 << 12),
+        // Sampled with the inverted clock, deselected for one clock, errors instead of stalls.
+        (SMIF, COMMAND),
+        (SMIF + 0x7C8, 0),
+        (SMIF + 0x800, 0),
+        (SMIF, 1 << 31 | COMMAND),
+        (SMIF + 0x108, 1),
+        (SMIF + 0x188, 1),
+    ];
+    assert_eq!(*registers.stores.borrow(), stores);
+}
+
+/// The recipe of the vendor's driver, with both health tests on: on the stream behind the corrector, with the longest windows.
+#[test]
+fn the_random_source_is_set_up_as_a_whole() {
+    const CRYPTO: u32 = 0x4010_0000;
+    let registers = Registers::default();
+    registers.set(CRYPTO + 0x28C, 1);
+    // Interrupts that are only remembered look like a test that tripped.
+    assert_eq!(Trng::new(&registers).err(), Some(TrngError::Health));
+    let stores = [
+        (CRYPTO, 1 << 31),
+        (CRYPTO + 0x2C8, 0),
+        (CRYPTO + 0x284, 0),
+        (CRYPTO + 0x100, 1 << 20 | 1 << 19 | 1 << 3 | 1 << 2),
+        (CRYPTO + 0x2A0, 0x04C1_1DB7),
+        (CRYPTO + 0x2A4, 0x04C1_1DB7),
+        (CRYPTO + 0x280, 0x3103_0000),
+        (CRYPTO + 0x2C0, 2),
+        (CRYPTO + 0x2D0, 255),
+        (CRYPTO + 0x2E0, 0xFFFF_FFFF),
+        (CRYPTO + 0x284, 0x3F),
+        (CRYPTO + 0x2C8, 3),
+    ];
+    assert!(registers.stores.borrow().starts_with(&stores), "{:#x?}", registers.stores.borrow());
 }
 
 #[test]

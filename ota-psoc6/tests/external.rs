@@ -189,6 +189,10 @@ fn a_quad_bit_that_does_not_stay_is_told() {
     assert_eq!(flash.use_quad(), Err(DriverError::Quad));
     flash.write(0, &[1; 16]).unwrap();
     assert_eq!(model.violations(), []);
+    // What stands beside it in the same write stays.
+    let model = self::model(|part| part.kept_status = 0x84);
+    open(&model).unwrap().use_quad().unwrap();
+    model.serial_flash(|part| assert_eq!(part.kept_status, 0x84));
     // Set in an earlier life, it is not written again.
     let model = plain();
     open(&model).unwrap().use_quad().unwrap();
