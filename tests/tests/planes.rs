@@ -92,6 +92,17 @@ fn every_refusal_has_an_end_and_its_name() {
     }
 }
 
+/// The new URL takes longer than the pause between two requests: the old one is not asked again meanwhile.
+#[test]
+fn an_expired_url_is_not_asked_again() {
+    let mut scenario = large(&[Plane::Http]);
+    scenario.service.answer_delay_ms = 4_000;
+    scenario.object.refuses = vec![RangeError::Expired; 3];
+    let report = scenario.run();
+    report.assert_updated("slow refreshes");
+    assert_eq!((report.statistics.url_refreshes, report.statistics.ranges), (3, 4));
+}
+
 #[test]
 fn once_less_often_it_goes_on() {
     use RangeError::{Busy, Changed, Expired};
