@@ -206,7 +206,7 @@ fn a_quad_bit_that_does_not_stay_is_told() {
 fn an_interface_that_does_not_move_is_given_up() {
     let model = plain();
     let mut flash = open(&model).unwrap();
-    model.stop_smif();
+    model.clock_smif(false);
     let stuck = Err(DriverError::Interface(SmifError::Stuck));
     assert_eq!(flash.read(0, &mut [0]), stuck);
     assert_eq!(flash.erase(0, SECTOR), stuck);
@@ -226,18 +226,18 @@ fn an_interface_that_moves_again_is_in_step() {
         flash.write(0, &data).unwrap();
         let stuck = Err(DriverError::Interface(SmifError::Stuck));
         for _ in 0..3 {
-            model.stop_smif();
+            model.clock_smif(false);
             assert_eq!(flash.read(0, &mut [0; 16]), stuck);
-            model.resume_smif();
+            model.clock_smif(true);
             let mut read = [0; 64];
             flash.read(0, &mut read).unwrap();
             assert_eq!(read[..], data);
         }
         // Another driver of the block, such as the journal's.
         let mut other = open(&model).unwrap();
-        model.stop_smif();
+        model.clock_smif(false);
         assert_eq!(flash.write(64, &data), stuck);
-        model.resume_smif();
+        model.clock_smif(true);
         other.write(64, &data).unwrap();
         assert_eq!(peek(&model, 0, 144), [&data[..], &data, &[0xFF; 16]].concat());
         assert_eq!(model.violations(), [], "quad {quad}");
