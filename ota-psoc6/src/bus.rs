@@ -23,9 +23,13 @@ pub trait Bus: Copy {
     fn write32(self, address: u32, value: u32);
 }
 
-/// The chip itself: volatile accesses.
+/// The chip itself: one load or store instruction each.
 ///
 /// Exists on bare metal only. There a `u32` is an address; on a host there is nothing behind it.
+///
+/// The instructions are written out and inlined always. `read_volatile` would be the same in an optimised build, but a call into
+/// flash in others, or in one without link-time optimisation: the routine of [`syscall`](crate::syscall) uses this while flash
+/// cannot be read.
 #[cfg(target_os = "none")]
 #[derive(Clone, Copy, Debug)]
 pub struct Mmio(());
@@ -37,40 +41,77 @@ impl Mmio {
     /// # Safety
     /// The chip is one of the family the drivers are for (PSoC 62 or PSoC 64, die PSoC6A2M), and nothing else in the
     /// program drives a peripheral that is handed to a driver of this crate.
+    ///
+    /// The value reaches every address, memory included. Whoever else it is handed to, and whatever implements a trait of this crate
+    /// with it, must keep to registers that are theirs.
     pub const unsafe fn new() -> Self {
         Self(())
     }
 }
 
 #[cfg(target_os = "none")]
+macro_rules! load {
+    ($instruction:literal, $address:expr) => {{
+        let value: u32;
+        // SAFETY: whoever made `self` said that this chip has these registers and that the driver owns them. Memory counts as
+        // changed, so no access is moved over it.
+        unsafe {
+            core::arch::asm!(
+                concat!($instruction, " {0}, [{1}]"),
+                lateout(reg) value,
+                in(reg) $address,
+                options(nostack, preserves_flags),
+            )
+        };
+        value
+    }};
+}
+
+#[cfg(target_os = "none")]
+macro_rules! store {
+    ($instruction:literal, $address:expr, $value:expr) => {{
+        let value: u32 = $value;
+        // SAFETY: as in `load`.
+        unsafe {
+            core::arch::asm!(
+                concat!($instruction, " {0}, [{1}]"),
+                in(reg) value,
+                in(reg) $address,
+                options(nostack, preserves_flags),
+            )
+        };
+    }};
+}
+
+#[cfg(target_os = "none")]
 impl Bus for Mmio {
+    #[inline(always)]
     fn read8(self, address: u32) -> u8 {
-        // SAFETY: whoever made `self` said that this chip has these registers and that the driver owns them.
-        unsafe { (address as *const u8).read_volatile() }
+        load!("ldrb", address) as u8
     }
 
+    #[inline(always)]
     fn read16(self, address: u32) -> u16 {
-        // SAFETY: as in `read8`.
-        unsafe { (address as *const u16).read_volatile() }
+        load!("ldrh", address) as u16
     }
 
+    #[inline(always)]
     fn read32(self, address: u32) -> u32 {
-        // SAFETY: as in `read8`.
-        unsafe { (address as *const u32).read_volatile() }
+        load!("ldr", address)
     }
 
+    #[inline(always)]
     fn write8(self, address: u32, value: u8) {
-        // SAFETY: as in `read8`.
-        unsafe { (address as *mut u8).write_volatile(value) }
+        store!("strb", address, value as u32)
     }
 
+    #[inline(always)]
     fn write16(self, address: u32, value: u16) {
-        // SAFETY: as in `read8`.
-        unsafe { (address as *mut u16).write_volatile(value) }
+        store!("strh", address, value as u32)
     }
 
+    #[inline(always)]
     fn write32(self, address: u32, value: u32) {
-        // SAFETY: as in `read8`.
-        unsafe { (address as *mut u32).write_volatile(value) }
+        store!("str", address, value)
     }
 }

@@ -6,6 +6,11 @@ use crate::bus::Bus;
 const FLASH_CTL: u32 = 0x4024_0000;
 /// Wait states for 100 MHz at the core's normal voltage.
 const FLASH_WAIT_STATES: u32 = 3;
+/// The processor's divider of root 0, and that of the peripherals; the other core's own stands beside the latter.
+const CM4_CLOCK_CTL: u32 = 0x4020_0008;
+const FAST_DIVIDER: u32 = 0xFF << 8;
+const CM0_CLOCK_CTL: u32 = 0x4020_1008;
+const PERIPHERAL_DIVIDER: u32 = 0xFF << 24;
 const PATH_SELECT_0: u32 = 0x4026_0340;
 const ROOT_SELECT: u32 = 0x4026_0380;
 const ROOT_ENABLE: u32 = 1 << 31;
@@ -30,7 +35,7 @@ const OSCILLATOR_READY: u32 = 1 << 2;
 /// Looks at a status bit; locking takes some ten microseconds.
 const LOOKS: u32 = 200_000;
 
-/// What [`start`] leaves: processors and peripherals.
+/// What [`start`] leaves: processor and peripherals.
 pub const HZ: u32 = 100_000_000;
 
 /// Why the clocks are not as wanted.
@@ -56,19 +61,22 @@ pub enum Divide {
     By8 = 3,
 }
 
-/// Sets processors, peripherals and path 0 to [`HZ`], whatever the bootloader left. No flash operation may be under way, and
+/// Sets processor, peripherals and path 0 to [`HZ`], whatever the bootloader left. No flash operation may be under way, and
 /// what counts the old clock (a UART, a timer) has to be set up after it.
 ///
 /// # Errors
 /// [`ClockError`]; the chip then runs at 8 MHz with more wait states than it needs.
 pub fn start<B: Bus>(bus: B) -> Result<(), ClockError> {
-    // More wait states before more speed; the fields beside them stay.
-    bus.write32(FLASH_CTL, bus.read32(FLASH_CTL) & !0xF | FLASH_WAIT_STATES);
-    // To the oscillator before the loop is touched.
+    // To the oscillator before anything else is touched: wait states and dividers suit the clock the bootloader left, which may be
+    // faster than ours.
     bus.write32(FLL_CONFIG3, bus.read32(FLL_CONFIG3) & !BYPASS | BYPASS_INPUT);
     bus.write32(FLL_CONFIG, bus.read32(FLL_CONFIG) & !FLL_ENABLE);
     bus.write32(PATH_SELECT_0, 0);
     bus.write32(ROOT_SELECT, ROOT_ENABLE);
+    // At 8 MHz any number does. The fields beside them stay.
+    bus.write32(FLASH_CTL, bus.read32(FLASH_CTL) & !0xF | FLASH_WAIT_STATES);
+    bus.write32(CM4_CLOCK_CTL, bus.read32(CM4_CLOCK_CTL) & !FAST_DIVIDER);
+    bus.write32(CM0_CLOCK_CTL, bus.read32(CM0_CLOCK_CTL) & !PERIPHERAL_DIVIDER);
 
     bus.write32(FLL_CONFIG, FLL_MULTIPLIER);
     bus.write32(FLL_CONFIG2, FLL_REFERENCE);

@@ -120,12 +120,17 @@ impl<B: Bus> Smif<B> {
         }
         // Found in XIP mode, it first has to leave it: CTL is not written otherwise while both bits are set.
         bus.write32(CTL, bus.read32(CTL) & !XIP_MODE);
-        bus.write32(CTL, CTL_COMMAND);
-        bus.write32(INTR_MASK, 0);
-        // Data lines 0 to 3, in command mode too.
-        bus.write32(DEVICE0_CTL, 0);
-        bus.write32(CTL, CTL_COMMAND | ENABLED);
+        smif.restart();
         Ok(smif)
+    }
+
+    /// Disables the block, which forgets what its FIFOs hold, and enables it in command mode.
+    fn restart(&self) {
+        self.bus.write32(CTL, CTL_COMMAND);
+        self.bus.write32(INTR_MASK, 0);
+        // Data lines 0 to 3, in command mode too.
+        self.bus.write32(DEVICE0_CTL, 0);
+        self.bus.write32(CTL, CTL_COMMAND | ENABLED);
     }
 
     /// Connects the pins of a kit: strong drive, input buffers on the data lines only, every select high first.
@@ -148,8 +153,7 @@ impl<B: Bus> Smif<B> {
     /// # Errors
     /// [`SmifError::Stuck`].
     pub fn send(&mut self, prefix: &Prefix<'_>) -> Result<(), SmifError> {
-        self.start(prefix, true)?;
-        self.idle()
+        self.transfer(|smif| smif.start(prefix, true))
     }
 
     /// Sends a prefix and `data`.
@@ -158,6 +162,10 @@ impl<B: Bus> Smif<B> {
     /// [`SmifError::Length`] above 65 536 bytes, [`SmifError::Stuck`].
     pub fn write(&mut self, prefix: &Prefix<'_>, data: &[u8]) -> Result<(), SmifError> {
         let Some(count) = count_of(data.len())? else { return self.send(prefix) };
+        self.transfer(|smif| smif.write_data(prefix, data, count))
+    }
+
+    fn write_data(&self, prefix: &Prefix<'_>, data: &[u8], count: u32) -> Result<(), SmifError> {
         self.start(prefix, false)?;
         self.push(TX_COUNT | prefix.data_width.bits() | count)?;
         let mut rest = data;
@@ -176,7 +184,7 @@ impl<B: Bus> Smif<B> {
                 [] => {}
             }
         }
-        self.idle()
+        Ok(())
     }
 
     /// Sends a prefix and takes what comes back.
@@ -185,6 +193,10 @@ impl<B: Bus> Smif<B> {
     /// [`SmifError::Length`] above 65 536 bytes, [`SmifError::Stuck`].
     pub fn read(&mut self, prefix: &Prefix<'_>, bytes: &mut [u8]) -> Result<(), SmifError> {
         let Some(count) = count_of(bytes.len())? else { return Ok(()) };
+        self.transfer(|smif| smif.read_data(prefix, bytes, count))
+    }
+
+    fn read_data(&self, prefix: &Prefix<'_>, bytes: &mut [u8], count: u32) -> Result<(), SmifError> {
         self.start(prefix, false)?;
         self.push(RX_COUNT | prefix.data_width.bits() | count)?;
         let mut rest = bytes;
@@ -198,6 +210,18 @@ impl<B: Bus> Smif<B> {
             }
             rest = tail;
         }
+        Ok(())
+    }
+
+    /// Does `work` and waits for its end. Where a transfer was given up, over this value or another one for the block, the block begins
+    /// anew: what that one left in the FIFOs would be taken for bytes of this one.
+    fn transfer(&mut self, work: impl FnOnce(&Self) -> Result<(), SmifError>) -> Result<(), SmifError> {
+        let bus = self.bus;
+        let held = (bus.read32(TX_DATA_FIFO_STATUS) | bus.read32(RX_DATA_FIFO_STATUS)) & 0xF;
+        if held != 0 || bus.read32(STATUS) & BUSY != 0 {
+            self.restart();
+        }
+        work(self)?;
         self.idle()
     }
 
@@ -207,7 +231,7 @@ impl<B: Bus> Smif<B> {
         self.bus.write32(FAST_CA_CMD, INVALIDATE);
     }
 
-    fn start(&mut self, prefix: &Prefix<'_>, alone: bool) -> Result<(), SmifError> {
+    fn start(&self, prefix: &Prefix<'_>, alone: bool) -> Result<(), SmifError> {
         let last = |is_last: bool| if alone && is_last { LAST } else { 0 };
         let is_bare = prefix.address.is_empty();
         self.push(TX_BYTE | SELECT_0 | last(is_bare) | u32::from(prefix.command))?;
@@ -221,7 +245,7 @@ impl<B: Bus> Smif<B> {
         }
     }
 
-    fn push(&mut self, word: u32) -> Result<(), SmifError> {
+    fn push(&self, word: u32) -> Result<(), SmifError> {
         self.wait(|bus| CMD_FIFO_DEPTH.saturating_sub(bus.read32(TX_CMD_FIFO_STATUS) & 0x7))?;
         self.bus.write32(TX_CMD_FIFO_WR, word);
         Ok(())

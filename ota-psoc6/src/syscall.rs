@@ -39,9 +39,9 @@ const CACHE_LOOKS: u32 = 10_000;
 pub enum SyscallError {
     /// Somebody else holds the mailbox. Nothing was done; try again.
     Busy,
-    /// The other core did not answer in time and may still work on the call. Nothing further is sent until it lets go.
+    /// The other core did not answer in time and may still work on the call. Nothing is read or sent until it lets go.
     Stuck,
-    /// The call was done, but the flash cache did not take the command to forget: what is read may be old.
+    /// The call was done, but the flash cache did not take the command to forget. Nothing is read or sent until it does.
     Cache,
     /// The boot ROM refused, with its reason.
     Refused(Status),
@@ -183,8 +183,9 @@ pub struct SystemCalls<P, C = DirectCache> {
     cache: C,
     ram: Ram,
     looks: u32,
-    /// A call was given up on: its block still belongs to the other core.
-    stuck: bool,
+    /// A call was given up on, so its block still belongs to the other core, or the cache has not yet forgotten what was there
+    /// before it.
+    unsettled: bool,
 }
 
 impl<P: Processor, C: FlashCache> SystemCalls<P, C> {
@@ -192,7 +193,7 @@ impl<P: Processor, C: FlashCache> SystemCalls<P, C> {
     /// and a little) is counted.
     pub const fn new(chip: P, cache: C, ram: Ram, core_hz: u32) -> Self {
         let looks = (core_hz / 1000).saturating_mul(LIMIT_MS) / CYCLES_PER_LOOK;
-        Self { chip, cache, ram, looks: if looks == 0 { 1 } else { looks }, stuck: false }
+        Self { chip, cache, ram, looks: if looks == 0 { 1 } else { looks }, unsettled: false }
     }
 
     /// Erases the row at `address` to 0x00.
@@ -237,18 +238,24 @@ impl<P: Processor, C: FlashCache> SystemCalls<P, C> {
         match transact(self.chip, &mut self.cache, self.ram.address, self.looks) {
             Ok(word) => Status::decode(word).map_err(SyscallError::Refused),
             Err(error) => {
-                self.stuck = error == SyscallError::Stuck;
+                self.unsettled = matches!(error, SyscallError::Stuck | SyscallError::Cache);
                 Err(error)
             }
         }
     }
 
-    /// After a call that was given up on, nothing is sent, and the block is not touched, until the other core has let go.
-    fn recover(&mut self) -> Result<(), SyscallError> {
-        if self.stuck && self.chip.read32(OWN + LOCK_STATUS) & LOCKED != 0 {
-            return Err(SyscallError::Stuck);
+    /// After a call that was given up on, nothing is sent, the block is not touched and flash is not read until the other core
+    /// has let go and the cache has forgotten. To be called before flash is read.
+    pub(crate) fn recover(&mut self) -> Result<(), SyscallError> {
+        if self.unsettled {
+            if self.chip.read32(OWN + LOCK_STATUS) & LOCKED != 0 {
+                return Err(SyscallError::Stuck);
+            }
+            if !self.cache.invalidate(self.chip) {
+                return Err(SyscallError::Cache);
+            }
+            self.unsettled = false;
         }
-        self.stuck = false;
         Ok(())
     }
 }

@@ -9,6 +9,8 @@ use ota_psoc6::clock::{self, ClockError, Divide};
 use ota_psoc6::gpio::{Drive, Output, drive, route};
 use ota_psoc6::kit::{CY8CPROTO_062_4343W, Pin, Switch, function};
 use ota_psoc6::sdhc;
+use ota_psoc6::smif::Smif;
+use ota_psoc6::trng::{Trng, TrngError};
 use ota_psoc6::uart::Uart;
 
 /// Registers that keep what is stored, and the list of stores.
@@ -67,7 +69,8 @@ fn the_loop_is_set_up_before_it_is_used() {
     registers.set(FLL + 0x10, 0b101);
     assert_eq!(clock::start(&registers), Ok(()));
     let order = [
-        // Wait states first, and nothing else of that register.
+        // Down to the oscillator, where any wait states do; then they are set for what comes, and nothing else of the register.
+        (ROOT, 1 << 31),
         (FLASH_CTL, 0x0002_0003),
         (FLL, 500 | 1 << 24),
         (FLL + 0x04, 20 | 10 << 16),
@@ -83,6 +86,31 @@ fn the_loop_is_set_up_before_it_is_used() {
     assert_eq!((registers.get(ROOT + 8), registers.get(ROOT + 16)), (1 << 31 | 1 << 4, 1 << 31));
 }
 
+/// A bootloader that runs from the phase-locked loop at 150 MHz: more wait states than 100 MHz need, and peripherals at half of
+/// it. Fewer wait states while that clock is still on would be instructions read wrong.
+#[test]
+fn a_faster_bootloader_s_setting_is_replaced_in_order() {
+    const CM4_CLOCK_CTL: u32 = 0x4020_0008;
+    const CM0_CLOCK_CTL: u32 = 0x4020_1008;
+    let registers = Registers::default();
+    registers.set(FLASH_CTL, 0x0002_0005);
+    registers.set(ROOT, 1 << 31 | 1);
+    registers.set(CM4_CLOCK_CTL, 1 << 8);
+    registers.set(CM0_CLOCK_CTL, 1 << 24 | 1 << 8);
+    registers.set(FLL + 0x10, 0b101);
+    assert_eq!(clock::start(&registers), Ok(()));
+    let fast = (FLL + 0x08, 9 | 5 << 4 | 8 << 8 | 3 << 28);
+    let (slow, fewer, last) = (
+        registers.position((ROOT, 1 << 31)),
+        registers.position((FLASH_CTL, 0x0002_0003)),
+        registers.position(fast),
+    );
+    assert!(slow < fewer && fewer < last, "{slow} {fewer} {last}");
+    assert_eq!(registers.get(CM4_CLOCK_CTL), 0, "the processor undivided");
+    assert_eq!(registers.get(CM0_CLOCK_CTL), 1 << 8, "peripherals undivided; the other core keeps its own");
+    assert!(registers.position((CM0_CLOCK_CTL, 1 << 8)) < last);
+}
+
 #[test]
 fn a_loop_that_does_not_lock_is_left_aside() {
     for (status, error) in [(0b000, ClockError::Oscillator), (0b100, ClockError::Lock)] {
@@ -91,6 +119,55 @@ fn a_loop_that_does_not_lock_is_left_aside() {
         assert_eq!(clock::start(&registers), Err(error));
         assert_eq!(registers.get(FLL + 0x08) >> 28, 2, "the oscillator is still in use");
     }
+}
+
+/// XIP mode is left first and nothing changed with it; then all of the block while it is disabled.
+#[test]
+fn the_serial_interface_is_put_into_command_mode() {
+    const SMIF: u32 = 0x4042_0000;
+    const COMMAND: u32 = 1 << 12 | 1 << 16;
+    let registers = Registers::default();
+    registers.set(SMIF, 1 << 31 | 1 << 24 | 3 << 12 | 1);
+    registers.set(SMIF + 0x7C8, 0x3F);
+    registers.set(SMIF + 0x800, 1 << 31 | 1 << 16);
+    let mut smif = Smif::new(&registers).unwrap();
+    smif.invalidate();
+    let stores = [
+        (SMIF, 1 << 31 | 1 << 24 | 3 << 12),
+        // Sampled with the inverted clock, deselected for one clock, errors instead of stalls.
+        (SMIF, COMMAND),
+        (SMIF + 0x7C8, 0),
+        (SMIF + 0x800, 0),
+        (SMIF, 1 << 31 | COMMAND),
+        (SMIF + 0x108, 1),
+        (SMIF + 0x188, 1),
+    ];
+    assert_eq!(*registers.stores.borrow(), stores);
+}
+
+/// The recipe of the vendor's driver, with both health tests on: on the stream behind the corrector, with the longest windows.
+#[test]
+fn the_random_source_is_set_up_as_a_whole() {
+    const CRYPTO: u32 = 0x4010_0000;
+    let registers = Registers::default();
+    registers.set(CRYPTO + 0x28C, 1);
+    // Interrupts that are only remembered look like a test that tripped.
+    assert_eq!(Trng::new(&registers).err(), Some(TrngError::Health));
+    let stores = [
+        (CRYPTO, 1 << 31),
+        (CRYPTO + 0x2C8, 0),
+        (CRYPTO + 0x284, 0),
+        (CRYPTO + 0x100, 1 << 20 | 1 << 19 | 1 << 3 | 1 << 2),
+        (CRYPTO + 0x2A0, 0x04C1_1DB7),
+        (CRYPTO + 0x2A4, 0x04C1_1DB7),
+        (CRYPTO + 0x280, 0x3103_0000),
+        (CRYPTO + 0x2C0, 2),
+        (CRYPTO + 0x2D0, 255),
+        (CRYPTO + 0x2E0, 0xFFFF_FFFF),
+        (CRYPTO + 0x284, 0x3F),
+        (CRYPTO + 0x2C8, 3),
+    ];
+    assert!(registers.stores.borrow().starts_with(&stores), "{:#x?}", registers.stores.borrow());
 }
 
 #[test]

@@ -189,6 +189,10 @@ fn a_quad_bit_that_does_not_stay_is_told() {
     assert_eq!(flash.use_quad(), Err(DriverError::Quad));
     flash.write(0, &[1; 16]).unwrap();
     assert_eq!(model.violations(), []);
+    // What stands beside it in the same write stays.
+    let model = self::model(|part| part.kept_status = 0x84);
+    open(&model).unwrap().use_quad().unwrap();
+    model.serial_flash(|part| assert_eq!(part.kept_status, 0x84));
     // Set in an earlier life, it is not written again.
     let model = plain();
     open(&model).unwrap().use_quad().unwrap();
@@ -202,11 +206,42 @@ fn a_quad_bit_that_does_not_stay_is_told() {
 fn an_interface_that_does_not_move_is_given_up() {
     let model = plain();
     let mut flash = open(&model).unwrap();
-    model.stop_smif();
+    model.clock_smif(false);
     let stuck = Err(DriverError::Interface(SmifError::Stuck));
     assert_eq!(flash.read(0, &mut [0]), stuck);
     assert_eq!(flash.erase(0, SECTOR), stuck);
     assert_eq!(open(&model).err(), Some(DriverError::Interface(SmifError::Stuck)));
+}
+
+/// The clock comes back, and with it what was left in the FIFOs: bytes of a transfer that was given up belong to nobody.
+#[test]
+fn an_interface_that_moves_again_is_in_step() {
+    for quad in [false, true] {
+        let model = plain();
+        let mut flash = open(&model).unwrap();
+        if quad {
+            flash.use_quad().unwrap();
+        }
+        let data = numbers(64);
+        flash.write(0, &data).unwrap();
+        let stuck = Err(DriverError::Interface(SmifError::Stuck));
+        for _ in 0..3 {
+            model.clock_smif(false);
+            assert_eq!(flash.read(0, &mut [0; 16]), stuck);
+            model.clock_smif(true);
+            let mut read = [0; 64];
+            flash.read(0, &mut read).unwrap();
+            assert_eq!(read[..], data);
+        }
+        // Another driver of the block, such as the journal's.
+        let mut other = open(&model).unwrap();
+        model.clock_smif(false);
+        assert_eq!(flash.write(64, &data), stuck);
+        model.clock_smif(true);
+        other.write(64, &data).unwrap();
+        assert_eq!(peek(&model, 0, 144), [&data[..], &data, &[0xFF; 16]].concat());
+        assert_eq!(model.violations(), [], "quad {quad}");
+    }
 }
 
 /// Some bootloaders leave the block in XIP mode.

@@ -1,9 +1,11 @@
 //! The way to the secure core's registers, and what becomes of drivers without it.
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
-use ota_psoc6::flash::{DriverError, InternalFlash, Windows};
+use ota_psoc6::flash::{DriverError, ExternalFlash, InternalFlash, Windows};
 use ota_psoc6::layout::{Area, Device};
 use ota_psoc6::model::{Chip, Family, Model, Violation};
+use ota_psoc6::reset::{ResetError, reset};
+use ota_psoc6::smif::Smif;
 use ota_psoc6::syscall::{DirectCache, Status, SyscallError, SystemCalls};
 use ota_psoc6::watchdog::Feed;
 use ota_psoc64::layout::{RESERVED, TFM};
@@ -83,7 +85,42 @@ fn flash_is_written_and_the_cache_forgets_through_the_secure_core() {
     assert_eq!(model.violations(), []);
     // A secure core that does not make it forget: what is read cannot be believed.
     model.pra(|pra| pra.denies = true);
-    assert_eq!(flash.write(0x16_C000, &[9; 512]), Err(DriverError::System(SyscallError::Cache)));
+    let stale = Err(DriverError::System(SyscallError::Cache));
+    assert_eq!(flash.write(0x16_C000, &[9; 512]), stale);
+    let mut row = [0; 512];
+    assert_eq!(flash.read(0x16_C000, &mut row), stale);
+    // Until it does.
+    model.pra(|pra| pra.denies = false);
+    flash.read(0x16_C000, &mut row).unwrap();
+    assert_eq!(row, [9; 512]);
+}
+
+/// A feed takes 50 µs here, so there is not one for each look at a busy serial flash: a long erase belongs to other tasks, with
+/// interrupts on.
+#[test]
+fn the_longest_erase_costs_few_feeds() {
+    let model = model();
+    model.serial_flash(|part| part.erase_us = 2_600_000);
+    let windows = Windows::new(&TFM, Device::External);
+    let smif = Smif::new(model.chip()).unwrap();
+    let mut flash = ExternalFlash::new(smif, model.clock(), windows, Watchdog::new(pra(&model))).unwrap();
+    let before = model.now_us();
+    flash.erase(0, 0x8_0000).unwrap();
+    assert!(model.now_us() - before < 5_400_000, "{} us", model.now_us() - before);
+    model.pra(|pra| assert!((10..1_000).contains(&pra.served), "{} feeds", pra.served));
+    assert_eq!(model.violations(), []);
+}
+
+/// Nor one for each look at the mailboxes: a reset that cannot be is told after seconds, and the watchdog is fed meanwhile.
+#[test]
+fn a_reset_that_cannot_be_is_given_up_in_time() {
+    let model = model();
+    model.mailbox(|mailbox| mailbox.held_by_others[0] = true);
+    let error = reset(model.chip(), &mut Watchdog::new(pra(&model)), || Ok::<(), ()>(()));
+    assert_eq!((error, model.resets()), (ResetError::SystemCall, 0));
+    assert!((300_000..5_000_000).contains(&model.now_us()), "{} us", model.now_us());
+    assert!(model.chip().interrupts_on());
+    assert_eq!(model.violations(), []);
 }
 
 /// The drivers of a PSoC 62 do not reach the cache of a PSoC 64, and the model says so.

@@ -17,11 +17,22 @@ pub struct Object {
     pub range_limit: Option<u32>,
     /// The server is gone after so many bytes in all.
     pub dies_after: Option<u64>,
+    /// What the first requests are answered with, in this order, in place of bytes.
+    pub refuses: Vec<RangeError>,
+    /// How many were.
+    pub refused: Cell<usize>,
 }
 
 impl Default for Object {
     fn default() -> Self {
-        Self { bytes_per_s: 1_000_000, expires_ms: None, range_limit: None, dies_after: None }
+        Self {
+            bytes_per_s: 1_000_000,
+            expires_ms: None,
+            range_limit: None,
+            dies_after: None,
+            refuses: Vec::new(),
+            refused: Cell::new(0),
+        }
     }
 }
 
@@ -97,6 +108,12 @@ impl RangeSession for SimSession<'_> {
         let open = self.open.as_mut().ok_or(RangeError::Lost)?;
         if !open.asked && self.object.expires_ms.is_some_and(|good| now > open.issued_ms + good) {
             return Err(RangeError::Expired);
+        }
+        if !open.asked
+            && let Some(error) = self.object.refuses.get(self.object.refused.get())
+        {
+            self.object.refused.set(self.object.refused.get() + 1);
+            return Err(*error);
         }
         open.asked = true;
         let dead = self.object.dies_after.is_some_and(|most| self.served.get() + u64::from(len) > most);

@@ -2,6 +2,7 @@
 
 use ota_core::agent::Plane;
 use ota_core::geometry::BootMode;
+use ota_core::transport::RangeError;
 use ota_sim::aws::Status;
 use ota_tests::{Kind, Object, Report, Scenario};
 
@@ -53,11 +54,66 @@ fn http_dies_in_mid_file_and_mqtt_goes_on() {
 fn urls_expire_and_ranges_are_cut_short() {
     let mut scenario = large(&[Plane::Http]);
     scenario.object =
-        Object { bytes_per_s: 10_000, expires_ms: Some(500), range_limit: Some(4096), dies_after: None };
+        Object { bytes_per_s: 10_000, expires_ms: Some(500), range_limit: Some(4096), ..Object::default() };
     let report = scenario.run();
     report.assert_updated("expiring URLs");
     assert!(report.statistics.url_refreshes > 0, "{report:#?}");
     assert_eq!(report.statistics.blocks_received, blocks(&report));
+}
+
+/// Over HTTP alone, with these answers to the first requests.
+fn refused(refuses: &[RangeError]) -> Report {
+    let mut scenario = large(&[Plane::Http]);
+    scenario.object.refuses = refuses.to_vec();
+    let report = scenario.run();
+    report.assert_sane(&format!("{refuses:?}"));
+    report
+}
+
+/// Each answer a bounded number of times, and a name for the end.
+#[test]
+fn every_refusal_has_an_end_and_its_name() {
+    use RangeError::{Busy, Changed, Expired, Lost, NotFound, Refused, Untrusted};
+    for (refusal, most, reason) in [
+        // A new URL each time but the last.
+        (Expired, 4, "url_expired"),
+        // Started over twice.
+        (Changed, 3, "object_changed"),
+        (NotFound, 1, "object_not_found"),
+        (Refused, 1, "http_failed"),
+        (Untrusted, 1, "server_not_trusted"),
+        (Lost, 16, "http_failed"),
+        (Busy { after_ms: 0 }, 16, "http_failed"),
+        (Busy { after_ms: u32::MAX }, 16, "http_failed"),
+    ] {
+        let report = refused(&[refusal; 100]);
+        assert_eq!((report.status, &report.reason[..]), (Status::Failed, reason), "{refusal:?}");
+        assert_eq!(report.statistics.ranges, most, "{refusal:?}: {report:#?}");
+    }
+}
+
+/// The new URL takes longer than the pause between two requests: the old one is not asked again meanwhile.
+#[test]
+fn an_expired_url_is_not_asked_again() {
+    let mut scenario = large(&[Plane::Http]);
+    scenario.service.answer_delay_ms = 4_000;
+    scenario.object.refuses = vec![RangeError::Expired; 3];
+    let report = scenario.run();
+    report.assert_updated("slow refreshes");
+    assert_eq!((report.statistics.url_refreshes, report.statistics.ranges), (3, 4));
+}
+
+#[test]
+fn once_less_often_it_goes_on() {
+    use RangeError::{Busy, Changed, Expired};
+    let report = refused(&[Expired; 3]);
+    report.assert_updated("three times expired");
+    assert_eq!((report.statistics.url_refreshes, report.statistics.ranges), (3, 4));
+    refused(&[Changed; 2]).assert_updated("twice changed");
+    // A day is the server's word; two minutes are believed.
+    let report = refused(&[Busy { after_ms: 86_400_000 }]);
+    report.assert_updated("busy once");
+    assert!((120_000..300_000).contains(&report.took_ms), "{} ms", report.took_ms);
 }
 
 #[test]

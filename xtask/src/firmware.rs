@@ -3,20 +3,21 @@
 //!
 //! What must hold of every firmware: its vector table lies where the bootloader starts it, the image fits its slot
 //! with header, TLVs and trailer, the routine that works on flash lies in RAM and calls nothing in flash, the largest stack
-//! frame fits what RAM is left, and nothing allocates unless the feature `rsa` is on.
+//! frame fits what RAM is left, and nothing allocates unless the feature `rsa` is on. CI looks at that routine in a build without
+//! optimisation, too.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
-use ota_psoc6::layout::{FlashMap, HEADER_SIZE};
+use ota_psoc6::layout::{FlashMap, HEADER_SIZE, SRAM};
 use serde_json::{Value, json};
 
 use crate::{
     calls, cargo,
     ci::TARGET,
     elf::{self, Footprint},
-    frames, root, stage,
+    frames, root, sizes, stage,
 };
 
 /// The map of each firmware is the firmware's own file.
@@ -111,6 +112,7 @@ pub(crate) fn stage() -> anyhow::Result<()> {
     lint("kit", &["--features=psoc64"])?;
     lint("kit", &["--features=psoc64,rsa"])?;
     KITS.iter().try_for_each(|(kit, _)| lint(kit, &["--locked"]))?;
+    check_plain_build()?;
     let one = KITS[0].0;
     run(&["--features", HEAP_FEATURE, one])?;
     run(&["--features", "http,rtt", one])?;
@@ -175,12 +177,7 @@ fn check(kit: &'static str, map: &FlashMap, program: &[u8], heap: bool) -> anyho
         "the image takes {image_size} bytes with header and TLVs, the slot {image_max}"
     );
 
-    let routine = file
-        .symbols()
-        .find(|symbol| symbol.name().is_ok_and(|name| calls::demangled(name).contains(RAM_ROUTINE)))
-        .with_context(|| format!("no function {RAM_ROUTINE}"))?;
-    ensure!(in_ram(routine.address()), "{RAM_ROUTINE} lies at {:#010x}, in flash", routine.address());
-    ensure!(!calls_out(&file, &routine)?, "{RAM_ROUTINE} calls something; in flash nothing may be called");
+    check_routine(&file, in_ram)?;
 
     match allocator(&file) {
         Some(symbol) if !heap => bail!("the program allocates: it has {symbol}"),
@@ -194,6 +191,32 @@ fn check(kit: &'static str, map: &FlashMap, program: &[u8], heap: bool) -> anyho
     ensure!(frame.1 > 0, "no stack frame was found");
     ensure!(frame.1 < ram_free, "{} takes {} bytes of stack, {ram_free} are left", frame.0, frame.1);
     Ok(Found { kit, footprint, image_size, image_max, ram_free, frame, stand_ins })
+}
+
+/// The routine that works on flash lies in RAM and calls nothing.
+fn check_routine(file: &object::File<'_>, in_ram: impl Fn(u64) -> bool) -> anyhow::Result<()> {
+    let routine = file
+        .symbols()
+        .find(|symbol| symbol.name().is_ok_and(|name| calls::demangled(name).contains(RAM_ROUTINE)))
+        .with_context(|| format!("no function {RAM_ROUTINE}"))?;
+    ensure!(in_ram(routine.address()), "{RAM_ROUTINE} lies at {:#010x}, in flash", routine.address());
+    ensure!(!calls_out(file, &routine)?, "{RAM_ROUTINE} calls something; in flash nothing may be called");
+    Ok(())
+}
+
+/// The same where nothing is optimised, and unsafe operations check what they may: as others build who use the driver, not with the
+/// kits' profile. The check of an addition that cannot overflow would be the one call left.
+fn check_plain_build() -> anyhow::Result<()> {
+    let settings = [
+        ("CARGO_PROFILE_RELEASE_LTO", "off"),
+        ("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true"),
+        ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "false"),
+    ];
+    let path = sizes::build_with("0", &["ram-routine"], "ram-routine", &settings)?;
+    let program = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let file = object::File::parse(program.as_slice()).context("not an ELF file")?;
+    let sram = u64::from(SRAM.address())..u64::from(SRAM.end());
+    check_routine(&file, |at| sram.contains(&at)).context("a build without optimisation")
 }
 
 /// The name of an allocating function, if the program has one.

@@ -254,6 +254,16 @@ fn build(level: &str, features: &[&str]) -> anyhow::Result<Vec<u8>> {
 
 /// Builds one of the probe's programs; returns where it lies.
 fn build_program(level: &str, features: &[&str], name: &str) -> anyhow::Result<PathBuf> {
+    build_with(level, features, name, &[])
+}
+
+/// The same with other settings of the profile in the environment.
+pub(crate) fn build_with(
+    level: &str,
+    features: &[&str],
+    name: &str,
+    settings: &[(&str, &str)],
+) -> anyhow::Result<PathBuf> {
     let root = crate::root();
     let manifest = root.join(PROBE_MANIFEST);
     // Measured are the versions that are tested: the probe starts from the workspace's own lock file each time, and
@@ -265,6 +275,7 @@ fn build_program(level: &str, features: &[&str], name: &str) -> anyhow::Result<P
     // The configuration beside the probe's manifest names processor and linker script; cargo looks for it from the
     // current folder upwards.
     command.current_dir(manifest.with_file_name("")).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level);
+    command.envs(settings.iter().copied());
     command.args(["build", "--quiet", "--release", "--bin", name, "--features", &features.join(",")]);
     stage::quietly(command.arg("--target-dir").arg(&folder))?;
     Ok(folder.join(TARGET).join("release").join(name))

@@ -43,6 +43,8 @@ const URL_SIZE: usize = 2048;
 const HEAD_SIZE: usize = 2048;
 /// Where blocks come from. When one way is given up, the next goes on with what flash holds.
 const PLANES: &[Plane] = if cfg!(feature = "http") { &[Plane::Mqtt, Plane::Http] } else { &[Plane::Mqtt] };
+/// From a reset that something kept from happening to the next try.
+const RESET_AGAIN_S: u64 = 10;
 /// Texts of a job.
 const STRINGS: usize = if cfg!(feature = "http") { Memory::STRINGS_WITH_URL } else { Memory::STRINGS };
 
@@ -65,8 +67,12 @@ pub(crate) async fn run<B: Board>(board: &mut B, stack: Stack<'_>, clocks: Clock
             info!("update: reset");
             // The last line is on its way.
             Timer::after_millis(20).await;
-            board.reset();
-            error!("update: the reset did not happen");
+            // Without it a new image is never tried, and one that failed is never taken back.
+            loop {
+                board.reset();
+                error!("update: the reset did not happen; once more in {RESET_AGAIN_S} s");
+                Timer::after_secs(RESET_AGAIN_S).await;
+            }
         }
         Ok(Outcome::Stopped) => info!("update: the agent has stopped"),
         Err(missing) => error!("update: no updates without {missing:?}; see examples/README.md"),

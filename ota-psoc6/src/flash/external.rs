@@ -49,6 +49,9 @@ const QUAD_READ_DUMMIES: u8 = 4;
 const PROGRAM_US: u32 = 1300;
 /// Between two looks at a busy part.
 const LOOK_US: u32 = 100;
+/// From one feed of the watchdog to the next, so that there are 10 ms between two: on PSoC 64 a feed takes half as long as a look, with
+/// interrupts off.
+const LOOKS_PER_FEED: u32 = 100;
 /// Twice the longest time, so that a slow delay is no fault.
 const ERASE_LOOKS: u32 = 2 * EXTERNAL_ERASE_MS * 1000 / LOOK_US;
 const PROGRAM_LOOKS: u32 = 2 * PROGRAM_US / LOOK_US;
@@ -146,7 +149,6 @@ impl<B: Bus, D, W: Feed> ExternalFlash<B, D, W> {
 
     /// A part that failed keeps its error and its busy bit until told to forget.
     fn look(&mut self, wait: Wait) -> Result<Look, DriverError> {
-        self.watchdog.feed();
         let found = self.status()?;
         if found & (status::ERASE_ERROR | status::PROGRAM_ERROR) != 0 {
             self.smif.send(&Prefix::command(command::CLEAR_STATUS))?;
@@ -283,7 +285,10 @@ macro_rules! operations {
             }
 
             $($async_)? fn $wait(&mut self, wait: Wait) -> Result<(), DriverError> {
-                for _ in 0..wait.looks() {
+                for look in 0..wait.looks() {
+                    if look.is_multiple_of(LOOKS_PER_FEED) {
+                        self.watchdog.feed();
+                    }
                     match self.look(wait)? {
                         Look::Done => return Ok(()),
                         Look::Again => {

@@ -52,7 +52,7 @@ impl<P: Processor, W: Feed, C: FlashCache> InternalFlash<P, W, C> {
     ) -> Result<(), DriverError> {
         self.writable(checked(offset, ROW, ROW, self.capacity())?)?;
         let mut row = [0; ROW];
-        self.load(offset, &mut row);
+        self.load(offset, &mut row)?;
         let before = row;
         change(&mut row);
         if row == before { Ok(()) } else { self.write_row(offset, &row) }
@@ -74,7 +74,8 @@ impl<P: Processor, W: Feed, C: FlashCache> InternalFlash<P, W, C> {
         self.windows.device().base() + offset
     }
 
-    fn load(&self, offset: u32, bytes: &mut [u8]) {
+    fn load(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), DriverError> {
+        self.calls.recover()?;
         let (mut at, mut rest) = (self.address(offset), bytes);
         while !rest.is_empty() {
             let part = if at.is_multiple_of(4) && rest.len() >= 4 { 4 } else { 1 };
@@ -86,15 +87,15 @@ impl<P: Processor, W: Feed, C: FlashCache> InternalFlash<P, W, C> {
             at += part as u32;
             rest = tail;
         }
+        Ok(())
     }
 
-    fn read_checked(&self, offset: u32, bytes: &mut [u8]) -> Result<(), DriverError> {
+    fn read_checked(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), DriverError> {
         let range = checked(offset, bytes.len(), 1, self.capacity())?;
         if !self.windows.may_read(&range) {
             return Err(DriverError::Protected);
         }
-        self.load(offset, bytes);
-        Ok(())
+        self.load(offset, bytes)
     }
 
     fn write_row(&mut self, offset: u32, row: &[u8; ROW]) -> Result<(), DriverError> {

@@ -4,10 +4,10 @@ use core::ops::Range;
 
 use ota_core::geometry::BootMode;
 
-use crate::layout::{Area, Device, FlashMap, ROW_SIZE};
+use crate::layout::{Area, Device, FlashMap, MAX_IMAGES, ROW_SIZE};
 
-/// Most windows of one device: two images with primary, its last row, and secondary, and a journal.
-const MAX: usize = 8;
+/// Most windows of one device: of each image primary, its last row, and secondary, and a journal.
+const MAX: usize = 3 * MAX_IMAGES + 1;
 
 /// The parts of one device that a driver may read and those it may change, as a map has them.
 #[derive(Clone, Copy, Debug)]

@@ -34,6 +34,8 @@ pub enum MapError {
     Ram,
     /// There is no such map: the larger bootloader exists in swap builds only.
     NoSuchMap,
+    /// No image, or more than four.
+    ImageCount,
     /// A slot breaks a rule of `ota-core`.
     Geometry(GeometryError),
     /// The journal breaks a rule of `ota-core`.
@@ -66,6 +68,7 @@ impl MapError {
             Self::VectorTable => "the vector table behind the header must lie on a multiple of 1024",
             Self::Ram => "the RAM must lie in the chip's, clear of the bootloader's",
             Self::NoSuchMap => "bootloaders of 0x28000 bytes exist in swap builds only",
+            Self::ImageCount => "a map has one to four images",
             Self::Geometry(_) => "a slot breaks a rule of ota_core::geometry",
             Self::Journal(_) => "the journal breaks a rule of ota_core::journal",
         }
@@ -89,7 +92,8 @@ impl fmt::Display for MapError {
             | Self::MaxSectors
             | Self::VectorTable
             | Self::Ram
-            | Self::NoSuchMap => f.write_str(self.text()),
+            | Self::NoSuchMap
+            | Self::ImageCount => f.write_str(self.text()),
         }
     }
 }

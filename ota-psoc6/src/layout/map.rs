@@ -66,8 +66,10 @@ pub struct MapSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlashMap(MapSpec);
 
-/// Most areas a map can name.
-const MAX_AREAS: usize = 12;
+/// Most images of a map.
+pub(crate) const MAX_IMAGES: usize = 4;
+/// Most areas a map can name: two slots an image, status, scratch and journal.
+const MAX_AREAS: usize = 2 * MAX_IMAGES + 3;
 
 impl FlashMap {
     /// Checks a map.
@@ -85,6 +87,9 @@ impl FlashMap {
             BootMode::SwapScratch | BootMode::SwapMove | BootMode::SwapOffset => {
                 return Err(MapError::TrailerMode);
             }
+        }
+        if spec.images.is_empty() || spec.images.len() > MAX_IMAGES {
+            return Err(MapError::ImageCount);
         }
         if let Some(error) = areas_error(&spec) {
             return Err(error);

@@ -76,6 +76,7 @@ pub use area::{
     Area, Device, EXTERNAL_ERASE_MS, EXTERNAL_PAGE_SIZE, EXTERNAL_SECTOR_SIZE, ROW_SIZE, SUBSECTOR_SIZE,
 };
 pub use error::MapError;
+pub(crate) use map::MAX_IMAGES;
 pub use map::{BOOT_WRITE_SIZE, FlashMap, HEADER_SIZE, MapSpec, Reserved, SRAM, SlotPair};
 pub use memory_x::MemoryX;
 

@@ -72,6 +72,40 @@ fn each_rule_is_checked() {
     assert!(spec(|_| ()).is_ok() && spec(|spec| spec.max_sectors = 1904).is_ok());
 }
 
+/// Small slots that follow each other in main flash, behind the bootloader.
+const fn small(number: u32) -> SlotPair {
+    let primary = 0x1001_8000 + number * 0x2_0000;
+    SlotPair {
+        primary: Area::new(primary, 0x1_0000),
+        secondary: Area::new(primary + 0x1_0000, 0x1_0000),
+        ..PAIR
+    }
+}
+
+/// No image is no map, and of more than four a driver could not keep all windows.
+#[test]
+fn a_map_has_one_to_four_images() {
+    use crate::flash::Windows;
+    const PAIRS: [SlotPair; 5] = [small(0), small(1), small(2), small(3), small(4)];
+    for count in [0, 5] {
+        assert_eq!(spec(|spec| spec.images = &PAIRS[..count]), Err(MapError::ImageCount), "{count}");
+    }
+    for count in 1..5 {
+        let map = spec(|spec| {
+            (spec.images, spec.status) = (&PAIRS[..count], Some(Area::new(0x101C_0000, 0x1_2000)));
+            spec.journal = Some(Area::new(0x101E_0000, 0x1000));
+        });
+        let windows = Windows::new(&map.unwrap(), Device::Internal);
+        for pair in &PAIRS[..count] {
+            let (primary, secondary) = (pair.primary.offset(), pair.secondary.offset());
+            assert!(windows.may_read(&(primary..primary + 0x1_0000)), "{count}");
+            assert!(windows.may_write(&(secondary..secondary + 0x1_0000)), "{count}");
+            assert!(windows.may_write(&(secondary - ROW_SIZE..secondary)), "{count}: the primary's last row");
+        }
+        assert!(windows.may_write(&(0x1E_0000..0x1E_1000)), "{count}: the journal");
+    }
+}
+
 /// A slot in the same 256 KiB sector as another external area would be erased with it.
 #[test]
 fn external_areas_keep_whole_sectors_apart() {

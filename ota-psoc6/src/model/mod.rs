@@ -298,9 +298,9 @@ impl Model {
         change(&mut self.state.borrow_mut().trng);
     }
 
-    /// Stops the clock of the serial interface, so that nothing moves in it.
-    pub fn stop_smif(&self) {
-        self.state.borrow_mut().smif.is_stopped = true;
+    /// Stops the clock of the serial interface, so that nothing moves in it; or lets what waits there move on.
+    pub fn clock_smif(&self, runs: bool) {
+        self.state.borrow_mut().smif.is_stopped = !runs;
     }
 
     /// Leaves the serial interface in XIP mode, as some bootloaders do.

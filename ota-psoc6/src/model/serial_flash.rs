@@ -18,6 +18,8 @@ const WIP: u8 = 1;
 const WEL: u8 = 1 << 1;
 const E_ERR: u8 = 1 << 5;
 const P_ERR: u8 = 1 << 6;
+/// Protection of sectors, and of that.
+const KEPT: u8 = 1 << 7 | 7 << 2;
 const QUAD: u8 = 1 << 1;
 
 /// How the part behaves.
@@ -41,6 +43,8 @@ pub struct SerialFlash {
     pub hangs: bool,
     /// The quad bit does not stay.
     pub no_quad: bool,
+    /// What its status register keeps without power: which sectors are write-protected, and whether that is for good. Only kept.
+    pub kept_status: u8,
     /// How long a sector erase takes, in microseconds.
     pub erase_us: u64,
     /// How long a page program takes, in microseconds.
@@ -85,6 +89,7 @@ impl Default for SerialFlash {
             fails_next: false,
             hangs: false,
             no_quad: false,
+            kept_status: 0,
             // Typical; the longest are 2 600 000 and 1300.
             erase_us: 520_000,
             program_us: 340,
@@ -201,7 +206,7 @@ impl SerialFlash {
             let busy = if self.is_busy(now_ns) { WIP } else { 0 };
             // After an error it stays busy until told to forget.
             let failed = if self.status & (E_ERR | P_ERR) != 0 { WIP } else { 0 };
-            return self.status | busy | failed;
+            return self.status | self.kept_status | busy | failed;
         }
         if self.is_busy(now_ns) {
             return 0xFF;
@@ -299,10 +304,10 @@ impl State {
     fn write_registers(&mut self) {
         if self.begin(self.serial_flash.erase_us, P_ERR) && self.step().is_some() {
             let part = &mut self.serial_flash;
-            if let [_, config] = part.bytes[..]
+            if let [status, config] = part.bytes[..]
                 && !part.no_quad
             {
-                part.config = config;
+                (part.kept_status, part.config) = (status & KEPT, config);
             }
         }
     }

@@ -95,6 +95,12 @@ impl State {
         if self.smif.control & both == both && (self.smif.control ^ value) & !XIP != 0 {
             self.flag(Violation::XipMode);
         }
+        if value & ENABLED == 0 {
+            // A disabled block forgets everything, and lets go of the part, which drops a command it has half of.
+            let is_stopped = self.smif.is_stopped;
+            self.smif = Smif { is_stopped, ..Smif::default() };
+            self.serial_flash.select();
+        }
         self.smif.control = value;
     }
 

@@ -158,6 +158,22 @@ fn a_frame_lost_on_the_bus_costs_that_frame() {
     }
 }
 
+/// More of them than break the link in a row, but each with a good one behind it.
+#[test]
+fn frames_lost_now_and_then_do_not_break_the_link() {
+    let (sim, health) = (sim(), Health::new());
+    run(&sim, &health, async |mut device, _| {
+        for lost in 1..=20 {
+            let at = sim.command_count();
+            sim.plan(Plan { function: Some(2), ..Plan::once(Fault::DataCrc, at) });
+            until(|| health.lost_count() == lost).await;
+            sim.state.borrow_mut().card.chip.push_frame(ethernet(&[2; 20]));
+            assert_eq!(receive(&mut device).await[..20], [2; 20]);
+        }
+    })
+    .unwrap();
+}
+
 #[test]
 fn a_bus_that_stays_bad_is_named() {
     for (function, fault) in

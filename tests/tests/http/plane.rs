@@ -199,6 +199,31 @@ async fn one_redirect_is_followed_where_policy_says_so() {
     timeout(PATIENCE, work).await.unwrap();
 }
 
+/// Counts how often it was told to give back what it shares.
+struct Sharing(u32);
+
+impl Open for Sharing {
+    type Error = io::Error;
+    type Io<'s> = FromTokio<TcpStream>;
+
+    async fn open(&mut self, _: Endpoint<'_>) -> io::Result<FromTokio<TcpStream>> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn release(&mut self) {
+        self.0 += 1;
+    }
+}
+
+/// With memory for one session, the link could never come back otherwise.
+#[test]
+fn what_the_opener_shares_is_given_back() {
+    let (mut head, mut place) = ([0; 1024], [0; 1024]);
+    let mut plane = Http::new(Sharing(0), CONFIG, &mut head, &mut place).unwrap();
+    plane.release();
+    assert_eq!(plane.opener().0, 1);
+}
+
 #[tokio::test]
 async fn the_adapter_conforms() {
     let server = server(FileServerConfig::default()).await;

@@ -9,6 +9,7 @@ use p256::pkcs8::DecodePrivateKey;
 use rcgen::ExtendedKeyUsagePurpose;
 
 use crate::certificates::{Authority, Identity, p256};
+use crate::scripted::{ENCRYPTED_EXTENSIONS, certificate, message, pair};
 use crate::servers::{serve, server_config};
 use crate::support::{Memory, NAME, Numbers, bounded, config, error, open, outcome};
 
@@ -74,6 +75,40 @@ async fn a_device_the_server_does_not_want() {
         })
         .await;
     }
+}
+
+/// Who asks without saying who it is itself gets to see nothing of the device, though embedded-tls goes on to that point.
+#[tokio::test]
+async fn a_server_that_only_asks_is_shown_no_certificate() {
+    let root = Authority::root("root");
+    let roots = [root.anchor()];
+    let device = device(&Authority::root("clients"));
+    let (signer, server_side) = (signer(&device), root.server());
+    let client = Some(Client { certificate: &device.chain[0], signer: &signer });
+    // CertificateRequest for ECDSA over P-256.
+    let request = message(13, &[0, 0, 8, 0, 13, 0, 4, 0, 2, 4, 3]);
+    let mut sizes = Vec::new();
+    for proves in [true, false] {
+        let (io, server) = pair();
+        let serve = async {
+            let mut server = server.greet().await;
+            server.say(&[ENCRYPTED_EXTENSIONS, &request]).await;
+            if proves {
+                server.say(&[&certificate(&server_side.chain)]).await;
+                let verify = server.certificate_verify(&server_side);
+                server.say(&[&verify]).await;
+            }
+            let finished = server.finished();
+            server.say(&[&finished]).await;
+            server.silence().await
+        };
+        let config = Config { client, ..config(&roots) };
+        let (result, size) = bounded(async { tokio::join!(outcome(io, &config), serve) }).await;
+        assert_eq!(result, if proves { Ok(()) } else { Err(TlsError::NotAuthenticated) });
+        sizes.push(size);
+    }
+    let certificate_size = device.chain[0].len() as u64;
+    assert!(sizes[0] > certificate_size && sizes[1] < certificate_size, "{sizes:?}, {certificate_size}");
 }
 
 struct Broken;

@@ -154,9 +154,9 @@ impl Server {
         self.sequence = 0;
     }
 
-    /// Reads until the device has closed.
-    pub(crate) async fn silence(mut self) {
-        let _ = tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await;
+    /// Reads until the device has closed; how many bytes came.
+    pub(crate) async fn silence(mut self) -> u64 {
+        tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await.unwrap_or(0)
     }
 }
 
