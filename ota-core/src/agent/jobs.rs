@@ -52,7 +52,10 @@ impl Agent<'_> {
 
     fn described(&mut self, request: Request, execution: Option<&Execution<'_>>) {
         self.call.end();
-        self.clock.set(Wait::Check, after(self.config.timing.poll_ms));
+        // Due since the question went out: the answer may be older than what made it so.
+        if !self.clock.is_due(Wait::Check) {
+            self.clock.set(Wait::Check, after(self.config.timing.poll_ms));
+        }
         match (request, execution) {
             (Request::Next { document }, Some(execution)) => self.next_job(execution, document),
             (Request::Next { .. }, None) => self.withheld = 0,
@@ -134,6 +137,7 @@ impl Agent<'_> {
     fn document(&mut self, execution: &Execution<'_>, asked: bool) {
         match &execution.document() {
             Document::Ota(document) if self.job.loaded => self.refresh_urls(document),
+            _known if self.job.loaded && self.planes.stale => self.withheld(),
             _known if self.job.loaded => {}
             Document::Ota(document) => {
                 self.withheld = 0;
@@ -158,7 +162,10 @@ impl Agent<'_> {
         self.withheld += 1;
         if self.withheld >= MAX_WITHHELD {
             self.withheld = 0;
-            return self.fail(Reason::DocumentTooLarge);
+            return match core::mem::take(&mut self.planes.stale) {
+                true => self.plane_lost(Reason::UrlExpired, 0),
+                false => self.fail(Reason::DocumentTooLarge),
+            };
         }
         if let State::Idle = self.state {
             self.drop_job();

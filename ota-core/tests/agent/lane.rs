@@ -10,7 +10,7 @@ use ota_sim::image::ImageBuilder;
 
 use crate::device::BLOCK_SIZE;
 use crate::talk::{In, Setup, THING, Talk};
-use crate::wire::{STREAM, block, document, file_member, job, next};
+use crate::wire::{STREAM, block, document, document_over_http, file_member, job, next};
 
 /// xorshift64*: the same on every host.
 struct Random(u64);
@@ -168,11 +168,7 @@ fn a_link_put_aside_is_looked_at_after_a_block() {
     };
     let mut t = Talk::online(setup);
     let file = t.files[0].clone();
-    let member = file_member(0, file.len(), &[1]).replace(
-        "\"certfile\"",
-        r#""update_data_url":"https://h/f","auth_scheme":"aws.s3.presigned","certfile""#,
-    );
-    let document = format!(r#"{{"afr_ota":{{"protocols":["HTTP"],"files":[{member}]}}}}"#);
+    let document = document_over_http(file.len());
     // Nothing but the answer is due before 5000.
     t.on(0, In::Done, "receive until 5000");
     t.on(10, next(job().document(&document)), "ask Start");
