@@ -9,8 +9,9 @@ use crate::wire::{Document, Execution, JobStatus, JobsAnswer, OtaDocument, Rejec
 
 /// Refusals of one status update before it is given up.
 const MAX_REFUSALS: u8 = 4;
-/// Describes answered without the document while those with it were not: it does not fit the receive buffer.
-const MAX_WITHHELD: u8 = 2;
+/// Describes answered without the document while those with it were not: it does not fit the receive buffer. On a bad network
+/// two come by chance now and then.
+const MAX_WITHHELD: u8 = 3;
 
 impl Agent<'_> {
     /// An answer of Jobs about the job of this id (`None`: the next one), to a report or to a question.
@@ -137,15 +138,19 @@ impl Agent<'_> {
     fn document(&mut self, execution: &Execution<'_>, asked: bool) {
         match &execution.document() {
             Document::Ota(document) if self.job.loaded => self.refresh_urls(document),
-            _known if self.job.loaded && self.planes.stale => self.withheld(),
+            _known if self.job.loaded && self.planes.stale => self.withheld(execution),
             _known if self.job.loaded => {}
             Document::Ota(document) => {
                 self.withheld = 0;
                 self.adopt(execution, document);
             }
             Document::Custom(_) if matches!(self.state, State::Idle) => self.state = State::Custom,
-            Document::Malformed(error) => self.fail(reason_of_document(*error)),
-            Document::Absent if !asked => self.withheld(),
+            Document::Malformed(error) => {
+                if !self.is_orphaned_test(execution) {
+                    self.fail(reason_of_document(*error));
+                }
+            }
+            Document::Absent if !asked => self.withheld(execution),
             Document::Custom(_) | Document::Absent => self.fail(Reason::DocumentMalformed),
         }
     }
@@ -158,13 +163,14 @@ impl Agent<'_> {
 
     /// A describe without the document was answered where those with it were not: the broker withholds messages larger
     /// than the receive buffer, and says nothing.
-    fn withheld(&mut self) {
+    fn withheld(&mut self, execution: &Execution<'_>) {
         self.withheld += 1;
         if self.withheld >= MAX_WITHHELD {
             self.withheld = 0;
-            return match core::mem::take(&mut self.planes.stale) {
-                true => self.plane_lost(Reason::UrlExpired, 0),
-                false => self.fail(Reason::DocumentTooLarge),
+            return if core::mem::take(&mut self.planes.stale) {
+                self.plane_lost(Reason::UrlExpired, 0);
+            } else if !self.is_orphaned_test(execution) {
+                self.fail(Reason::DocumentTooLarge);
             };
         }
         if let State::Idle = self.state {
@@ -186,10 +192,10 @@ impl Agent<'_> {
 
     /// An OTA job's document: the job is offered.
     fn adopt(&mut self, execution: &Execution<'_>, document: &OtaDocument<'_>) {
+        if self.is_orphaned_test(execution) {
+            return;
+        }
         if let State::Idle = self.state {
-            if execution.self_test().is_some() && execution.status == JobStatus::InProgress {
-                return self.orphaned_test();
-            }
             self.job.updated_by = 0;
         }
         let digest = self.job.digest;
@@ -207,7 +213,17 @@ impl Agent<'_> {
     }
 
     /// The service says an update was activated, and no journal knows of it: only versions and the boot state are left
-    /// to go by (AWS' agents always do it this way).
+    /// to go by (AWS' agents always do it this way). The document is not needed.
+    fn is_orphaned_test(&mut self, execution: &Execution<'_>) -> bool {
+        let is_test = matches!(self.state, State::Idle)
+            && execution.self_test().is_some()
+            && execution.status == JobStatus::InProgress;
+        if is_test {
+            self.orphaned_test();
+        }
+        is_test
+    }
+
     fn orphaned_test(&mut self) {
         let (running, before) = (self.running_version().word(), self.job.updated_by);
         if self.was_reverted() {
@@ -218,6 +234,8 @@ impl Agent<'_> {
             self.fail(Reason::Downgrade);
         } else {
             self.record_due = true;
+            // It begins now: until the cloud told, nobody knew that there is something to test.
+            self.clock.set(Wait::Test, after(self.config.timing.self_test_ms));
             self.test(None);
             if self.is_confirmed() {
                 self.state = State::Confirmed { custom: false };

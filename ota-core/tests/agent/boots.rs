@@ -330,6 +330,56 @@ fn without_a_journal_the_versions_decide() {
     }
 }
 
+/// The versions are all it takes: a document that never arrives turns no update that went through into one that failed.
+#[test]
+fn without_a_journal_and_without_the_document_the_versions_decide() {
+    for (updated_by, expected) in
+        [("0x80000", "SUCCEEDED reason=accepted v0.9.0"), ("0x90000", "FAILED reason=not_swapped")]
+    {
+        let mut t = Talk::new(Setup::ONE);
+        t.boot(&[OLD]);
+        while !t.shown().starts_with("update") {
+            let (now, bare) = (t.now, t.shown() == "get $next bare");
+            t.on(now, In::Done, "receive …");
+            let activated =
+                job().is("IN_PROGRESS", 3).with("self_test", "active").with("updatedBy", updated_by);
+            match bare {
+                true => t.on(now, next(activated.bare()), "…"),
+                false => t.idle("receive …"),
+            }
+            let next = if t.shown().starts_with("record") { "update" } else { "get" };
+            t.until_published(next);
+        }
+        assert_eq!(t.shown(), format!("update rel-1 {expected} updatedBy={updated_by} v3"));
+    }
+}
+
+/// A document that the new image reads otherwise than the old one did does not decide any more either.
+#[test]
+fn without_a_journal_a_document_that_cannot_be_used_decides_nothing() {
+    let mut t = Talk::online(Setup::ONE);
+    t.on(0, In::Done, "receive until 5000");
+    let activated = job().is("IN_PROGRESS", 3).with("self_test", "active").with("updatedBy", "0x80000");
+    t.on(10, next(activated.document(r#"{"afr_ota":7}"#)), "record Confirmed");
+}
+
+/// Where nothing but the cloud knows of a test, it begins when the cloud tells, however long that took.
+#[test]
+fn a_test_that_nobody_knew_of_has_its_time() {
+    let mut t = Talk::online(OVERWRITE);
+    t.on(0, In::Done, "receive until 5000");
+    t.on(70_000, In::Link, "pause …");
+    t.until_published("get $next");
+    let now = t.now;
+    t.on(now, In::Done, "receive …");
+    let activated = job().is("IN_PROGRESS", 3).with("self_test", "ready").with("updatedBy", "0x80000");
+    t.on(now, next(activated), "record Testing");
+    t.on(now, In::Done, "update rel-1 IN_PROGRESS self_test=active updatedBy=0x80000 v3");
+    t.on(now, In::Done, "receive …");
+    t.on(now, accepted("IN_PROGRESS", 4), &format!("receive until {}", now + 60_000));
+    t.idle("record Ended");
+}
+
 /// A power cut in the test of an image whose update no journal knew: found again the same way, and never stuck.
 #[test]
 fn an_unknown_test_outlives_a_power_cut() {

@@ -76,7 +76,7 @@ fn a_url_that_expires_while_another_question_is_under_way_is_asked_for_after_it(
 fn a_new_url_that_never_comes_is_the_end_of_the_plane() {
     let mut t = expired();
     // The first question is on its way.
-    let asks = ["get rel-1", "get rel-1", "get rel-1 bare"].repeat(2).into_iter().skip(1);
+    let asks = ["get rel-1", "get rel-1", "get rel-1 bare"].repeat(3).into_iter().skip(1);
     t.idle("receive …");
     for ask in asks {
         assert_soon(&mut t, "get");
