@@ -145,12 +145,9 @@ impl Agent<'_> {
                 self.adopt(execution, document);
             }
             Document::Custom(_) if matches!(self.state, State::Idle) => self.state = State::Custom,
-            Document::Malformed(error) => {
-                if !self.is_orphaned_test(execution) {
-                    self.fail(reason_of_document(*error));
-                }
-            }
             Document::Absent if !asked => self.withheld(execution),
+            _of_no_use if self.is_orphaned_test(execution) => {}
+            Document::Malformed(error) => self.fail(reason_of_document(*error)),
             Document::Custom(_) | Document::Absent => self.fail(Reason::DocumentMalformed),
         }
     }

@@ -357,10 +357,12 @@ fn without_a_journal_and_without_the_document_the_versions_decide() {
 /// A document that the new image reads otherwise than the old one did does not decide any more either.
 #[test]
 fn without_a_journal_a_document_that_cannot_be_used_decides_nothing() {
-    let mut t = Talk::online(Setup::ONE);
-    t.on(0, In::Done, "receive until 5000");
-    let activated = job().is("IN_PROGRESS", 3).with("self_test", "active").with("updatedBy", "0x80000");
-    t.on(10, next(activated.document(r#"{"afr_ota":7}"#)), "record Confirmed");
+    let activated = || job().is("IN_PROGRESS", 3).with("self_test", "active").with("updatedBy", "0x80000");
+    for answer in [activated().document(r#"{"afr_ota":7}"#), activated().bare()] {
+        let mut t = Talk::online(Setup::ONE);
+        t.on(0, In::Done, "receive until 5000");
+        t.on(10, next(answer), "record Confirmed");
+    }
 }
 
 /// Where nothing but the cloud knows of a test, it begins when the cloud tells, however long that took.
