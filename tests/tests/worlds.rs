@@ -10,7 +10,9 @@ use ota_core::command::Command;
 use ota_core::geometry::BootMode;
 use ota_core::wire::Format;
 use ota_sim::Version;
-use ota_sim::aws::{EmptyNext, FaultRates, Faults, FlipTarget, LinkConfig, Rng, ServiceConfig, Status};
+use ota_sim::aws::{
+    EmptyNext, FaultRates, Faults, FlipTarget, JobsError, Link, LinkConfig, Rng, ServiceConfig, Status,
+};
 use ota_sim::flash::{Cut, Tear, When};
 use ota_tests::{Act, Drops, Event, JOB, Kind, Moment, Object, Offer, Report, Scenario, SelfTest};
 
@@ -251,6 +253,22 @@ fn cut(rng: &mut Rng) -> Cut {
     Cut { operation: rng.between(0..=300) as u32, when }
 }
 
+/// The service refuses what is asked next, for reasons that hold or do not.
+const REFUSALS: [fn(&mut Link); 6] = [
+    |link| link.service_mut().reject_next(1, JobsError::VersionMismatch),
+    |link| link.service_mut().reject_next(2, JobsError::InvalidStateTransition),
+    |link| link.service_mut().reject_next(3, JobsError::InvalidRequest),
+    |link| link.service_mut().reject_next(6, JobsError::InvalidRequest),
+    |link| link.service_mut().reject_next(1, JobsError::ResourceNotFound),
+    |link| link.service_mut().reject_next(1, JobsError::TerminalStateReached),
+];
+
+/// The service wants to be asked later.
+const PAUSES: [fn(&mut Link); 2] = [
+    |link| link.service_mut().reject_next(9, JobsError::InternalError),
+    |link| link.service_mut().reject_next(20, JobsError::RequestThrottled),
+];
+
 /// Something the operator, the application or the network does; true when the job may end otherwise because of it.
 fn meddle(rng: &mut Rng, scenario: &mut Scenario) -> bool {
     let states = [
@@ -275,7 +293,7 @@ fn meddle(rng: &mut Rng, scenario: &mut Scenario) -> bool {
     };
     let later = Moment::At(at + rng.between(1..=120_000));
     let mut event = |moment, act| scenario.events.push(Event::new(moment, act));
-    match rng.between(0..=9) {
+    match rng.between(0..=11) {
         0 => event(moment, Act::Cancel { force: rng.chance(50) }),
         1 => event(moment, Act::Delete),
         2 => event(moment, Act::Say(Command::Abort)),
@@ -295,6 +313,11 @@ fn meddle(rng: &mut Rng, scenario: &mut Scenario) -> bool {
         7 | 8 => {
             event(Moment::At(at), Act::Say(Command::Suspend));
             event(later, Act::Say(Command::Resume));
+            return false;
+        }
+        9 => event(moment, Act::Adjust(pick(rng, &REFUSALS))),
+        10 => {
+            event(moment, Act::Adjust(pick(rng, &PAUSES)));
             return false;
         }
         _ => {
