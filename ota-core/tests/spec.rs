@@ -126,7 +126,7 @@ fn requests() {
     let progress = Update {
         status: JobStatus::InProgress,
         details: &[("receive", "64/1792")],
-        expected_version: None,
+        expected_version: Some(2),
         execution_number: None,
         include_state: false,
         token: None,

@@ -11,9 +11,11 @@ use ota_core::geometry::BootMode;
 use ota_core::status::Reason;
 use ota_core::wire::Format;
 use ota_sim::Version;
-use ota_sim::aws::{EmptyNext, FaultRates, Faults, FlipTarget, LinkConfig, Rng, ServiceConfig, Status};
+use ota_sim::aws::{
+    EmptyNext, FaultRates, Faults, FlipTarget, JobsError, Link, LinkConfig, Rng, ServiceConfig, Status,
+};
 use ota_sim::flash::{Cut, Tear, When};
-use ota_tests::{Act, Drops, Event, JOB, Kind, Moment, Offer, Report, Scenario, SelfTest, bundle};
+use ota_tests::{Act, Drops, Event, JOB, Kind, Moment, Object, Offer, Report, Scenario, SelfTest, bundle};
 
 /// Seeds of the ordinary run of the wild worlds.
 const WORLDS: u64 = 1_000;
@@ -22,6 +24,8 @@ const LOSSY_WORLDS: u64 = 200;
 /// Seeds of the worlds in which the power goes again and again.
 const STORMY_WORLDS: u64 = 500;
 const DAY_MS: u64 = 24 * 3_600_000;
+/// How long after an answer an agent asks again that was told of nothing (`poll_ms`).
+const POLL_MS: u64 = 6 * 3_600_000;
 
 /// Plays `world` for seeds from 1 to `count` on every core; at the end panics with each seed that failed and the command
 /// that plays it again.
@@ -245,16 +249,11 @@ fn wild(seed: u64) -> Wild {
     let flips = rng.chance(30) && scenario.journal;
     let faulty = rng.chance(80);
     if faulty {
-        let (blocks, mut control) = (rates(rng, flips), rates(rng, flips));
-        if !scenario.journal {
-            // Nor would it know of a progress update that undoes the one after it.
-            control.reorder_pct = 0;
-        }
         scenario.link = LinkConfig {
             faults: Faults {
                 seed,
-                blocks,
-                control,
+                blocks: rates(rng, flips),
+                control: rates(rng, flips),
                 flip_target: FlipTarget::Envelope,
                 disconnect_every_ms: rng.chance(40).then_some(2_000..=60_000),
             },
@@ -286,6 +285,24 @@ fn wild(seed: u64) -> Wild {
         scenario.offers.push(next);
         scenario.events.push(Event::new(Moment::Settled, Act::Queue(1)));
     }
+    scenario.planes = pick(
+        rng,
+        &[
+            &[Plane::Mqtt],
+            &[Plane::Mqtt],
+            &[Plane::Http],
+            &[Plane::Http, Plane::Mqtt],
+            &[Plane::Mqtt, Plane::Http],
+        ],
+    );
+    scenario.object = Object {
+        bytes_per_s: rng.between(2_000..=200_000),
+        // What a URL has to outlive: its way to the device.
+        expires_ms: rng.chance(50).then(|| rng.between(4_000..=20_000)),
+        range_limit: rng.chance(50).then(|| scenario.block_size * rng.between(1..=4) as u32),
+        ..Object::default()
+    };
+    scenario.one_session_ms = rng.chance(25).then(|| rng.between(2_000..=20_000) as u32);
     let succeeds =
         !(meddled || flips && faulty) && scenario.self_test == SelfTest::Pass && scenario.cuts.is_empty();
     Wild { scenario, succeeds }
@@ -306,6 +323,22 @@ fn cut(rng: &mut Rng) -> Cut {
     );
     Cut { operation: rng.between(0..=300) as u32, when }
 }
+
+/// The service refuses what is asked next, for reasons that hold or do not.
+const REFUSALS: [fn(&mut Link); 6] = [
+    |link| link.service_mut().reject_next(1, JobsError::VersionMismatch),
+    |link| link.service_mut().reject_next(2, JobsError::InvalidStateTransition),
+    |link| link.service_mut().reject_next(3, JobsError::InvalidRequest),
+    |link| link.service_mut().reject_next(6, JobsError::InvalidRequest),
+    |link| link.service_mut().reject_next(1, JobsError::ResourceNotFound),
+    |link| link.service_mut().reject_next(1, JobsError::TerminalStateReached),
+];
+
+/// The service wants to be asked later.
+const PAUSES: [fn(&mut Link); 2] = [
+    |link| link.service_mut().reject_next(9, JobsError::InternalError),
+    |link| link.service_mut().reject_next(20, JobsError::RequestThrottled),
+];
 
 /// Something the operator, the application or the network does; true when the job may end otherwise because of it.
 fn meddle(rng: &mut Rng, scenario: &mut Scenario) -> bool {
@@ -331,14 +364,14 @@ fn meddle(rng: &mut Rng, scenario: &mut Scenario) -> bool {
     };
     let later = Moment::At(at + rng.between(1..=120_000));
     let mut event = |moment, act| scenario.events.push(Event::new(moment, act));
-    match rng.between(0..=9) {
+    match rng.between(0..=11) {
         0 => event(moment, Act::Cancel { force: rng.chance(50) }),
         1 => event(moment, Act::Delete),
         2 => event(moment, Act::Say(Command::Abort)),
         3 => event(moment, Act::Retry),
         4 => {
+            // In the self test it takes a swap back.
             event(moment, Act::CutPower);
-            return false;
         }
         5 => {
             event(moment, Act::Redeliver);
@@ -351,6 +384,11 @@ fn meddle(rng: &mut Rng, scenario: &mut Scenario) -> bool {
         7 | 8 => {
             event(Moment::At(at), Act::Say(Command::Suspend));
             event(later, Act::Say(Command::Resume));
+            return false;
+        }
+        9 => event(moment, Act::Adjust(pick(rng, &REFUSALS))),
+        10 => {
+            event(moment, Act::Adjust(pick(rng, &PAUSES)));
             return false;
         }
         _ => {
@@ -373,7 +411,10 @@ fn play_wild(seed: u64) {
     let is_cut_short = report.reason == Reason::Reverted.spelling()
         || !scenario.journal && report.reason == Reason::NotSwapped.spelling();
     if succeeds && !(cuts_power && is_cut_short) {
-        assert_eq!(report.execution(JOB, 1).status, Status::Succeeded, "{context}: {report:#?}");
+        let execution = report.execution(JOB, 1);
+        assert_eq!(execution.status, Status::Succeeded, "{context}: {report:#?}");
+        // Nothing waits for the next poll.
+        assert!(execution.updated_at_ms < POLL_MS, "{context}: {report:#?}");
     }
 }
 

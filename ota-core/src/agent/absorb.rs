@@ -109,7 +109,13 @@ impl Agent<'_> {
                 | Action::Publish(_)
                 | Action::Receive { .. }
                 | Action::Pause { .. },
-            ) => self.link_lost(),
+            ) => {
+                // Perhaps over the answer. A report counts its refusals, and this is none.
+                if self.call.waits && !matches!(self.call.request, Some(Request::Report(_))) {
+                    self.unanswered();
+                }
+                self.link_lost();
+            }
             (_, _) => self.unexpected(),
         }
     }
@@ -203,9 +209,8 @@ impl Agent<'_> {
         self.link = Link::Up { jobs: false, stream: false };
         // Answers to what was asked on the link before are lost, and so may be a notification.
         self.clock.set(Wait::Check, 0);
-        if !matches!(self.call.request, Some(Request::Report(_))) {
-            self.call.end();
-        }
+        self.clock.set(Wait::Call, 0);
+        self.call.waits = false;
     }
 
     fn disconnected(&mut self) {

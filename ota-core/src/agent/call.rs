@@ -65,11 +65,11 @@ impl Agent<'_> {
     /// Its deadline, its retry, or the next request.
     pub(super) fn plan_jobs(&mut self) -> Next {
         let request = match self.call.request {
-            Some(request) if self.call.waits => {
+            Some(_) if self.call.waits => {
                 if !self.is_late(Wait::Call, self.config.timing.request_ms) {
                     return Next::Nothing;
                 }
-                self.call_expired(request);
+                self.call_expired();
                 return Next::Again;
             }
             Some(request) if !self.still_wanted(request) => {
@@ -87,20 +87,25 @@ impl Agent<'_> {
     }
 
     /// Time is up for the answer.
-    fn call_expired(&mut self, request: Request) {
+    fn call_expired(&mut self) {
         let tries = self.call.tries;
-        // Twice with the document, once without: an answer larger than the receive buffer never arrives.
-        let with = tries % 3 != 1;
-        self.call.request = Some(match request {
-            Request::Next { .. } => Request::Next { document: with },
-            Request::Held { .. } => Request::Held { document: with && !self.job.loaded },
-            Request::Report(report) => Request::Report(report),
-        });
-        self.again();
+        self.unanswered();
         // A link on which nothing is answered may be half dead: make a new one now and then.
         if tries % 4 == 3 {
             self.link_lost();
         }
+    }
+
+    /// The call that waits gets no answer: again after a pause. A question twice with the document, once without: an answer
+    /// larger than the receive buffer never arrives, or ends the link of a client that could not tell the broker its size.
+    pub(super) fn unanswered(&mut self) {
+        let with = self.call.tries % 3 != 1;
+        match &mut self.call.request {
+            Some(Request::Next { document }) => *document = with,
+            Some(Request::Held { document }) => *document = with && (self.planes.stale || !self.job.loaded),
+            Some(Request::Report(_)) | None => {}
+        }
+        self.again();
     }
 
     fn wanted(&self) -> Option<Request> {

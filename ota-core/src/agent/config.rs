@@ -72,8 +72,8 @@ pub struct Timing {
     pub retry_ms: u32,
     /// Longest pause.
     pub retry_max_ms: u32,
-    /// How long the application may take for its self test, counted from boot; without a journal from when the service tells
-    /// of an image that the slots do not show to be under test.
+    /// How long the application may take for its self test, counted from boot; of an update that neither journal nor
+    /// bootloader know of, from the answer of Jobs that tells.
     pub self_test_ms: u32,
     /// How often a job is asked for without a notification.
     pub poll_ms: u32,

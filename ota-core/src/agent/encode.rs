@@ -225,7 +225,8 @@ enum Form {
 
 /// With blanks between, and holes that `fill_hole` fills. A report goes on with [`REPORT_END`].
 const FORMS: &str = concat!(
-    r#"%sIN_PROGRESS%dreceive":"%0/%1"%o}} "#,
+    // With its version, or it could overtake and then overwrite what was reported after it.
+    r#"%sIN_PROGRESS%dreceive":"%0/%1"%o}%e} "#,
     r#"{"clientToken":"%k"} "#,
     r#"{"clientToken":"%k","includeJobDocument":false} "#,
     r#"%sIN_PROGRESS%dself_test":"ready "#,

@@ -9,8 +9,9 @@ use crate::wire::{Document, Execution, JobStatus, JobsAnswer, OtaDocument, Rejec
 
 /// Refusals of one status update before it is given up.
 const MAX_REFUSALS: u8 = 4;
-/// Describes answered without the document while those with it were not: it does not fit the receive buffer.
-const MAX_WITHHELD: u8 = 4;
+/// Describes answered without the document while those with it were not: it does not fit the receive buffer. On a bad network
+/// two come by chance now and then.
+const MAX_WITHHELD: u8 = 3;
 
 impl Agent<'_> {
     /// An answer of Jobs about the job of this id (`None`: the next one), to a report or to a question.
@@ -52,7 +53,10 @@ impl Agent<'_> {
 
     fn described(&mut self, request: Request, execution: Option<&Execution<'_>>) {
         self.call.end();
-        self.clock.set(Wait::Check, after(self.config.timing.poll_ms));
+        // Due since the question went out: the answer may be older than what made it so.
+        if !self.clock.is_due(Wait::Check) {
+            self.clock.set(Wait::Check, after(self.config.timing.poll_ms));
+        }
         match (request, execution) {
             (Request::Next { document }, Some(execution)) => self.next_job(execution, document),
             (Request::Next { .. }, None) => self.withheld = 0,
@@ -136,6 +140,7 @@ impl Agent<'_> {
         let in_test = execution.status == JobStatus::InProgress && execution.self_test().is_some();
         match &execution.document() {
             Document::Ota(document) if self.job.loaded => self.refresh_urls(document),
+            _known if self.job.loaded && self.planes.stale => self.withheld(),
             _known if self.job.loaded => {}
             Document::Custom(_) if is_idle => self.state = State::Custom,
             // Activated before, by whatever its document says.
@@ -165,7 +170,11 @@ impl Agent<'_> {
         self.withheld += 1;
         if self.withheld >= MAX_WITHHELD {
             self.withheld = 0;
-            return self.fail(Reason::DocumentTooLarge);
+            return if core::mem::take(&mut self.planes.stale) {
+                self.plane_lost(Reason::UrlExpired, 0);
+            } else {
+                self.fail(Reason::DocumentTooLarge);
+            };
         }
         if let State::Idle = self.state {
             self.drop_job();
@@ -204,7 +213,7 @@ impl Agent<'_> {
     }
 
     /// The service says an update was activated, and no journal knows of it: only versions and the boot state are left
-    /// to go by (AWS' agents always do it this way).
+    /// to go by (AWS' agents always do it this way). The document is not needed.
     fn orphaned_test(&mut self) {
         let (running, before) = (self.running_version().word(), self.job.updated_by);
         if self.was_reverted() {

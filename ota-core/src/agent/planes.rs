@@ -297,6 +297,7 @@ impl Agent<'_> {
             return;
         }
         self.planes.stale = false;
+        self.withheld = 0;
         self.statistics.url_refreshes += 1;
         match self.job.load_urls(&mut self.arena, document) {
             Ok(()) => self.clock.set(Wait::Pace, 0),

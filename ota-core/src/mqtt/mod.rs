@@ -309,7 +309,13 @@ impl<Io: Read + Write> Control for MqttLink<'_, '_, Io> {
 
     async fn receive(&mut self) -> Result<Received<'_>, MqttError> {
         self.whole()?;
-        let message = self.connection.recv().await.map_err(|error| MqttError::of(error, false))?;
+        let received = self.connection.recv().await;
+        let message = received.map_err(|error| match MqttError::of(error, false) {
+            // What cannot leave is an acknowledgement, a keep-alive or what a session kept. Nobody can repeat it, minimq would
+            // say so again at once, and whoever receives again would turn in a circle.
+            MqttError::TooLarge | MqttError::Busy | MqttError::Unsupported => MqttError::Protocol,
+            error => error,
+        })?;
         let (topic, payload) = (message.topic(), message.payload());
         match &mut self.others {
             Some(others) if !is_ours(topic, self.thing) => {

@@ -3,16 +3,12 @@
 use ota_core::agent::{Plane, StateKind};
 
 use crate::talk::{In, Setup, Talk};
-use crate::wire::{file_member, job, next};
+use crate::wire::{document_over_http, job, next};
 
 /// The link is put aside for `one_session_ms`, and the range of the whole file is open.
 pub(crate) fn reading(tweak: fn(&mut ota_core::agent::Config<'static>)) -> Talk {
     let mut t = Talk::online(Setup { tweak, ..Setup::ONE });
-    let member = file_member(0, t.files[0].len(), &[1]).replace(
-        "\"certfile\"",
-        r#""update_data_url":"https://h/f","auth_scheme":"aws.s3.presigned","certfile""#,
-    );
-    let document = format!(r#"{{"afr_ota":{{"protocols":["HTTP"],"files":[{member}]}}}}"#);
+    let document = document_over_http(t.files[0].len());
     // Nothing but the answer is due before 5000.
     t.on(0, In::Done, "receive until 5000");
     t.on(10, next(job().document(&document)), "ask Start");

@@ -211,7 +211,7 @@ fn a_refused_stream_fails_the_job_and_a_failing_one_is_asked_again() {
 }
 
 #[test]
-fn progress_is_published_without_token_and_version() {
+fn progress_is_published_without_token() {
     let setup = Setup { tweak: |config: &mut Config<'static>| config.progress_blocks = 1, ..Setup::ONE };
     let mut t = Talk::judging(setup);
     t.on(20, block(&t.files[0], 0), "ask Erase");
@@ -221,7 +221,7 @@ fn progress_is_published_without_token_and_version() {
     t.on(20, In::Done, "write 0 0..512 hash");
     t.on(20, In::Done, "blocks 0: 1 2");
     t.on(20, In::Done, "erase 0/1");
-    t.on(20, In::Done, "update rel-1 IN_PROGRESS receive=1/3");
+    t.on(20, In::Done, "update rel-1 IN_PROGRESS receive=1/3 v1");
     t.on(20, In::Done, "receive until 2520");
     // The execution is IN_PROGRESS and its version one more: what is reported next expects that.
     t.on(30, progress_accepted(), "receive until 2520");

@@ -344,25 +344,6 @@ fn what_a_bootloader_had_its_hands_on_is_fetched_again() {
     }
 }
 
-/// After an overwrite nothing in the slots tells of a test. When the service does, the time for it begins.
-#[test]
-fn a_test_that_only_the_service_knows_of_has_its_time() {
-    let activated = job().is("IN_PROGRESS", 3).with("self_test", "ready").with("updatedBy", "0x80000");
-    let mut t = Talk::new(OVERWRITE);
-    t.boot(&[OLD]);
-    t.on(0, In::Done, "receive …");
-    t.on(0, In::Say(Command::Suspend), "disconnect");
-    t.on(0, In::Done, "pause …");
-    t.on(70_000, In::Say(Command::Resume), "connect");
-    t.until_published("get $next");
-    t.on(70_000, In::Done, "receive …");
-    t.on(70_010, next(activated), "record Testing");
-    t.on(70_010, In::Done, "update rel-1 IN_PROGRESS self_test=active updatedBy=0x80000 v3");
-    t.on(70_010, In::Done, "receive …");
-    t.on(70_020, accepted("IN_PROGRESS", 4), "receive until 130010");
-    t.on(70_030, In::Say(Command::SelfTestPassed), "confirm 0");
-}
-
 /// Confirmed before the service was heard, with no journal to remember: what this life confirmed counts.
 #[test]
 fn a_confirmation_before_the_job_is_known_is_reported() {
@@ -395,6 +376,47 @@ fn a_job_in_test_needs_no_document() {
     t.boot(&[OLD]);
     t.on(0, In::Done, "receive …");
     t.on(10, next(activated().document(r#"{"other":{}}"#)), "ask Custom");
+}
+
+/// The versions are all it takes: a document that never arrives turns no update that went through into one that failed.
+#[test]
+fn without_a_journal_and_without_the_document_the_versions_decide() {
+    for (updated_by, expected) in
+        [("0x80000", "SUCCEEDED reason=accepted v0.9.0"), ("0x90000", "FAILED reason=not_swapped")]
+    {
+        let mut t = Talk::new(Setup::ONE);
+        t.boot(&[OLD]);
+        while !t.shown().starts_with("update") {
+            let (now, bare) = (t.now, t.shown() == "get $next bare");
+            t.on(now, In::Done, "receive …");
+            let activated =
+                job().is("IN_PROGRESS", 3).with("self_test", "active").with("updatedBy", updated_by);
+            match bare {
+                true => t.on(now, next(activated.bare()), "…"),
+                false => t.idle("receive …"),
+            }
+            let next = if t.shown().starts_with("record") { "update" } else { "get" };
+            t.until_published(next);
+        }
+        assert_eq!(t.shown(), format!("update rel-1 {expected} updatedBy={updated_by} v3"));
+    }
+}
+
+/// Where nothing but the cloud knows of a test, it begins when the cloud tells, however long that took.
+#[test]
+fn a_test_that_nobody_knew_of_has_its_time() {
+    let mut t = Talk::online(OVERWRITE);
+    t.on(0, In::Done, "receive until 5000");
+    t.on(70_000, In::Link, "pause …");
+    t.until_published("get $next");
+    let now = t.now;
+    t.on(now, In::Done, "receive …");
+    let activated = job().is("IN_PROGRESS", 3).with("self_test", "ready").with("updatedBy", "0x80000");
+    t.on(now, next(activated), "record Testing");
+    t.on(now, In::Done, "update rel-1 IN_PROGRESS self_test=active updatedBy=0x80000 v3");
+    t.on(now, In::Done, "receive …");
+    t.on(now, accepted("IN_PROGRESS", 4), &format!("receive until {}", now + 60_000));
+    t.idle("record Ended");
 }
 
 /// A power cut in the test of an image whose update no journal knew: found again the same way, and never stuck.

@@ -404,8 +404,18 @@ fn throttled_and_failing_requests_are_repeated() {
 #[test]
 fn a_document_too_large_for_the_buffer_is_found_out_and_reported() {
     let mut t = Talk::online(Setup::ONE);
-    // A few times may be bad luck.
-    for answered in ["get $next", "get $next", "get $next", "record Ended"] {
+    t.on(0, In::Done, "receive until 5000");
+    t.idle("receive …");
+    t.idle("get $next");
+    let now = t.now;
+    t.on(now, In::Done, "receive …");
+    t.idle("receive …");
+    t.idle("get $next bare");
+    let now = t.now;
+    t.on(now, In::Done, "receive …");
+    // Once may be bad luck, and twice.
+    t.on(now, next(job().bare()), "get $next");
+    for expected in ["get $next", "record Ended"] {
         for ask in ["get $next", "get $next bare"] {
             let now = t.now;
             t.on(now, In::Done, "receive …");
@@ -414,10 +424,59 @@ fn a_document_too_large_for_the_buffer_is_found_out_and_reported() {
         }
         let now = t.now;
         t.on(now, In::Done, "receive …");
-        t.on(now, next(job().bare()), answered);
+        t.on(now, next(job().bare()), expected);
     }
     let now = t.now;
     t.on(now, In::Done, "update rel-1 FAILED reason=job_document_too_large updatedBy=0x90000 v1");
+}
+
+/// The broker promises no order: what it told of may be newer than the answer that comes after it.
+#[test]
+fn a_notification_before_an_answer_is_not_forgotten() {
+    let mut t = Talk::online(Setup::ONE);
+    t.on(0, In::Done, "receive until 5000");
+    t.on(10, notify(), "receive until 5000");
+    t.on(20, no_job(), "get $next");
+    t.on(20, In::Done, "receive until 5020");
+    t.on(30, no_job(), "receive until 21600030");
+}
+
+/// A client that cannot tell the broker how much it takes may lose the link over what is too large. It is found out all the same.
+#[test]
+fn a_document_that_ends_every_link_is_found_out_and_reported() {
+    let mut t = Talk::online(Setup::ONE);
+    for ask in ["get $next", "get $next", "get $next bare"].repeat(3) {
+        t.until_published("get");
+        assert_eq!(t.shown(), ask);
+        let now = t.now;
+        t.on(now, In::Done, "receive …");
+        match ask {
+            "get $next bare" => t.on(now, next(job().bare()), "…"),
+            _ => t.on(now, In::Link, "pause …"),
+        }
+    }
+    t.until_published("update rel-1 FAILED reason=job_document_too_large updatedBy=0x90000 v1");
+}
+
+/// Who goes offline by itself, or drops the driver, has not lost the link over an answer.
+#[test]
+fn a_link_given_up_says_nothing_about_the_document() {
+    for dropped in [false, true] {
+        let mut t = Talk::online(Setup::ONE);
+        for _ in 0..6 {
+            assert_eq!(t.shown(), "get $next");
+            let now = t.now;
+            t.on(now, In::Done, "receive …");
+            if dropped {
+                t.on(now, In::Lost, "pause …");
+            } else {
+                t.on(now, In::Say(Command::Suspend), "disconnect");
+                t.on(now, In::Done, "pause …");
+                t.on(now, In::Say(Command::Resume), "connect");
+            }
+            t.until_published("get");
+        }
+    }
 }
 
 /// The answer to an update got lost; its repetition is refused, and what is stored is what was sent.

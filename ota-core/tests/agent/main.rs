@@ -11,6 +11,7 @@ mod lost;
 mod several;
 mod table;
 mod talk;
+mod urls;
 mod walks;
 mod wire;
 mod words;

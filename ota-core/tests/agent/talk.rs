@@ -21,7 +21,7 @@ use ota_core::journal::Record;
 use ota_core::policy::{Answer, Question};
 use ota_core::slot::{Compared, FlashError};
 use ota_core::status::Ended;
-use ota_core::transport::Received;
+use ota_core::transport::{RangeError, Received};
 use ota_core::verify::VerifyError;
 
 use crate::device::{self, BLOCK_SIZE, OLD};
@@ -64,6 +64,8 @@ pub(crate) enum In {
         block: u32,
         data: Vec<u8>,
     },
+    /// The open range came to nothing.
+    Range(RangeError),
 }
 
 /// How the device is built.
@@ -314,6 +316,10 @@ impl Talk {
             }
             In::Block { stream, file, block, data } => {
                 message = Message::Block { stream, file_id: *file, block_id: *block, data };
+                Input::Message(&message)
+            }
+            In::Range(error) => {
+                message = Message::RangeFailed(*error);
                 Input::Message(&message)
             }
         };

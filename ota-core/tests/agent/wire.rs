@@ -81,6 +81,13 @@ pub(crate) fn document(files: &[String]) -> String {
     format!(r#"{{"afr_ota":{{"protocols":["MQTT"],"streamname":"{STREAM}","files":[{}]}}}}"#, files.join(","))
 }
 
+/// A job document for HTTP only, with one file for image 0.
+pub(crate) fn document_over_http(size: usize) -> String {
+    let url = r#""update_data_url":"https://h/f","auth_scheme":"aws.s3.presigned","certfile""#;
+    let member = file_member(0, size, &[1]).replace("\"certfile\"", url);
+    format!(r#"{{"afr_ota":{{"protocols":["HTTP"],"files":[{member}]}}}}"#)
+}
+
 /// A file of a job document. Nobody checks the signature here; it is part of the data's identity.
 pub(crate) fn file_member(id: u8, size: usize, signature: &[u8]) -> String {
     let signature = base64(signature);

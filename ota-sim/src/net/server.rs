@@ -46,7 +46,8 @@ pub enum Broker {
 pub struct ServerConfig {
     /// The broker: embedded, plain, any port by default.
     pub broker: Broker,
-    /// Behaviour of the service. `epoch_s` is set to the time of the start, and any thing is served.
+    /// Behaviour of the service. `epoch_s` is set to the time of the start, any thing is served, and `answer_delay_ms` is not
+    /// applied.
     pub service: ServiceConfig,
     /// Faults on block messages. Delays are not applied; a reordered block is overtaken by up to eight others of
     /// its request.

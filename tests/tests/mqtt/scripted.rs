@@ -293,6 +293,18 @@ async fn the_brokers_maximum_packet_size_is_kept() {
 }
 
 #[tokio::test]
+async fn a_broker_that_takes_not_even_a_keep_alive_is_lost() {
+    let (streams, [mut peer]) = streams(PIPE);
+    client!(client, streams, Config::new("dev-7", NOWHERE));
+    // Maximum Packet Size 1, and a keep-alive interval of 1 s.
+    peer.send(&[0x20, 11, 0, 0, 8, 0x27, 0, 0, 0, 1, 0x13, 0, 1]).await;
+    let mut link = client.connect().await.unwrap();
+    // Were the link said to go on, whoever receives again would turn in a circle.
+    let error = link.receive().await.unwrap_err();
+    assert_eq!((error, error.kind()), (MqttError::Protocol, FailureKind::Lost));
+}
+
+#[tokio::test]
 async fn a_dropped_receive_loses_nothing() {
     let (streams, [mut peer]) = streams(PIPE);
     client!(client, streams, Config::new("dev-7", NOWHERE));
