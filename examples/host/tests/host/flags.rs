@@ -201,6 +201,25 @@ fn quiet_prints_the_object_only() {
 }
 
 #[test]
+fn flags_that_would_do_nothing_are_refused_in_words() {
+    for (flags, words) in [
+        ("--http-fault busy=1", "add --protocol http"),
+        ("--range-limit 4096", "add --protocol http"),
+        ("--protocol http --mqtt-fault die-at=40", "leave --protocol http out"),
+        ("--protocol http --fault loss=20", "leave --protocol http out"),
+        ("--secondary internal", "--kit"),
+        ("--policy older", "--kit"),
+        ("--bootloader 0x28000", "--kit"),
+        ("--wifi-loss 101", "is not in 0..=100"),
+        ("--cancel-at 4294967295", "is not in 0..=100"),
+    ] {
+        let end = small(flags);
+        assert!(end.report.is_null() && !end.ok, "{flags}: {}", end.report);
+        assert!(end.stderr.contains(words), "{flags}: {}", end.stderr);
+    }
+}
+
+#[test]
 fn flashes_that_no_bootloader_can_use_are_refused_in_words() {
     for (flags, words) in [
         ("--boot-mode swap-status --write-size 16", "image_ok cannot be written alone"),
