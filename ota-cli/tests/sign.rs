@@ -102,6 +102,7 @@ fn what_cannot_be_signed_is_said() {
         (format!("app.bin out.img {usual} -s -1"), 2, "'-1'"),
         (format!("app.bin out.img {usual} -s later"), 2, "not a number"),
         (format!("app.bin out.img {usual} -d 1,2.0"), 2, "(image, version)"),
+        (format!("app.bin out.img {usual} -d {}(1,2.0)", "(1,2.0),".repeat(124)), 1, "125 dependencies"),
     ] {
         desk.refused(&format!("sign image {arguments}"), code, words);
         assert!(!desk.path("out.img").exists(), "{arguments}");
