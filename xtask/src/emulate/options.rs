@@ -13,7 +13,7 @@ A whole update on an emulated Cortex-M4: version 1 runs, version 2 is downloaded
   --self-test pass|fail       fail: version 2 finds a fault in itself                [pass]
   --part NAME                 flash part and boot mode of the board                  [nor]
                               nor, offset, s25fl512s, psoc62, psoc62-status
-  --kills N                   kill QEMU N times, over as many updates as that takes: first at chosen places (some 30), then at
+  --kills N                   kill QEMU N times, over as many updates as that takes: first at chosen places (some 35), then at
                               places drawn from the seed
   --bad                       hostile cloud: wrong signatures, images, certificates; faults of the network
   --case TEXT                 of these, only the cases with this text in their names
