@@ -200,6 +200,25 @@ fn quiet_prints_the_object_only() {
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
 
+/// Programs read the object: a key that comes, goes or changes its name does so in the table, too.
+#[test]
+fn the_object_has_the_keys_of_its_table() {
+    const TABLE: &str = include_str!("../../../README.md");
+    let (_, table) = TABLE.split_once("## The object of `--json`").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+    let ours = rows.filter(|row| !row.ends_with("| emulate"));
+    let mut keys: Vec<&str> = ours
+        .flat_map(|row| row.split(" | ").next().unwrap_or_default().split(", "))
+        .map(|key| key.trim_matches('`'))
+        .collect();
+    keys.sort_unstable();
+    let end = small("");
+    let mut found: Vec<&str> = end.report.as_object().unwrap().keys().map(String::as_str).collect();
+    found.sort_unstable();
+    assert_eq!(found, keys);
+}
+
 #[test]
 fn flags_that_would_do_nothing_are_refused_in_words() {
     for (flags, words) in [
