@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         ["sizes", "--json"] => sizes::run(true),
         ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] => {
-            println!("{USAGE}\nstages: {}", ci::stage_names().join(" "));
+            println!("{USAGE}\nstages: {}", ci::stage_names().join(", "));
             return ExitCode::SUCCESS;
         }
         _ => Err(anyhow::anyhow!("{USAGE}")),
