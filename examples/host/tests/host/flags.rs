@@ -190,6 +190,12 @@ fn a_flash_of_another_board_is_refused() {
     let end = run_on(&flash, SMALL);
     assert!(!end.ok && end.report.is_null());
     assert!(end.stderr.contains("holds 4096 bytes"), "{}", end.stderr);
+    // One of the right size, whose images are signed with other keys.
+    std::fs::remove_file(&flash).unwrap();
+    run_on(&flash, SMALL).is_updated();
+    let end = run_on(&flash, &format!("{SMALL} --seed 2"));
+    assert!(!end.ok && end.report.is_null());
+    assert!(end.stderr.contains("does not boot image 0") && end.stderr.contains("--seed"), "{}", end.stderr);
 }
 
 #[test]
