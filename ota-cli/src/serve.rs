@@ -112,6 +112,10 @@ impl Serve {
             !http || offers(Protocol::Http),
             "--http-fault, --range-limit: nothing is served over HTTP; add http to --protocols"
         );
+        ensure!(
+            !self.http_fault.is_untrusted || self.tls_dir.is_some(),
+            "--http-fault untrusted: without TLS there is no certificate; add --tls-dir"
+        );
         let mqtt = self.mqtt_fault != StreamFaults::default() || self.fault != FaultRates::default();
         ensure!(
             !mqtt || offers(Protocol::Mqtt),

@@ -137,7 +137,7 @@ impl Board {
         let boot = bootloader.boot(&mut devices, &mut [])?;
         drop(flashes);
         let images: Vec<_> = (0..slots.len()).filter_map(|index| boot.image(index).copied()).collect();
-        for (number, image) in images.iter().enumerate().filter(|(_, image)| image.running.is_none()) {
+        if let Some((number, image)) = images.iter().enumerate().find(|(_, image)| image.running.is_none()) {
             let why = image.refused.map_or_else(|| "there is none".to_owned(), |why| why.to_string());
             bail!(
                 "the device does not boot image {number}: {why}. A file of --flash goes with the --seed, --image-key and board it \

@@ -152,6 +152,10 @@ impl Options {
             !http || self.protocol != Protocol::Mqtt,
             "--http-fault, --range-limit: nothing comes over HTTP here; add --protocol http or --protocol both"
         );
+        ensure!(
+            !self.http_fault.is_untrusted || self.has_tls(),
+            "--http-fault untrusted: without TLS there is no certificate; leave --tls=off or --broker out"
+        );
         let mqtt = self.mqtt_fault != StreamFaults::default() || self.fault != FaultRates::default();
         ensure!(
             !mqtt || self.protocol != Protocol::Http,

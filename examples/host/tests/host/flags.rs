@@ -232,6 +232,7 @@ fn flags_that_would_do_nothing_are_refused_in_words() {
         ("--range-limit 4096", "add --protocol http"),
         ("--protocol http --mqtt-fault die-at=40", "leave --protocol http out"),
         ("--protocol http --fault loss=20", "leave --protocol http out"),
+        ("--protocol http --tls=off --http-fault untrusted", "there is no certificate"),
         ("--secondary internal", "--kit"),
         ("--policy older", "--kit"),
         ("--bootloader 0x28000", "--kit"),
