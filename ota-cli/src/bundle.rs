@@ -76,7 +76,8 @@ fn pack(version: &str, members: &[Member]) -> Result<Vec<u8>> {
         .map(|member| Ok((member.name.as_str(), member.kind, u32::try_from(member.content.len())?)))
         .collect::<Result<Vec<_>>>()?;
     let mut list = [0; MAX_LIST_SIZE as usize];
-    let len = encode_components(&mut list, version, &entries).context(
+    // The encoder's own error speaks of messages to AWS.
+    let len = encode_components(&mut list, version, &entries).ok().context(
         "version (15 characters at most) or a file name (99 at most) does not go into components.json",
     )?;
     let mut file = Vec::new();

@@ -1,6 +1,6 @@
 //! `ota serve`: the AWS IoT stand-in for one update of one device, on the loopback address.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -104,7 +104,28 @@ impl Serve {
         runtime.block_on(self.serve())
     }
 
+    /// Refuses faults of a plane the job does not offer: a device would look as if it had survived them.
+    fn check(&self) -> Result<()> {
+        let offers = |protocol| self.protocols.contains(&protocol);
+        let http = self.http_fault != HttpFaults::default() || self.range_limit.is_some();
+        ensure!(
+            !http || offers(Protocol::Http),
+            "--http-fault, --range-limit: nothing is served over HTTP; add http to --protocols"
+        );
+        ensure!(
+            !self.http_fault.is_untrusted || self.tls_dir.is_some(),
+            "--http-fault untrusted: without TLS there is no certificate; add --tls-dir"
+        );
+        let mqtt = self.mqtt_fault != StreamFaults::default() || self.fault != FaultRates::default();
+        ensure!(
+            !mqtt || offers(Protocol::Mqtt),
+            "--mqtt-fault, --fault: no block is sent over MQTT; add mqtt to --protocols"
+        );
+        Ok(())
+    }
+
     async fn serve(self) -> Result<ExitCode> {
+        self.check()?;
         let image =
             std::fs::read(&self.image).with_context(|| format!("cannot read {}", self.image.display()))?;
         ensure!(!image.is_empty(), "{} is empty", self.image.display());
@@ -115,9 +136,12 @@ impl Serve {
 
         // One certificate for the broker and the file server.
         let names = || [&self.tls_name[..], std::slice::from_ref(&self.http_host)].concat();
-        let made_here = |dir| Certificates::create(dir, &self.thing, &names());
-        let certificates =
-            self.tls_dir.as_deref().map(made_here).transpose().context("--tls-dir, --tls-name")?;
+        let made_here = |dir: &Path| {
+            Certificates::create(dir, &self.thing, &names()).with_context(|| {
+                format!("cannot make certificates in {} (--tls-dir, --tls-name)", dir.display())
+            })
+        };
+        let certificates = self.tls_dir.as_deref().map(made_here).transpose()?;
         let shown = match (&self.tls_dir, self.http_fault.is_untrusted) {
             (Some(dir), true) => Some(made_here(&dir.join("untrusted"))?),
             (Some(_), false) | (None, _) => certificates.clone(),

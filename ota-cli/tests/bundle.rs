@@ -68,6 +68,8 @@ fn what_is_no_bundle_is_not_packed() {
     desk.refused("bundle --nspe app.bin -o out.tar", 1, "app.bin is no MCUboot image");
     desk.refused("bundle --nspe cm4.img --spe cm4.img -o out.tar", 1, "both images are called cm4.img");
     desk.refused("bundle --nspe cm4.img --version 1234567890123456 -o out.tar", 1, "15 characters");
+    let said = desk.ota("bundle --nspe cm4.img --version 1234567890123456 -o out.tar").err;
+    assert!(!said.contains("block size"), "{said}");
     desk.refused("bundle --nspe nothing.img -o out.tar", 1, "cannot read nothing.img");
     desk.refused("bundle -o out.tar", 2, "--nspe");
     assert!(!desk.path("out.tar").exists());

@@ -266,6 +266,9 @@ fn two_dumps_decide_the_next_boot() {
             "finds no image in the secondary",
         ),
         (slot(&image, 0, m, test), slot(&image, 255, None, &[]), "swap-move", 0, "goes on with the swap"),
+        // Moving begins when the secondary's magic is gone; a scratch area does not ask for it.
+        (slot(&image, 0, m, test), slot(&image, 255, m, test), "swap-move", 0, "swaps the slots for a test"),
+        (slot(&image, 0, m, test), slot(&image, 255, m, test), "swap-scratch", 0, "goes on with the swap"),
         (slot(&image, 0, None, &[]), slot(&hidden, 255, m, test), "swap-move", 3, "finds no image"),
         (
             slot(&image, 0, None, &[]),

@@ -356,7 +356,13 @@ fn what_cannot_be_served_is_said_at_once() {
         (image.clone(), &["--http-fault", "rain"], 2, "no such fault"),
         (image.clone(), &["--tls-name", "10.0.2.2"], 2, "--tls-dir"),
         (image.clone(), &["--job-key", "/nonexistent.pem"], 1, "cannot read /nonexistent.pem"),
-        (image, &["--protocols", "ftp"], 2, "invalid value"),
+        (image.clone(), &["--protocols", "ftp"], 2, "invalid value"),
+        (image.clone(), &["--http-fault", "expired"], 1, "add http to --protocols"),
+        (image.clone(), &["--protocols", "http", "--http-fault", "untrusted"], 1, "add --tls-dir"),
+        (image.clone(), &["--range-limit", "9"], 1, "add http to --protocols"),
+        (image.clone(), &["--protocols", "http", "--fault", "loss=1"], 1, "add mqtt to --protocols"),
+        (image.clone(), &["--protocols", "http", "--mqtt-fault", "die-at=9"], 1, "add mqtt to --protocols"),
+        (image.clone(), &["--tls-dir", image.to_str().expect("UTF-8")], 1, "app.bin (--tls-dir"),
     ] {
         let (got, text) = run(&image, more);
         assert_eq!(got, code, "{text}");

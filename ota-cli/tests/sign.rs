@@ -46,6 +46,20 @@ fn the_worked_image_is_made_byte_by_byte() {
     assert!(said.contains("1.2.3+4, 116 bytes, NOT signed"), "{said}");
 }
 
+/// Without imgtool nothing else looks at the bytes between the header and the program.
+#[test]
+fn what_the_linker_left_for_the_header_stays_zero_and_padding_is_erased() {
+    let desk = desk();
+    for (files, byte) in [
+        ("linked.bin out.img", 0),
+        ("app.bin out.img --pad-header", 0xFF),
+        ("app.bin out.img --pad-header -R 0", 0),
+    ] {
+        desk.ok(&format!("sign image {files} -v 1.0.0 -H 0x400 -S 0x10000"));
+        assert!(desk.get("out.img")[32..0x400].iter().all(|&found| found == byte), "{files}");
+    }
+}
+
 #[test]
 fn a_padded_image_fills_its_slot() {
     let desk = desk();
@@ -102,6 +116,7 @@ fn what_cannot_be_signed_is_said() {
         (format!("app.bin out.img {usual} -s -1"), 2, "'-1'"),
         (format!("app.bin out.img {usual} -s later"), 2, "not a number"),
         (format!("app.bin out.img {usual} -d 1,2.0"), 2, "(image, version)"),
+        (format!("app.bin out.img {usual} -d {}(1,2.0)", "(1,2.0),".repeat(124)), 1, "125 dependencies"),
     ] {
         desk.refused(&format!("sign image {arguments}"), code, words);
         assert!(!desk.path("out.img").exists(), "{arguments}");

@@ -98,7 +98,7 @@
 //! | [`command`] | [`Command`](command::Command), [`Commands`](command::Commands): the application's words |
 //! | [`policy`] | [`Policy`](policy::Policy), [`DefaultPolicy`](policy::DefaultPolicy), [`Question`](policy::Question), [`Answer`](policy::Answer): may we? [`Observer`](policy::Observer), [`NoObserver`](policy::NoObserver), [`Drop`](policy::Drop): what happens |
 //! | [`status`] | [`Reason`](status::Reason), [`Ended`](status::Ended): why and how a job ended |
-//! | [`transport`] | [`Connector`](transport::Connector), [`Control`](transport::Control), [`Timer`](transport::Timer), [`Received`](transport::Received), [`Qos`](transport::Qos), [`Failure`](transport::Failure), [`FailureKind`](transport::FailureKind); [`Ranges`](transport::Ranges), [`NoRanges`](transport::NoRanges), [`RangeError`](transport::RangeError) |
+//! | [`transport`] | [`Connector`](transport::Connector), [`Control`](transport::Control), [`Timer`](transport::Timer), [`Received`](transport::Received), [`Qos`](transport::Qos), [`Failure`](transport::Failure), [`FailureKind`](transport::FailureKind); [`Ranges`](transport::Ranges), [`RangeSession`](transport::RangeSession), [`NoRanges`](transport::NoRanges), [`RangeError`](transport::RangeError) |
 #![cfg_attr(
     any(feature = "http", feature = "mqtt", feature = "nal", feature = "tls"),
     doc = "| [`open`] | [`Open`](open::Open), [`Endpoint`](open::Endpoint), [`Security`](open::Security), [`Refusal`](open::Refusal): streams to servers |"
@@ -107,6 +107,18 @@
     feature = "mqtt",
     doc = "| [`mqtt`] | [`Mqtt`](mqtt::Mqtt), [`MqttLink`](mqtt::MqttLink), [`Config`](mqtt::Config), [`ConfigError`](mqtt::ConfigError), [`MqttError`](mqtt::MqttError), [`Others`](mqtt::Others), [`EmbassyTimer`](mqtt::EmbassyTimer), [`rx_size`](mqtt::rx_size), [`tx_size`](mqtt::tx_size), [`Bounded`](mqtt::Bounded), [`BoundedError`](mqtt::BoundedError) |"
 )]
+#![cfg_attr(
+    feature = "http",
+    doc = "| [`http`] | [`Http`](http::Http), [`HttpConfig`](http::HttpConfig), [`HttpSession`](http::HttpSession); [`Session`](http::Session), [`Config`](http::Config), [`Redirects`](http::Redirects), [`RangeRequest`](http::RangeRequest), [`Reply`](http::Reply), [`Etag`](http::Etag), [`Url`](http::Url), [`UrlError`](http::UrlError), [`Scheme`](http::Scheme), [`Schemes`](http::Schemes), [`HttpError`](http::HttpError), [`Advice`](http::Advice): ranges of a file |"
+)]
+#![cfg_attr(
+    feature = "tls",
+    doc = "| [`tls`] | [`Tls`](tls::Tls), [`connect`](tls::connect), [`TlsStream`](tls::TlsStream), [`Config`](tls::Config), [`Client`](tls::Client), [`Sign`](tls::Sign), [`SignError`](tls::SignError), [`Time`](tls::Time), [`Buffers`](tls::Buffers), [`rx_size`](tls::rx_size), [`tx_size`](tls::tx_size), [`roots`](tls::roots), [`ConfigError`](tls::ConfigError), [`TlsError`](tls::TlsError), [`CertificateError`](tls::CertificateError), [`OpenError`](tls::OpenError): verified TLS 1.3 |"
+)]
+#![cfg_attr(
+    feature = "nal",
+    doc = "| [`nal`] | [`Network`](nal::Network), [`Limits`](nal::Limits), [`NetworkError`](nal::NetworkError): DNS and TCP |"
+)]
 //! | [`geometry`] | [`SlotLayout`](geometry::SlotLayout), [`Geometry`](geometry::Geometry), [`ImageSlots`](geometry::ImageSlots), [`ImageLayout`](geometry::ImageLayout), [`BootMode`](geometry::BootMode), [`MaxAlign`](geometry::MaxAlign), [`Reprogram`](geometry::Reprogram), [`GeometryError`](geometry::GeometryError): where things lie, checked while compiling |
 //! | [`slot`] | [`Slot`](slot::Slot), [`Compared`](slot::Compared), [`FlashError`](slot::FlashError) |
 //! | [`boot`] | [`Images`](boot::Images), [`Image`](boot::Image), [`ImageState`](boot::ImageState), [`Operation`](boot::Operation), [`Controlled`](boot::Controlled), [`Request`](boot::Request), [`Revert`](boot::Revert), [`Withdrawn`](boot::Withdrawn), [`SharedFlash`](boot::SharedFlash), [`SharedError`](boot::SharedError) |
@@ -114,7 +126,7 @@
 //! | [`trailer`] | [`TrailerLayout`](trailer::TrailerLayout), [`Trailer`](trailer::Trailer), [`Magic`](trailer::Magic), [`Flag`](trailer::Flag), [`Pending`](trailer::Pending), [`SwapType`](trailer::SwapType), [`swap_type`](trailer::swap_type) |
 //! | [`verify`] | [`verify`](fn@verify::verify), [`Verified`](verify::Verified), [`verify_bundle`](verify::verify_bundle), [`SignedBundle`](verify::SignedBundle), [`verify_member`](verify::verify_member), [`Rules`](verify::Rules), [`Scheme`](verify::Scheme), [`EcdsaP256`](verify::EcdsaP256), [`PublicKey`](verify::PublicKey), [`Digest`](verify::Digest), [`Hashes`](verify::Hashes), [`VerifyError`](verify::VerifyError), [`Der`](verify::Der), [`parse_pem`](verify::parse_pem) |
 //! | [`journal`] | [`Journal`](journal::Journal), [`FlashJournal`](journal::FlashJournal), [`NoJournal`](journal::NoJournal), [`Record`](journal::Record), [`Phase`](journal::Phase), [`JournalLayout`](journal::JournalLayout), [`JournalRegion`](journal::JournalRegion), [`RegionError`](journal::RegionError) |
-//! | [`version`] | [`Version`](version::Version) |
+//! | [`version`] | [`Version`](version::Version), [`ParseVersionError`](version::ParseVersionError) |
 //! | [`bitmap`] | [`Bitmap`](bitmap::Bitmap) and the functions on bare bytes: which blocks are missing |
 //! | [`wire`] | topics, Jobs JSON, stream CBOR and JSON: borrow-parse and encode, for other agents and for tools |
 //!

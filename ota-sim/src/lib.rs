@@ -13,7 +13,7 @@
 )]
 #![cfg_attr(
     feature = "net",
-    doc = "| [`net`] | the same service behind a real MQTT broker: one in the process, or any other; mutual TLS if wanted |"
+    doc = "| [`net`] | the same service behind a real MQTT broker: one in the process, or any other; mutual TLS if wanted |\n| [`https`] | a file server with S3's behaviour: presigned URLs that expire, ranges, faults on demand; plain or over TLS |"
 )]
 //!
 //! # Features
@@ -22,7 +22,7 @@
 //! |---|---|
 //! | (none) | `flash` and `mcuboot`, `no_std`, no allocator: they run on an emulated board too |
 //! | `std` (default) | `image`, `aws`, flash in a vector or a file |
-//! | `net` (default) | `net` |
+//! | `net` (default) | `net` and `https` |
 //! | `conformance` | `conformance`: suites to run against a port's flash driver, boot control and transports |
 //!
 //! # What a model cannot show

@@ -125,6 +125,8 @@ fn both_planes_lost_reports_both_reasons() {
     report.assert_sane("both lost");
     assert_eq!(report.status, Status::Failed);
     assert_eq!(report.reason, "no_data_plane_left: mqtt no_blocks_received, http http_failed");
+    // What one plane was tried in vain is not held against the other.
+    assert_eq!((report.statistics.block_requests, report.statistics.ranges), (4, 16));
 }
 
 /// Memory for one session: the link is closed during ranges and back within the time given.

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo xtask ci [STAGE..]   all stages in order, or only the named ones
 //! cargo xtask emulate        a whole update on an emulated Cortex-M4; --help has the options
-//! cargo xtask firmware       builds the kits' firmware and checks what was linked; --json, --sign KEY
+//! cargo xtask firmware       builds the kits' firmware and checks what was linked; --json, --sign KEY, --features LIST
 //! cargo xtask sizes [--json] flash, RAM, stack and instructions of the library on a Cortex-M4
 //! cargo xtask tidy           rules of this repository no compiler checks
 //! ```
@@ -26,7 +26,7 @@ mod stage;
 mod tidy;
 mod tree;
 
-const USAGE: &str = "usage: cargo xtask ci [STAGE..] | emulate [OPTION..] | firmware [--json] [--sign KEY] [KIT..] | sizes [--json] | tidy";
+const USAGE: &str = "usage: cargo xtask ci [STAGE..] | emulate [OPTION..] | firmware [--json] [--sign KEY] [--features LIST] [KIT..] | sizes [--json] | tidy";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         ["sizes", "--json"] => sizes::run(true),
         ["tidy"] => tidy::run(),
         [] | ["help" | "--help" | "-h"] => {
-            println!("{USAGE}\nstages: {}", ci::stage_names().join(" "));
+            println!("{USAGE}\nstages: {}", ci::stage_names().join(", "));
             return ExitCode::SUCCESS;
         }
         _ => Err(anyhow::anyhow!("{USAGE}")),

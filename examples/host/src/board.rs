@@ -137,9 +137,14 @@ impl Board {
         let boot = bootloader.boot(&mut devices, &mut [])?;
         drop(flashes);
         let images: Vec<_> = (0..slots.len()).filter_map(|index| boot.image(index).copied()).collect();
-        if images.len() != slots.len() || images.iter().any(|image| image.running.is_none()) {
-            bail!("the device does not boot: {boot:?}");
+        if let Some((number, image)) = images.iter().enumerate().find(|(_, image)| image.running.is_none()) {
+            let why = image.refused.map_or_else(|| "there is none".to_owned(), |why| why.to_string());
+            bail!(
+                "the device does not boot image {number}: {why}. A file of --flash goes with the --seed, --image-key and board it \
+                 was made with: give those, or remove the file to start over"
+            );
         }
+        ensure!(images.len() == slots.len(), "the device does not boot: {boot:?}");
         Ok(images)
     }
 

@@ -39,6 +39,7 @@ struct World<'a> {
 /// A whole update: power on, boot, run, reset, until the job is over. An error too when it did not end as asked for.
 async fn update(options: &Options) -> anyhow::Result<()> {
     let started = Instant::now();
+    options.check()?;
     let plan = plan::Plan::new(options)?;
     let update = &Update::new(options, &plan)?;
     let board = &Board::new(options, plan, update)?;

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::Context;
-use clap::{Parser, ValueEnum};
+use anyhow::{Context, ensure};
+use clap::builder::RangedI64ValueParser;
+use clap::{Parser, ValueEnum, value_parser};
 use ota_core::agent::{Plane, Timing};
 use ota_core::geometry::BootMode;
 use ota_core::version::Version;
@@ -71,13 +72,13 @@ pub(crate) struct Options {
     #[arg(long, value_enum, ignore_case = true, conflicts_with_all = ["slot_size", "sector_size", "write_size", "erased"])]
     pub(crate) kit: Option<Kit>,
     /// Where the secondary slot of a PSoC 62 lies; a PSoC 64 has its policy
-    #[arg(long, value_enum, default_value_t = SecondaryPlace::External)]
+    #[arg(long, value_enum, default_value_t = SecondaryPlace::External, requires = "kit")]
     pub(crate) secondary: SecondaryPlace,
     /// Bytes the bootloader of a PSoC 62 takes
-    #[arg(long, value_enum, default_value_t = BootloaderSize::Small)]
+    #[arg(long, value_enum, default_value_t = BootloaderSize::Small, requires = "kit")]
     pub(crate) bootloader: BootloaderSize,
     /// The policy a PSoC 64 was provisioned with
-    #[arg(long, value_enum, default_value_t = PolicyName::Tfm)]
+    #[arg(long, value_enum, default_value_t = PolicyName::Tfm, requires = "kit")]
     pub(crate) policy: PolicyName,
     /// The update as one TAR file, as the original's PSoC 64 takes it, also for the one image of a PSoC 62
     #[arg(long, requires = "kit", conflicts_with = "image")]
@@ -99,10 +100,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "OPERATION")]
     pub(crate) cut: Option<u32>,
     /// The Wi-Fi is gone for a second once the device holds this much of the file; nothing tells the device
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percent())]
     pub(crate) wifi_loss: Option<u32>,
     /// Cancel the job in the cloud once the device holds this much of the file
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percent())]
     pub(crate) cancel_at: Option<u32>,
     /// Keep the flash in this file: killed at any time, the same command goes on. Default: in memory
     #[arg(long, value_name = "FILE")]
@@ -144,6 +145,25 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Refuses faults of a plane the job does not offer: the run would look as if it had survived them.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let http = self.http_fault != HttpFaults::default() || self.range_limit.is_some();
+        ensure!(
+            !http || self.protocol != Protocol::Mqtt,
+            "--http-fault, --range-limit: nothing comes over HTTP here; add --protocol http or --protocol both"
+        );
+        ensure!(
+            !self.http_fault.is_untrusted || self.has_tls(),
+            "--http-fault untrusted: without TLS there is no certificate; leave --tls=off or --broker out"
+        );
+        let mqtt = self.mqtt_fault != StreamFaults::default() || self.fault != FaultRates::default();
+        ensure!(
+            !mqtt || self.protocol != Protocol::Http,
+            "--mqtt-fault, --fault: no block comes over MQTT here; leave --protocol http out, or make it both"
+        );
+        Ok(())
+    }
+
     /// How patient the device is.
     pub(crate) fn timing(&self) -> Timing {
         // A loopback needs less patience than the Internet.
@@ -296,6 +316,10 @@ fn number(text: &str) -> Result<u32, String> {
         None => text.parse(),
     };
     parsed.map_err(|error| error.to_string())
+}
+
+fn percent() -> RangedI64ValueParser<u32> {
+    value_parser!(u32).range(0..=100)
 }
 
 fn erased(text: &str) -> Result<u8, String> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use ota_core::geometry::{BootMode, MaxAlign};
-use ota_core::image::HEADER_SIZE;
+use ota_core::image::{HEADER_SIZE, MAX_TLV_COUNT};
 use ota_core::trailer::{MAGIC_SIZE, TrailerLayout};
 use ota_core::version::Version;
 use ota_sim::image::{ImageBuilder, Pad, pad};
@@ -71,6 +71,9 @@ pub(crate) struct Image {
     confirm: bool,
 }
 
+/// Devices read no more TLVs; security counter, hash, key hash and signature are four of them.
+const DEPENDENCIES_MAX: usize = MAX_TLV_COUNT as usize - 4;
+
 #[derive(Clone, Copy, Debug)]
 enum SecurityCounter {
     Auto,
@@ -83,6 +86,8 @@ struct Dependencies(Vec<(u8, Version)>);
 
 impl Image {
     pub(crate) fn run(self) -> Result<ExitCode> {
+        let needed = self.dependency.iter().map(|list| list.0.len()).sum::<usize>();
+        ensure!(needed <= DEPENDENCIES_MAX, "{needed} dependencies: devices read {DEPENDENCIES_MAX} at most");
         let key = self.key.as_deref().map(JobKey::load).transpose()?;
         let program = self.program()?;
         let mut builder = ImageBuilder::new(sim_version(self.version), program)

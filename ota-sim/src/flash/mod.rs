@@ -3,8 +3,8 @@
 //!
 //! [`FlashDouble`] implements `NorFlash` of `embedded-storage-async` and of `embedded-storage`, and the object-safe
 //! [`Device`] that the [MCUboot model](crate::mcuboot) works on. Its memory, its bookkeeping and its power supply are
-//! given by the caller, so it runs without an allocator on the emulated board; with feature `std` there are [`VecFlash`]
-//! and [`file::FileFlash`].
+//! given by the caller, so it runs without an allocator on the emulated board.
+#![cfg_attr(feature = "std", doc = "With feature `std` there are [`VecFlash`] and [`file::FileFlash`].")]
 //!
 //! ```
 //! use embedded_storage::nor_flash::NorFlash;

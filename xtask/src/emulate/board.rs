@@ -65,6 +65,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use ota_sim::image::{ImageBuilder, Key, Version};
+    use ota_sim::mcuboot::{Mode, trailer_magic};
     use qemu_board::{Endpoint, PARTS};
 
     use super::*;
@@ -96,6 +97,19 @@ mod tests {
                     part.name
                 );
             }
+            // An update that was asked for runs on trial, and goes with the next boot where there is a way back.
+            let update = ImageBuilder::with_random_payload(Version::new(2, 0, 0, 0), 50_000, 2).signed(&key);
+            let (slot, end) = (part.slot_size as usize, 2 * part.slot_size as usize);
+            let at = slot + if part.mode == Mode::SwapOffset { part.sector_size as usize } else { 0 };
+            let mut bytes = fs::read(&board.file).unwrap();
+            bytes[at..at + update.len()].copy_from_slice(&update);
+            bytes[end - 16..end].copy_from_slice(&trailer_magic(part.max_align()).unwrap());
+            fs::write(&board.file, &bytes).unwrap();
+            let back = if part.mode == Mode::Overwrite { 2 } else { 1 };
+            let boots = board.boot_copy().unwrap();
+            let versions = boots.map(|boot| boot.running.map(|image| image.version));
+            assert_eq!(versions, [2, back].map(|it| Some(Version::new(it, 0, 0, 0))), "{}", part.name);
+            assert!(fs::read(&board.file).unwrap() == bytes, "{}: what was booted is a copy", part.name);
             // Another key's image is none that may boot.
             let board = Board::new(&folder, &factory.signed(&Key::from_seed(2)), &settings).unwrap();
             assert!(board.boot_copy().is_err(), "{}", part.name);

@@ -58,6 +58,17 @@ fn scripts() -> Vec<(&'static str, Program, Vec<Kill>)> {
             ],
         ),
         (
+            "between the phases",
+            Program::Second,
+            vec![
+                state("Offered", 0, HALF),
+                state("Judging", 0, ERASED),
+                state("Verifying", 0, COMPLETE),
+                state("Ready", 0, HALF),
+                state("Pending", 0, HALF),
+            ],
+        ),
+        (
             "request for the swap",
             Program::Second,
             vec![
@@ -91,6 +102,11 @@ fn scripts() -> Vec<(&'static str, Program, Vec<Kill>)> {
             "revert",
             Program::Broken,
             vec![boot(1200, HALF), boot(300, COMPLETE), boot(9, ERASED), boot(10, HALF)],
+        ),
+        (
+            "a failure is owed",
+            Program::Broken,
+            vec![state("Failed", 0, HALF), state("Failed", 0, COMPLETE), state("Failed", 0, When::After)],
         ),
     ]
 }

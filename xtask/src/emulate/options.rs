@@ -1,6 +1,6 @@
 //! What `cargo xtask emulate` can be asked for.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use qemu_board::{PARTS, Part};
 
 use super::{build::Program, number};
@@ -13,7 +13,7 @@ A whole update on an emulated Cortex-M4: version 1 runs, version 2 is downloaded
   --self-test pass|fail       fail: version 2 finds a fault in itself                [pass]
   --part NAME                 flash part and boot mode of the board                  [nor]
                               nor, offset, s25fl512s, psoc62, psoc62-status
-  --kills N                   kill QEMU N times, over as many updates as that takes: first at chosen places (some 30), then at
+  --kills N                   kill QEMU N times, over as many updates as that takes: first at chosen places (some 35), then at
                               places drawn from the seed
   --bad                       hostile cloud: wrong signatures, images, certificates; faults of the network
   --case TEXT                 of these, only the cases with this text in their names
@@ -93,6 +93,13 @@ impl Options {
 
     pub(crate) fn parse(words: &[&str]) -> anyhow::Result<Self> {
         let mut options = Self::default();
+        let given = |word: &str| words.contains(&word);
+        let (bad, kills) = (given("--bad"), given("--kills"));
+        ensure!(!(bad && kills), "--bad and --kills are two tasks: run one after the other");
+        ensure!(bad || !given("--case"), "--case chooses among the cases of --bad: add --bad");
+        for word in ["--protocol", "--self-test"] {
+            ensure!(!(bad && given(word)), "{word}: each case of --bad has its own; leave it out");
+        }
         let mut words = words.iter();
         while let Some(&word) = words.next() {
             match word {
@@ -116,8 +123,14 @@ impl Options {
                     let name = words.next().copied().unwrap_or_default();
                     options.part = Part::named(name).with_context(|| format!("--part: no part `{name}`"))?;
                 }
-                "--kills" => options.task = Task::Kills(number(word, words.next())?),
-                "--case" => words.next().copied().unwrap_or_default().clone_into(&mut options.case),
+                "--kills" => {
+                    let count = number(word, words.next())?;
+                    ensure!(count > 0, "--kills wants 1 or more; without it nothing is killed");
+                    options.task = Task::Kills(count);
+                }
+                "--case" => {
+                    options.case = (*words.next().context("--case wants text")?).to_owned();
+                }
                 "--bad" => options.task = Task::Bad,
                 "--seed" => options.seed = number(word, words.next())?,
                 "--count" => options.count = true,
@@ -141,6 +154,8 @@ mod tests {
             Options::parse(&["--protocol", "both", "--kills", "7", "--seed", "9", "--json"]).unwrap();
         assert_eq!((options.protocol, options.task, options.seed), (Protocol::Both, Task::Kills(7), 9));
         assert!(options.json && !options.quiet);
+        let options = Options::parse(&["--bad", "--case", "older", "--part", "psoc62"]).unwrap();
+        assert_eq!((options.task, &*options.case), (Task::Bad, "older"));
         for part in &PARTS {
             assert_eq!(Options::parse(&["--part", part.name]).unwrap().part, part);
             assert!(HELP.contains(part.name));
@@ -150,8 +165,16 @@ mod tests {
             &["--protocol", "ftp"],
             &["--kills", "x"],
             &["--kills"],
+            &["--kills", "0"],
             &["--part", "x"],
+            &["--bad", "--case"],
             &["x"],
+            // What would be done in silence without one of the two.
+            &["--bad", "--kills", "3"],
+            &["--kills", "3", "--bad"],
+            &["--case", "older"],
+            &["--bad", "--protocol", "http"],
+            &["--self-test", "fail", "--bad"],
         ] {
             assert!(Options::parse(wrong).is_err(), "{wrong:?}");
         }

@@ -1,5 +1,5 @@
-//! What is told at the end: a table for people, an object for scripts. The object is that of the host example, with what only a
-//! target can tell in `target`.
+//! What is told at the end: a table for people, an object for scripts. Its keys stand in `examples/README.md`; most are those of
+//! the host example, and what only a target can tell is in `target`.
 
 use std::collections::BTreeMap;
 
@@ -139,6 +139,27 @@ pub(crate) fn object(update: &Update<'_, '_>, end: &End) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Programs read the object: a key that comes, goes or changes its name does so in the table, too. An update takes an
+    /// emulator, so the keys are read from this file.
+    #[test]
+    fn the_object_has_the_keys_of_its_table() {
+        const TABLE: &str = include_str!("../../../examples/README.md");
+        let (_, table) = TABLE.split_once("## The object of `--json`").unwrap();
+        let (table, _) = table.split_once("\n## ").unwrap();
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+        let mut keys: Vec<&str> = rows
+            .filter(|row| !row.ends_with("| host"))
+            .flat_map(|row| row.split(" | ").next().unwrap_or_default().split(", "))
+            .map(|key| key.trim_matches('`'))
+            .collect();
+        keys.sort_unstable();
+        let of_one = include_str!("report.rs").lines().filter_map(|line| line.strip_prefix("        \""));
+        let of_one = of_one.filter_map(|line| Some(line.split_once("\":")?.0));
+        let mut found: Vec<&str> = of_one.chain(["updates", "ends"]).collect();
+        found.sort_unstable();
+        assert_eq!(found, keys);
+    }
 
     #[test]
     fn a_run_of_several_updates_is_one_object() {

@@ -190,6 +190,12 @@ fn a_flash_of_another_board_is_refused() {
     let end = run_on(&flash, SMALL);
     assert!(!end.ok && end.report.is_null());
     assert!(end.stderr.contains("holds 4096 bytes"), "{}", end.stderr);
+    // One of the right size, whose images are signed with other keys.
+    std::fs::remove_file(&flash).unwrap();
+    run_on(&flash, SMALL).is_updated();
+    let end = run_on(&flash, &format!("{SMALL} --seed 2"));
+    assert!(!end.ok && end.report.is_null());
+    assert!(end.stderr.contains("does not boot image 0") && end.stderr.contains("--seed"), "{}", end.stderr);
 }
 
 #[test]
@@ -198,6 +204,45 @@ fn quiet_prints_the_object_only() {
     End::of(&output).is_updated();
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1);
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+/// Programs read the object: a key that comes, goes or changes its name does so in the table, too.
+#[test]
+fn the_object_has_the_keys_of_its_table() {
+    const TABLE: &str = include_str!("../../../README.md");
+    let (_, table) = TABLE.split_once("## The object of `--json`").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+    let ours = rows.filter(|row| !row.ends_with("| emulate"));
+    let mut keys: Vec<&str> = ours
+        .flat_map(|row| row.split(" | ").next().unwrap_or_default().split(", "))
+        .map(|key| key.trim_matches('`'))
+        .collect();
+    keys.sort_unstable();
+    let end = small("");
+    let mut found: Vec<&str> = end.report.as_object().unwrap().keys().map(String::as_str).collect();
+    found.sort_unstable();
+    assert_eq!(found, keys);
+}
+
+#[test]
+fn flags_that_would_do_nothing_are_refused_in_words() {
+    for (flags, words) in [
+        ("--http-fault busy=1", "add --protocol http"),
+        ("--range-limit 4096", "add --protocol http"),
+        ("--protocol http --mqtt-fault die-at=40", "leave --protocol http out"),
+        ("--protocol http --fault loss=20", "leave --protocol http out"),
+        ("--protocol http --tls=off --http-fault untrusted", "there is no certificate"),
+        ("--secondary internal", "--kit"),
+        ("--policy older", "--kit"),
+        ("--bootloader 0x28000", "--kit"),
+        ("--wifi-loss 101", "is not in 0..=100"),
+        ("--cancel-at 4294967295", "is not in 0..=100"),
+    ] {
+        let end = small(flags);
+        assert!(end.report.is_null() && !end.ok, "{flags}: {}", end.report);
+        assert!(end.stderr.contains(words), "{flags}: {}", end.stderr);
+    }
 }
 
 #[test]
