@@ -182,11 +182,7 @@ impl Agent<'_> {
 
     pub(super) fn confirm_failed(&mut self) {
         self.failures += 1;
-        if self.failures < MAX_BOOT_FAILURES {
-            // Once more.
-        } else if self.revert() == Revert::Yes {
-            self.state = State::Resetting;
-        } else {
+        if self.failures >= MAX_BOOT_FAILURES && !self.goes_back() {
             self.fail(Reason::ConfirmFailed);
         }
     }

@@ -209,26 +209,32 @@ impl Agent<'_> {
     }
 
     /// The self test is lost.
-    #[inline(never)]
     pub(super) fn test_failed(&mut self) {
-        match self.revert() {
-            // With several images a bootloader may refuse what its flags announce, because another image needs this one: a
-            // device that remembers its resets does not reset for ever.
-            Revert::Yes if !self.remembers || self.config.images.len() < 2 => {
-                return self.state = State::Resetting;
-            }
-            Revert::Yes if self.resets < REVERT_RESETS => return self.reset(),
-            Revert::Yes => {
-                for slots in &mut self.slots {
-                    slots.revert = Revert::No;
-                }
-            }
-            // Nobody knows whether a reset reverts: spend one on finding out, if the next boot remembers that it was spent.
-            Revert::Unknown if self.resets == 0 && self.remembers => return self.reset(),
-            Revert::Unknown | Revert::No => {}
+        // Where nobody knows whether a reset reverts, one is spent on finding out, if the next boot remembers that it was spent.
+        if self.revert() == Revert::Unknown && self.resets == 0 && self.remembers {
+            self.reset();
+        } else if !self.goes_back() {
+            self.remember_bad();
+            self.fail(Reason::SelfTestFailedNoRevert);
         }
-        self.remember_bad();
-        self.fail(Reason::SelfTestFailedNoRevert);
+    }
+
+    /// A reset takes the image back that runs, as far as flags tell.
+    ///
+    /// A bootloader may refuse what they announce: another image needs this one, or the old one is damaged, and swap-scratch
+    /// then leaves the flags as they are. A device that remembers its resets does not reset for ever.
+    pub(super) fn goes_back(&mut self) -> bool {
+        if self.revert() != Revert::Yes {
+            return false;
+        }
+        if self.resets < REVERT_RESETS {
+            self.reset();
+            return true;
+        }
+        for slots in &mut self.slots {
+            slots.revert = Revert::No;
+        }
+        false
     }
 
     /// Takes over what the journal knows.
