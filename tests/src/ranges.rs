@@ -3,8 +3,10 @@
 use std::cell::Cell;
 
 use ota_core::transport::{RangeError, RangeSession, Ranges, Timer};
+use ota_sim::aws::OtaSpec;
 
 use crate::cloud::{Cloud, SimTimer};
+use crate::scenario::object_path;
 
 /// The server and what is wrong with it.
 #[derive(Clone, Debug)]
@@ -39,13 +41,15 @@ impl Default for Object {
 pub(crate) struct SimRanges<'w> {
     cloud: &'w Cloud,
     object: &'w Object,
-    content: &'w [u8],
+    specs: &'w [(String, OtaSpec)],
     served: &'w Cell<u64>,
 }
 
 pub(crate) struct SimSession<'w> {
     cloud: &'w Cloud,
     object: &'w Object,
+    specs: &'w [(String, OtaSpec)],
+    /// The object of the range that is open.
     content: &'w [u8],
     served: &'w Cell<u64>,
     open: Option<Open>,
@@ -63,10 +67,10 @@ impl<'w> SimRanges<'w> {
     pub(crate) fn new(
         cloud: &'w Cloud,
         object: &'w Object,
-        content: &'w [u8],
+        specs: &'w [(String, OtaSpec)],
         served: &'w Cell<u64>,
     ) -> Self {
-        Self { cloud, object, content, served }
+        Self { cloud, object, specs, served }
     }
 }
 
@@ -84,13 +88,17 @@ impl<'w> Ranges for SimRanges<'w> {
         let timer = &mut SimTimer(self.cloud);
         let soon = timer.now_ms() + 20;
         timer.until(soon).await;
-        let Self { cloud, object, content, served } = *self;
-        Ok(SimSession { cloud, object, content, served, open: None })
+        let Self { cloud, object, specs, served } = *self;
+        Ok(SimSession { cloud, object, specs, content: &[], served, open: None })
     }
 }
 
 impl RangeSession for SimSession<'_> {
     fn request(&mut self, url: &str, from: u32, to: u32, size: u32) -> Result<(), RangeError> {
+        let mut files =
+            self.specs.iter().flat_map(|(job, spec)| spec.files.iter().map(move |file| (job, file)));
+        let asked = files.find(|(job, file)| url.contains(&object_path(job, file.id)));
+        self.content = asked.map(|(_, file)| &*file.content).ok_or(RangeError::NotFound)?;
         if size as usize != self.content.len() {
             return Err(RangeError::Changed);
         }

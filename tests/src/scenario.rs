@@ -239,7 +239,10 @@ impl Scenario {
             if self.planes.contains(&Plane::Http) {
                 spec.protocols =
                     self.planes.iter().map(|plane| format!("{plane:?}").to_uppercase()).collect();
-                spec.files[0].url = Some("${aws:iot:s3-presigned-url:https://bucket.example/app.bin}".into());
+                for file in &mut spec.files {
+                    let path = object_path(offer.job, file.id);
+                    file.url = Some(format!("${{aws:iot:s3-presigned-url:https://bucket.example{path}}}"));
+                }
             }
             (offer.tamper)(&mut spec, &job_key);
             (offer.job.to_string(), spec)
@@ -254,6 +257,11 @@ impl Scenario {
             .header_size(HEADER_SIZE)
             .erased(self.kind.erased())
     }
+}
+
+/// Where the bucket keeps a file of a job.
+pub(crate) fn object_path(job: &str, file_id: u8) -> String {
+    format!("/{job}/{file_id}.bin")
 }
 
 /// Bytes of an image's header with its padding, as on a Cortex-M33 with 256 interrupts.

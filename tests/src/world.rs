@@ -194,12 +194,10 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         let wear = || self.board.wear();
         let application = Application { director, tally, self_test: scenario.self_test, wear: &wear };
         let mut block = vec![0; block_size as usize];
-        let first = self.factory.specs.first().and_then(|(_, spec)| spec.files.first());
-        let content = first.map_or(&[][..], |file| &file.content);
         let mut buffer = vec![0; 2048.max(block_size as usize)];
         let mut device = Device {
             connector: SimConnector(&self.cloud),
-            ranges: SimRanges::new(&self.cloud, &scenario.object, content, &self.served),
+            ranges: SimRanges::new(&self.cloud, &scenario.object, &self.factory.specs, &self.served),
             local: Local::new(
                 images,
                 Witness { journal, check: &check },

@@ -155,7 +155,7 @@ fn stormy(seed: u64) -> Scenario {
         scenario.bundle = Some(bundle);
         scenario.block_size = scenario.block_size.max(2048);
     }
-    if rng.chance(30) && (scenario.image_count == 1 || scenario.bundle.is_some()) {
+    if rng.chance(30) {
         scenario.planes =
             pick(rng, &[&[Plane::Http], &[Plane::Mqtt, Plane::Http], &[Plane::Http, Plane::Mqtt]]);
         scenario.range_size = pick(rng, &[0, 4096]);

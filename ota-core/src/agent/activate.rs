@@ -182,8 +182,7 @@ impl Agent<'_> {
 
     pub(super) fn confirm_failed(&mut self) {
         self.failures += 1;
-        // Else once more.
-        if self.failures >= MAX_BOOT_FAILURES && !self.take_back() {
+        if self.failures >= MAX_BOOT_FAILURES && !self.goes_back() {
             self.fail(Reason::ConfirmFailed);
         }
     }

@@ -211,37 +211,32 @@ impl Agent<'_> {
     }
 
     /// The self test is lost.
-    #[inline(never)]
     pub(super) fn test_failed(&mut self) {
-        if self.take_back() {
-            return;
-        }
+        // Where nobody knows whether a reset reverts, one is spent on finding out, if the next boot remembers that it was spent.
         if self.revert() == Revert::Unknown && self.resets == 0 && self.remembers {
-            // Nobody knows whether a reset reverts: spend one on finding out, if the next boot remembers that it was spent.
-            return self.reset();
+            self.reset();
+        } else if !self.goes_back() {
+            self.remember_bad();
+            self.fail(Reason::SelfTestFailedNoRevert);
         }
-        self.remember_bad();
-        self.fail(Reason::SelfTestFailedNoRevert);
     }
 
-    /// Resets where that takes the image back. With several images a bootloader may refuse what its flags announce, because
-    /// another image needs this one: a device that remembers its resets does not reset for ever.
-    #[inline(never)]
-    pub(super) fn take_back(&mut self) -> bool {
+    /// A reset takes the image back that runs, as far as flags tell.
+    ///
+    /// A bootloader may refuse what they announce: another image needs this one, or the old one is damaged, and swap-scratch
+    /// then leaves the flags as they are. A device that remembers its resets does not reset for ever.
+    pub(super) fn goes_back(&mut self) -> bool {
         if self.revert() != Revert::Yes {
             return false;
         }
-        if !self.remembers || self.config.images.len() < 2 {
-            self.state = State::Resetting;
-        } else if self.resets < REVERT_RESETS {
+        if self.resets < REVERT_RESETS {
             self.reset();
-        } else {
-            for slots in &mut self.slots {
-                slots.revert = Revert::No;
-            }
-            return false;
+            return true;
         }
-        true
+        for slots in &mut self.slots {
+            slots.revert = Revert::No;
+        }
+        false
     }
 
     /// Takes over what the journal knows.

@@ -20,9 +20,9 @@ pub enum GeometryError {
     BootWriteSize = 6,
     /// This boot mode needs slots that start and end on sector boundaries.
     Unaligned = 7,
-    /// The two slots' sector sizes or counts do not suit this boot mode.
+    /// The two slots' sizes, sector sizes or sector counts do not suit this boot mode.
     Pair = 8,
-    /// The slot has more sectors than the bootloader's `MCUBOOT_MAX_IMG_SECTORS`.
+    /// A slot has more sectors than the bootloader's `MCUBOOT_MAX_IMG_SECTORS`, a spare one included.
     MaxSectors = 9,
     /// The flags at the slot's end do not lie in one sector.
     TrailerSplit = 10,
@@ -52,8 +52,8 @@ impl GeometryError {
                 "the bootloader's write size must be a power of two, at most max-align in swap modes"
             }
             Self::Unaligned => "this boot mode needs slots that start and end on sector boundaries",
-            Self::Pair => "sector sizes or counts of the two slots do not suit this boot mode",
-            Self::MaxSectors => "the slot has more sectors than the bootloader's MCUBOOT_MAX_IMG_SECTORS",
+            Self::Pair => "sizes, sector sizes or sector counts of the two slots do not suit this boot mode",
+            Self::MaxSectors => "a slot has more sectors than the bootloader's MCUBOOT_MAX_IMG_SECTORS",
             Self::TrailerSplit => "the last 24 bytes of the slot must lie in one sector",
             Self::ConfirmUnit => {
                 "the primary's write size exceeds max-align, so image_ok cannot be written alone"

@@ -15,7 +15,7 @@ pub(super) const fn pair_error(
 ) -> Option<GeometryError> {
     // Spare sectors a slot may have beyond its partner's.
     let (primary_spare, secondary_spare) = match mode {
-        BootMode::Overwrite => return None,
+        BootMode::Overwrite => return size_error(primary, secondary),
         BootMode::SwapStatus => return split_error(primary, secondary),
         BootMode::SwapScratch => (0, 0),
         BootMode::SwapMove => (1, 0),
@@ -40,18 +40,22 @@ pub(super) const fn pair_error(
     if !suits {
         return Some(GeometryError::Pair);
     }
-    // The count that must fit is that of sectors swapped, without the spare one.
-    let swapped = if first_count < second_count { first_count } else { second_count };
-    let counted = match mode {
-        BootMode::SwapScratch => max(first_count, second_count),
-        BootMode::Overwrite | BootMode::SwapMove | BootMode::SwapOffset | BootMode::SwapStatus => swapped,
-    };
-    if counted > max_sectors { Some(GeometryError::MaxSectors) } else { None }
+    // The spare sector counts too: the bootloader reads each slot's sectors into a table of this many.
+    if max(first_count, second_count) > max_sectors { Some(GeometryError::MaxSectors) } else { None }
+}
+
+/// bootutil's `boot_slots_compatible` of `swap_scratch.c`, which overwrite-only and swap-status builds share.
+const fn size_error(primary: &Geometry, secondary: &Geometry) -> Option<GeometryError> {
+    if primary.size() != secondary.size() { Some(GeometryError::Pair) } else { None }
 }
 
 /// The import of a request erases what holds `image_ok`; magic must go with it.
 const fn split_error(primary: &Geometry, secondary: &Geometry) -> Option<GeometryError> {
-    if flags_split(primary) || flags_split(secondary) { Some(GeometryError::TrailerSplit) } else { None }
+    if flags_split(primary) || flags_split(secondary) {
+        Some(GeometryError::TrailerSplit)
+    } else {
+        size_error(primary, secondary)
+    }
 }
 
 const fn flags_split(slot: &Geometry) -> bool {

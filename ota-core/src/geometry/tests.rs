@@ -65,9 +65,9 @@ fn image_bytes_stay_out_of_trailer_units() {
     assert_eq!(layout(BootMode::SwapStatus).max_image_size(), 0xE_DE00);
     assert_eq!(layout(BootMode::SwapStatus).trailer_sectors(), 1903..1904);
     // A page-programmed secondary: the last page holds the request.
-    let pages = slot(0, 0x4_0000, 0x1_0000, 512);
+    let pages = slot(0, 0xE_E000, 0x1_0000, 512);
     let layout = ImageLayout::new(pair(rows, pages, BootMode::Overwrite, 8, 2000)).unwrap();
-    assert_eq!(layout.max_image_size(), 0x3_FE00);
+    assert_eq!(layout.max_image_size(), 0xE_DE00);
 }
 
 #[test]
@@ -172,10 +172,17 @@ fn wrong_pairs_name_their_rule() {
         (BootMode::SwapOffset, true, false),
         (BootMode::SwapOffset, false, true),
         (BootMode::SwapScratch, true, false),
+        (BootMode::Overwrite, true, false),
+        (BootMode::Overwrite, false, false),
+        (BootMode::SwapStatus, true, false),
+        (BootMode::SwapStatus, false, false),
     ] {
         let (primary, secondary) = if more { (longer, plain) } else { (plain, longer) };
-        let made = ImageLayout::new(pair(primary, secondary, mode, 8, 96)).map(drop);
-        assert_eq!(made, if fits { Ok(()) } else { Err(GeometryError::Pair) }, "{mode:?} {more}");
+        let made = |max_sectors| ImageLayout::new(pair(primary, secondary, mode, 8, max_sectors)).map(drop);
+        assert_eq!(made(97), if fits { Ok(()) } else { Err(GeometryError::Pair) }, "{mode:?} {more}");
+        // The bootloader has no room for the spare one in its table.
+        let short = if fits { GeometryError::MaxSectors } else { GeometryError::Pair };
+        assert_eq!(made(96), Err(short), "{mode:?} {more}");
     }
     // Sector sizes may be multiples of each other for scratch only.
     let coarse = slot(0, 0x6_0000, 8192, 8);

@@ -76,12 +76,9 @@ impl<'r> Ring<'r> {
         {
             self.newest = Some(Entry { place, sequence });
         }
-        // Places of a sector are used in order: nothing was written behind a blank one.
-        let following = if sequence.is_none() && is_all(bytes, self.region.layout().erased) {
-            self.region.next_sector(place)
-        } else {
-            self.region.after(place)
-        };
+        // Also behind a blank one: what a torn write left may have read as used when the place was passed over, and as blank
+        // since.
+        let following = self.region.after(place);
         if following != 0 {
             return self.read(Last::Searched(following), following, desk);
         }

@@ -28,13 +28,57 @@ fn a_failed_test_resets_where_that_reverts() {
     for say in [In::Say(Command::SelfTestFailed), In::Timeout] {
         let mut t = Talk::testing(Setup::ONE, Revert::Yes);
         // The deadline counts from boot.
-        t.on(60_570, say, "reset");
+        t.on(60_570, say, "record Testing");
+        t.on(60_570, In::Done, "reset");
         let mut t = t.reboot(&[REVERTED]);
         let now = t.now;
-        assert_eq!(t.shown(), "update rel-1 FAILED reason=reverted updatedBy=0x90000 v2");
+        assert_eq!(t.shown(), "update rel-1 FAILED reason=reverted updatedBy=0x90000 v3");
         t.on(now, In::Done, "receive …");
         t.on(now, accepted("FAILED", 4), "record …");
         assert_eq!(t.ended, Some(Ended::Failed(Reason::Reverted)));
+    }
+}
+
+/// The flags announce a revert that the bootloader refuses at each reset: swap-scratch has found the old image damaged, erased
+/// it, and leaves the flags. Two resets are spent, be it the test that fails or the confirm, with a job or without.
+#[test]
+fn a_revert_that_never_comes_is_not_waited_for_for_ever() {
+    let fails = |t: &mut Talk, confirm: bool, end: &str| {
+        let now = t.now;
+        if confirm {
+            t.on(now, In::Say(Command::SelfTestPassed), "confirm 0");
+            t.on(now, In::Flash(FlashError::Trailer), "confirm 0");
+            t.on(now, In::Flash(FlashError::Trailer), "confirm 0");
+            t.on(now, In::Flash(FlashError::Trailer), end);
+        } else {
+            t.on(now, In::Say(Command::SelfTestFailed), end);
+        }
+    };
+    for (confirm, reason) in [(false, "self_test_failed_no_revert"), (true, "confirm_failed")] {
+        for has_job in [true, false] {
+            let mut t = if has_job { Talk::testing(Setup::ONE, Revert::Yes) } else { Talk::new(Setup::ONE) };
+            let state = device::tests(&t.files[0].clone(), Revert::Yes);
+            if !has_job {
+                t.boot(&[state]);
+                t.on(t.now, In::Done, "receive …");
+            }
+            for resets in 1..=2 {
+                fails(&mut t, confirm, "record Testing");
+                t.on(t.now, In::Done, "reset");
+                assert_eq!(t.journal.unwrap().first_boots(), resets);
+                t = t.reboot(&[state]);
+                assert_eq!(t.kind(), StateKind::Testing);
+                t.on(t.now, In::Done, "receive …");
+            }
+            if has_job {
+                fails(&mut t, confirm, "record Ended");
+                let told = format!("update rel-1 FAILED reason={reason} updatedBy=0x90000 v3");
+                t.on(t.now, In::Done, &told);
+            } else {
+                // Nobody is told; the device runs on and takes the next job.
+                fails(&mut t, confirm, "record Idle");
+            }
+        }
     }
 }
 
@@ -94,7 +138,8 @@ fn confirm_is_tried_three_times() {
     t.on(600, In::Say(Command::SelfTestPassed), "confirm 0");
     t.on(600, In::Flash(FlashError::ReadBack), "confirm 0");
     t.on(600, In::Flash(FlashError::ReadBack), "confirm 0");
-    t.on(600, In::Flash(FlashError::ReadBack), "reset");
+    t.on(600, In::Flash(FlashError::ReadBack), "record Testing");
+    t.on(600, In::Done, "reset");
     let mut t = Talk::testing(OVERWRITE, Revert::No);
     t.on(600, In::Say(Command::SelfTestPassed), "confirm 0");
     t.on(600, In::Flash(FlashError::ReadBack), "confirm 0");
@@ -208,7 +253,8 @@ fn an_owed_rejection_outlives_a_power_cut() {
 fn an_image_that_was_reverted_is_not_tried_again() {
     for (signature, answer) in [(1, In::No), (1, In::Yes), (2, In::No), (2, In::Yes)] {
         let mut t = Talk::testing(Setup::ONE, Revert::Yes);
-        t.on(600, In::Say(Command::SelfTestFailed), "reset");
+        t.on(600, In::Say(Command::SelfTestFailed), "record Testing");
+        t.on(600, In::Done, "reset");
         let mut t = t.reboot(&[REVERTED]);
         let now = t.now;
         t.on(now, In::Done, "receive …");
@@ -256,7 +302,7 @@ fn an_image_that_was_reverted_is_not_tried_again() {
 /// The version rule again after the reboot: what runs is older than what did the download.
 #[test]
 fn a_downgrade_that_got_through_is_asked_about_after_the_reboot() {
-    for (answer, expected) in [(In::Yes, "connect"), (In::No, "reset")] {
+    for (answer, expected) in [(In::Yes, "connect"), (In::No, "record Testing")] {
         let mut t =
             Talk::pending(Setup { tweak: |c: &mut Config<'static>| c.running_version = None, ..Setup::ONE });
         t.idle("reset");
@@ -289,7 +335,9 @@ fn an_unknown_image_under_test_finds_its_job() {
 
 #[test]
 fn an_unknown_image_without_a_job_is_tested_all_the_same() {
-    for (say, expected) in [(Command::SelfTestPassed, "confirm 0"), (Command::SelfTestFailed, "reset")] {
+    for (say, expected) in
+        [(Command::SelfTestPassed, "confirm 0"), (Command::SelfTestFailed, "record Testing")]
+    {
         let mut t = Talk::new(Setup::ONE);
         let state = device::tests(&t.files[0].clone(), Revert::Yes);
         t.boot(&[state]);

@@ -220,7 +220,7 @@ fn the_last_look_for_a_cancel_is_bounded() {
 /// A cancel while the new image is tested: policy decides, and the image does not stay unconfirmed.
 #[test]
 fn a_job_gone_in_the_test_is_policys_to_decide() {
-    for (answer, expected) in [(In::Yes, "receive until …"), (In::No, "reset")] {
+    for (answer, expected) in [(In::Yes, "receive until …"), (In::No, "record Testing")] {
         let mut t = Talk::testing(Setup::ONE, Revert::Yes);
         t.on(600, notify(), "get rel-1 bare");
         t.on(600, In::Done, "receive until 5600");

@@ -61,7 +61,8 @@ fn abort_fails_the_job_before_the_reset() {
     t.on(100, In::Done, "update rel-1 FAILED reason=aborted updatedBy=0x90000 v2");
     // In the test: like a failed test.
     let mut t = Talk::testing(Setup::ONE, Revert::Yes);
-    t.on(600, In::Say(Command::Abort), "reset");
+    t.on(600, In::Say(Command::Abort), "record Testing");
+    t.on(600, In::Done, "reset");
 }
 
 #[test]

@@ -254,8 +254,8 @@ impl Bootloader<'_> {
             }
             (Refused::NoImage, Mode::SwapScratch | Mode::SwapMove | Mode::SwapOffset) => {
                 self.erase_trailer(flashes, slots.secondary)?;
-                if swap == SwapType::Revert {
-                    // A revert that can never be done is not tried for ever.
+                // A revert that can never be done: only swap-move clears what asks for it, the others refuse it at each boot.
+                if swap == SwapType::Revert && self.config.mode == Mode::SwapMove {
                     self.erase_trailer(flashes, slots.primary)?;
                 }
             }
