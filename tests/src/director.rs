@@ -75,6 +75,8 @@ pub(crate) struct Director<'w> {
     state: Cell<StateKind>,
     drops: Drops,
     polls_left: Cell<Option<u32>>,
+    /// Drops so far.
+    dropped: Cell<u32>,
 }
 
 impl<'w> Director<'w> {
@@ -96,6 +98,7 @@ impl<'w> Director<'w> {
             state: Cell::new(StateKind::Booting),
             drops,
             polls_left: Cell::new(polls_left),
+            dropped: Cell::new(0),
         }
     }
 
@@ -151,9 +154,10 @@ impl<'w> Director<'w> {
             self.polls_left.set(Some(left - 1));
             return false;
         }
+        self.dropped.set(self.dropped.get().saturating_add(1));
         self.polls_left.set(match self.drops {
             Drops::Never | Drops::Once(_) => None,
-            Drops::Every(polls) => Some(polls),
+            Drops::Every(polls) => Some(polls.saturating_add(self.dropped.get())),
         });
         true
     }

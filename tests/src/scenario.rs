@@ -41,7 +41,7 @@ pub enum Drops {
     Never,
     /// Once, after so many polls.
     Once(u32),
-    /// Again and again, each time after so many polls.
+    /// Again and again, after so many polls at first and one more each time, so that lives do not end at one place for ever.
     Every(u32),
 }
 
