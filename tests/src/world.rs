@@ -180,9 +180,9 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
         let keys = [PublicKey::spki(self.factory.job_key.public_spki()).expect("a P-256 key")];
         // Whatever happens, a record promises only what flash holds: it is all that the next boot goes by.
         let faults = &scenario.link.faults;
-        let is_true = faults.blocks.flip_pct == 0 && faults.control.flip_pct == 0;
+        let no_flips = faults.blocks.flip_pct == 0 && faults.control.flip_pct == 0;
         let check = |record: &Record| {
-            if !is_true {
+            if !no_flips {
                 // A block that came under another's number is flash's truth until the hash is taken.
                 return;
             }

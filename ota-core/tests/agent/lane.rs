@@ -176,27 +176,32 @@ fn a_link_put_aside_is_looked_at_after_a_block() {
     }
 }
 
-/// A slot all of whose sectors hold fields of the trailer: none of them takes a block before all are cleared.
-#[test]
-fn a_slot_that_is_not_cleared_takes_no_block() {
-    const SLOT: Geometry = Geometry::checked(SlotLayout {
+/// Two slots of this size, for a bootloader that overwrites.
+const fn overwritten(size: u32, sector_size: u32, max_sectors: u32) -> ImageLayout {
+    let slot = Geometry::checked(SlotLayout {
         start: 0,
-        size: 2056,
-        sector_size: 2048,
+        size,
+        sector_size,
         write_size: 8,
         erased: 0xFF,
         reprogram: Reprogram::Allowed,
         rewrite: false,
         erase_ms: 0,
     });
-    const LAYOUT: ImageLayout = ImageLayout::checked(ImageSlots {
-        primary: SLOT,
-        secondary: SLOT,
+    ImageLayout::checked(ImageSlots {
+        primary: slot,
+        secondary: slot,
         mode: BootMode::Overwrite,
         max_align: MaxAlign::M8,
         boot_write_size: 8,
-        max_sectors: 2,
-    });
+        max_sectors,
+    })
+}
+
+/// A slot all of whose sectors hold fields of the trailer: none of them takes a block before all are cleared.
+#[test]
+fn a_slot_that_is_not_cleared_takes_no_block() {
+    const LAYOUT: ImageLayout = overwritten(2056, 2048, 2);
     let setup = Setup { tweak: |config| config.images = &[LAYOUT], ..Setup::ONE };
     let mut t = Talk::judging(setup);
     t.on(20, block(&t.files[0], 0), "ask Erase");
@@ -224,24 +229,7 @@ fn a_slot_that_is_not_cleared_takes_no_block() {
 /// at once, in the lane too.
 #[test]
 fn a_request_overtaken_in_the_lane_is_followed_by_the_next() {
-    const SLOT: Geometry = Geometry::checked(SlotLayout {
-        start: 0,
-        size: 0x8000,
-        sector_size: 4096,
-        write_size: 8,
-        erased: 0xFF,
-        reprogram: Reprogram::Allowed,
-        rewrite: false,
-        erase_ms: 0,
-    });
-    const LAYOUT: ImageLayout = ImageLayout::checked(ImageSlots {
-        primary: SLOT,
-        secondary: SLOT,
-        mode: BootMode::Overwrite,
-        max_align: MaxAlign::M8,
-        boot_write_size: 8,
-        max_sectors: 8,
-    });
+    const LAYOUT: ImageLayout = overwritten(0x8000, 4096, 8);
     let setup = Setup { tweak: |config| (config.images, config.window_max) = (&[LAYOUT], 8), ..Setup::ONE };
     let version = ota_sim::Version { major: 1, minor: 0, revision: 0, build: 0 };
     let file = ImageBuilder::with_random_payload(version, 11_900, 7).unsigned();
