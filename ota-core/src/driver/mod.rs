@@ -162,7 +162,6 @@
 mod decode;
 mod local;
 
-use core::convert::Infallible;
 use core::future::pending;
 use core::pin::{Pin, pin};
 
@@ -256,7 +255,7 @@ where
             // With memory for one session only, ranges are read while there is no link.
             Action::OpenRange(request) => {
                 connector.release();
-                ranged(&mut desk, &mut NoLink, ranges, block, request).await
+                ranged(&mut desk, None::<&mut C::Link<'_>>, ranges, block, request).await
             }
             Action::Subscribe(_) | Action::Publish(_) | Action::Receive { .. } => {
                 desk.step(Input::Failed(Failure::Link))
@@ -287,9 +286,9 @@ where
     let mut action = first;
     loop {
         // Nothing to wait for but the link: the way of `ranged`, without a range.
-        action = match desk.beside(link, action, pin!(pending::<Infallible>())).await {
-            Ok(never) => match never {},
-            Err(Action::OpenRange(request)) => ranged(desk, link, ranges, block, request).await,
+        action = match desk.beside(Some(link), action, pin!(pending())).await {
+            Ok(_never) => action,
+            Err(Action::OpenRange(request)) => ranged(desk, Some(link), ranges, block, request).await,
             Err(Action::CloseRange) => desk.step(Input::Done),
             Err(action @ (Action::Disconnect | Action::Finish(_))) => {
                 // A farewell spares the broker a time-out; the link is dropped either way.
@@ -302,11 +301,11 @@ where
     }
 }
 
-/// Takes the blocks of ranges in over one connection, while the link goes on being served. Returns the first action the
-/// connection has no part in, and drops the connection with it.
+/// Takes the blocks of ranges in over one connection, while the link, if there is one, goes on being served. Returns the
+/// first action the connection has no part in, and drops the connection with it.
 async fn ranged<L, R, I, J, P, O, T, S>(
     desk: &mut Desk<'_, '_, '_, I, J, P, O, T, S>,
-    link: &mut L,
+    mut link: Option<&mut L>,
     ranges: &mut R,
     block: &mut [u8],
     first: RangeRequest,
@@ -323,11 +322,15 @@ where
 {
     let target = ranges.target(desk.agent.url(first.file));
     let action = desk.step(Input::Done);
+    let mut session = None;
     let connecting = async {
         target?;
-        ranges.connect().await
+        session = Some(ranges.connect().await?);
+        Ok(())
     };
-    let mut session = match desk.beside(link, action, pin!(connecting)).await {
+    let connected = desk.beside(link.as_deref_mut(), action, pin!(connecting)).await;
+    // Connected is what has a session.
+    let mut session = match connected.map(|done| done.and(session.ok_or(RangeError::Lost))) {
         Ok(Ok(session)) => session,
         Ok(Err(error)) => return desk.step(Input::Message(&Message::RangeFailed(error))),
         Err(action) => return action,
@@ -346,7 +349,7 @@ where
             let Some(place) = block.get_mut(..len as usize) else {
                 return desk.step(Input::Message(&Message::RangeFailed(RangeError::Refused)));
             };
-            match desk.beside(link, action, pin!(session.read(place))).await {
+            match desk.beside(link.as_deref_mut(), action, pin!(session.read(place))).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return desk.step(Input::Message(&Message::RangeFailed(error))),
                 Err(action) => return action,
@@ -358,41 +361,14 @@ where
             action = in_hand(desk.agent, desk.local, desk.timer, &held).await;
         }
         // Kept for the next range, should there be one.
-        request = match desk.beside(link, action, pin!(pending::<Infallible>())).await {
-            Ok(never) => match never {},
-            Err(Action::OpenRange(next)) => next,
-            Err(action) => return action,
+        request = loop {
+            match desk.beside(link.as_deref_mut(), action, pin!(pending())).await {
+                Ok(_never) => {}
+                Err(Action::OpenRange(next)) => break next,
+                Err(action) => return action,
+            }
         };
         action = desk.step(Input::Done);
-    }
-}
-
-/// What stands for the link while there is none: nothing ever comes.
-struct NoLink;
-
-/// There is no link.
-#[derive(Debug)]
-struct NoLinkError;
-
-impl crate::transport::Failure for NoLinkError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Lost
-    }
-}
-
-impl Control for NoLink {
-    type Error = NoLinkError;
-
-    async fn subscribe(&mut self, _: &[(&str, Qos)]) -> Result<(), NoLinkError> {
-        Err(NoLinkError)
-    }
-
-    async fn publish(&mut self, _: &str, _: &[u8], _: Qos) -> Result<(), NoLinkError> {
-        Err(NoLinkError)
-    }
-
-    async fn receive(&mut self) -> Result<Received<'_>, NoLinkError> {
-        pending().await
     }
 }
 
@@ -423,23 +399,28 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
     }
 
     /// An action that is done with once the link has taken it.
-    async fn work_online<L: Control>(&mut self, link: &mut L, action: Action) -> Action {
-        let input = match action {
-            Action::Subscribe(subscription) => subscribe(self.agent, link, subscription).await,
-            Action::Publish(publication) => publish(self.agent, link, &publication, self.buffer).await,
-            action => return self.work(action).await,
+    async fn work_online<L: Control>(&mut self, link: Option<&mut L>, action: Action) -> Action {
+        let input = match (action, link) {
+            (Action::Subscribe(subscription), Some(link)) => subscribe(self.agent, link, subscription).await,
+            (Action::Publish(publication), Some(link)) => {
+                publish(self.agent, link, &publication, self.buffer).await
+            }
+            (Action::Subscribe(_) | Action::Publish(_), None) => Input::Failed(Failure::Link),
+            (action, _) => return self.work(action).await,
         };
         self.step(input)
     }
 
-    /// Polls `future` beside the link, which goes on being served, until it is ready and the agent is receiving. The error is
+    /// Polls `reading` beside the link, which goes on being served, until it is ready and the agent is receiving. The error is
     /// the first action that ends what the future is part of; the future was not dropped for anything else.
-    async fn beside<L: Control, F: Future>(
+    ///
+    /// One function for all that is read: each type of future would be a copy of it in flash.
+    async fn beside<L: Control>(
         &mut self,
-        link: &mut L,
+        mut link: Option<&mut L>,
         first: Action,
-        mut future: Pin<&mut F>,
-    ) -> Result<F::Output, Action> {
+        mut reading: Pin<&mut dyn Future<Output = Result<(), RangeError>>>,
+    ) -> Result<Result<(), RangeError>, Action> {
         let mut action = first;
         loop {
             action = match action {
@@ -452,7 +433,7 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
                     Some(command) => self.step(Input::Command(command)),
                     None => {
                         let (timeout, words) = (self.timer.until(until_ms), self.commands.next());
-                        match select4(future.as_mut(), link.receive(), timeout, words).await {
+                        match select4(reading.as_mut(), receive(link.as_deref_mut()), timeout, words).await {
                             Either4::First(output) => return Ok(output),
                             Either4::Second(received) => self.received(received).await,
                             Either4::Third(()) => self.step(Input::Timeout),
@@ -460,7 +441,7 @@ impl<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Scheme> Desk<'_
                         }
                     }
                 },
-                action => self.work_online(link, action).await,
+                action => self.work_online(link.as_deref_mut(), action).await,
             };
         }
     }
@@ -495,6 +476,14 @@ async fn in_hand<I: Images, J: Journal, P: Policy, O: Observer, T: Timer, S: Sch
         local.step_with(agent, timer.now_ms(), completion);
     }
     *agent.action()
+}
+
+/// What the link brings; nothing, without one.
+async fn receive<L: Control>(link: Option<&mut L>) -> Result<Received<'_>, L::Error> {
+    match link {
+        Some(link) => link.receive().await,
+        None => pending().await,
+    }
 }
 
 async fn subscribe<L: Control>(
