@@ -18,6 +18,7 @@ use core::{fmt, ops::Range};
 
 use crate::boot::Images;
 use crate::image::{HEADER_SIZE, Header, ImageError, ImageInfo, Tlv, TlvWalk, tlv};
+use crate::script;
 use crate::slot::FlashError;
 use crate::version::Version;
 
@@ -31,8 +32,8 @@ pub use pem::{Der, parse_pem};
 /// Most images a dependency can name.
 const IMAGE_COUNT: usize = 3;
 
-/// Longest signature TLV that is read: MCUboot's own limit (`image_validate.c`, `SIG_BUF_SIZE` of the EC builds).
-const MAX_SIGNATURE_LEN: usize = 128;
+/// Longest value of a TLV that is read, a signature's: MCUboot's own limit (`image_validate.c`, `SIG_BUF_SIZE` of the EC builds).
+const MAX_VALUE_LEN: usize = 128;
 
 /// Bytes of a SHA-256, of a KEYHASH TLV too.
 const HASH_LEN: usize = 32;
@@ -377,7 +378,15 @@ async fn inspect<I: Images, S>(
     rules: &Rules<'_, S>,
 ) -> Result<Verified, VerifyError> {
     let generation = images.generation(image);
-    let header = read_header(images, image, size).await?;
+    // Whatever is read lies here, so that reading is the only thing to wait for.
+    let mut buffer = [0; MAX_VALUE_LEN];
+    if size < HEADER_SIZE {
+        return Err(ImageError::Truncated.into());
+    }
+    let front = script::buffer(&mut buffer, HEADER_SIZE);
+    images.read(image, 0, front).await?;
+    let header = Header::parse(front)?;
+    header.bootable()?;
     if image_end != header.hashed_size() {
         return Err(VerifyError::DigestIncomplete);
     }
@@ -389,7 +398,10 @@ async fn inspect<I: Images, S>(
         let mut head = [0; 4];
         images.read(image, at, &mut head).await?;
         if let Some(entry) = walk.step(head)? {
-            findings.take(images, image, entry, &hash, rules.image_keys).await?;
+            // What is longer has a length that is wrong, or is nothing that is looked at.
+            let value = buffer.get_mut(..entry.len.into()).unwrap_or_default();
+            images.read(image, entry.at, value).await?;
+            findings.take(entry, value, &hash, rules.image_keys)?;
         }
     }
     if !findings.hashed {
@@ -399,7 +411,15 @@ async fn inspect<I: Images, S>(
         return Err(VerifyError::ImageSignature);
     }
     if let Some(range) = &rules.reset_vector {
-        check_reset_vector(images, image, &header, range).await?;
+        if header.image_size < vector::END {
+            return Err(VerifyError::ResetVector);
+        }
+        let mut handler = [0; 4];
+        images.read(image, u32::from(header.header_size).saturating_add(vector::RESET), &mut handler).await?;
+        // The lowest bit says Thumb.
+        if !range.contains(&(u32::from_le_bytes(handler) & !1)) {
+            return Err(VerifyError::ResetVector);
+        }
     }
     let info = ImageInfo {
         version: header.version,
@@ -408,17 +428,6 @@ async fn inspect<I: Images, S>(
         security_counter: findings.security_counter,
     };
     Ok(Verified::new(image, hashes.file, &info, findings.dependencies, generation))
-}
-
-async fn read_header<I: Images>(images: &mut I, image: u8, size: u32) -> Result<Header, VerifyError> {
-    let mut bytes = [0; HEADER_SIZE as usize];
-    if size < HEADER_SIZE {
-        return Err(ImageError::Truncated.into());
-    }
-    images.read(image, 0, &mut bytes).await?;
-    let header = Header::parse(&bytes)?;
-    header.bootable()?;
-    Ok(header)
 }
 
 /// What the TLVs have shown so far.
@@ -435,46 +444,44 @@ struct Findings<'a> {
 impl<'a> Findings<'a> {
     /// Judges one entry, as the bootloader does when it walks the areas in order (`image_validate.c`,
     /// `bootutil_img_validate`), and stricter where that one is lax.
-    async fn take<I: Images>(
+    fn take(
         &mut self,
-        images: &mut I,
-        image: u8,
         entry: Tlv,
+        value: &[u8],
         hash: &[u8; HASH_LEN],
         keys: &'a [PublicKey<'a>],
     ) -> Result<(), VerifyError> {
         match entry.kind {
             tlv::SHA256 => {
-                let claimed =
-                    read_exact::<I, HASH_LEN>(images, image, entry).await?.ok_or(ImageError::NoHash)?;
-                if claimed != *hash {
+                if value.len() != HASH_LEN {
+                    return Err(ImageError::NoHash.into());
+                }
+                if value != hash {
                     return Err(VerifyError::ImageHash);
                 }
                 self.hashed = true;
             }
             // MCUboot compares as many bytes as the TLV has; a shortened one is no key of ours.
-            tlv::KEYHASH if !keys.is_empty() => {
-                let claimed = read_exact::<I, HASH_LEN>(images, image, entry).await?;
-                self.key = keys.iter().find(|key| claimed == Some(key.spki_hash()));
-            }
+            tlv::KEYHASH => self.key = keys.iter().find(|key| value == key.spki_hash()),
             tlv::ECDSA_SIG => {
                 // A signature of a key we do not have is skipped: the image may be signed for several bootloaders.
                 if let Some(key) = self.key.take() {
-                    check_image_signature(images, image, entry, hash, key).await?;
+                    let signature = unpadded(value).ok_or(VerifyError::ImageSignature)?;
+                    if !key.verifies(hash, signature) {
+                        return Err(VerifyError::ImageSignature);
+                    }
                     self.signed = true;
                 }
             }
             // Not protected means not signed: anybody could have added it.
             tlv::SEC_CNT if entry.protected => {
-                let counter =
-                    read_exact::<I, 4>(images, image, entry).await?.ok_or(ImageError::SecurityCounter)?;
+                let counter = value.try_into().map_err(|_| ImageError::SecurityCounter)?;
                 if self.security_counter.replace(u32::from_le_bytes(counter)).is_some() {
                     return Err(ImageError::SecurityCounter.into());
                 }
             }
             tlv::DEPENDENCY if entry.protected => {
-                let bytes = read_exact::<I, { dependency::SIZE as usize }>(images, image, entry).await?;
-                self.depend(&bytes.ok_or(ImageError::Tlv)?);
+                self.depend(value.try_into().map_err(|_| ImageError::Tlv)?);
             }
             // Types are an open list: MCUboot's later ones and every vendor's.
             _ => {}
@@ -494,54 +501,9 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// The payload of an entry that must be `N` bytes; `None` when it is not.
-async fn read_exact<I: Images, const N: usize>(
-    images: &mut I,
-    image: u8,
-    entry: Tlv,
-) -> Result<Option<[u8; N]>, FlashError> {
-    let mut bytes = [0; N];
-    if usize::from(entry.len) != N {
-        return Ok(None);
-    }
-    images.read(image, entry.at, &mut bytes).await?;
-    Ok(Some(bytes))
-}
-
-async fn check_image_signature<I: Images>(
-    images: &mut I,
-    image: u8,
-    entry: Tlv,
-    hash: &[u8; HASH_LEN],
-    key: &PublicKey<'_>,
-) -> Result<(), VerifyError> {
-    let mut buffer = [0; MAX_SIGNATURE_LEN];
-    let bytes = buffer.get_mut(..usize::from(entry.len)).ok_or(VerifyError::ImageSignature)?;
-    images.read(image, entry.at, bytes).await?;
-    let signature = unpadded(bytes).ok_or(VerifyError::ImageSignature)?;
-    if key.verifies(hash, signature) { Ok(()) } else { Err(VerifyError::ImageSignature) }
-}
-
 /// The DER signature in a signature TLV, without the zeros with which old imgtool filled it up to 72 bytes.
 fn unpadded(bytes: &[u8]) -> Option<&[u8]> {
     let len = usize::from(*bytes.get(1)?).checked_add(2)?;
     let (signature, padding) = bytes.split_at_checked(len)?;
     padding.iter().all(|&byte| byte == 0).then_some(signature)
-}
-
-/// The reset vector with the Thumb bit taken off must lie in `range`.
-async fn check_reset_vector<I: Images>(
-    images: &mut I,
-    image: u8,
-    header: &Header,
-    range: &Range<u32>,
-) -> Result<(), VerifyError> {
-    if header.image_size < vector::END {
-        return Err(VerifyError::ResetVector);
-    }
-    let mut bytes = [0; 4];
-    let at = u32::from(header.header_size).saturating_add(vector::RESET);
-    images.read(image, at, &mut bytes).await?;
-    let handler = u32::from_le_bytes(bytes) & !1;
-    if range.contains(&handler) { Ok(()) } else { Err(VerifyError::ResetVector) }
 }
