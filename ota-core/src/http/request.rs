@@ -1,5 +1,6 @@
 //! A request on its way out.
 
+use core::convert::Infallible;
 use core::fmt::Write as _;
 
 use embedded_io_async::{Error as _, ErrorKind, ErrorType, Write};
@@ -7,51 +8,43 @@ use reqwless::request::{Request, RequestBuilder};
 
 use super::body::Receiver;
 use super::{HttpError, RangeRequest, Url};
+use crate::bytes::copy;
 
-/// Collects the many small writes of reqwless in the buffer, which is free while a request is sent.
-struct Gather<'g, 'b, S> {
-    receiver: &'g mut Receiver<'b, S>,
+/// Takes a part of what reqwless writes in many small pieces: as much as a buffer holds, behind what left before. Nothing is
+/// waited for here, so all that waits is one write of the whole buffer.
+struct Window<'w> {
+    buf: &'w mut [u8],
+    /// Bytes still to come that left before.
+    skip: usize,
+    /// Bytes the buffer holds.
+    len: usize,
+    /// Something found no room.
+    has_more: bool,
 }
 
-impl<S: Write> ErrorType for Gather<'_, '_, S> {
-    type Error = ErrorKind;
+impl ErrorType for Window<'_> {
+    type Error = Infallible;
 }
 
-impl<S: Write> Write for Gather<'_, '_, S> {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
-        if self.receiver.end == self.receiver.buf.len() {
-            self.drain().await?;
-        }
-        let room = self.receiver.buf.get_mut(self.receiver.end..).unwrap_or_default();
-        let n = room.len().min(bytes.len());
-        if let (Some(to), Some(from)) = (room.get_mut(..n), bytes.get(..n)) {
-            to.copy_from_slice(from);
-        }
-        self.receiver.end = self.receiver.end.saturating_add(n);
-        Ok(n)
+impl Write for Window<'_> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        let (room, new) = (self.buf.get_mut(self.len..), bytes.get(skipped..).unwrap_or_default());
+        let room = room.unwrap_or_default();
+        let taken = room.len().min(new.len());
+        copy(room, new);
+        self.len = self.len.saturating_add(taken);
+        self.has_more |= taken < new.len();
+        Ok(bytes.len())
     }
 
-    async fn flush(&mut self) -> Result<(), ErrorKind> {
-        self.drain().await?;
-        self.receiver.stream.flush().await.map_err(|error| error.kind())
-    }
-}
-
-impl<S: Write> Gather<'_, '_, S> {
-    async fn drain(&mut self) -> Result<(), ErrorKind> {
-        let Receiver { stream, buf, at, end } = &mut *self.receiver;
-        while let Some(rest) = buf.get(*at..*end).filter(|rest| !rest.is_empty()) {
-            match stream.write(rest).await.map_err(|error| error.kind())? {
-                0 => return Err(ErrorKind::WriteZero),
-                n => *at = at.saturating_add(n).min(*end),
-            }
-        }
-        (*at, *end) = (0, 0);
+    async fn flush(&mut self) -> Result<(), Infallible> {
         Ok(())
     }
 }
 
-/// Writes the request for a range, gathered in the receive buffer.
+/// Writes the request for a range through the receive buffer, which is free meanwhile: made anew for every bufferful.
 pub(super) async fn write_request<S: Write>(
     receiver: &mut Receiver<'_, S>,
     url: &Url<'_>,
@@ -60,16 +53,32 @@ pub(super) async fn write_request<S: Write>(
     // "bytes=4294967294-4294967294" is the longest.
     let mut range = heapless::String::<32>::new();
     write!(range, "bytes={}-{}", request.from(), request.to()).map_err(|_| HttpError::Request)?;
-    (receiver.at, receiver.end) = (0, 0);
-    let mut gather = Gather { receiver };
     // A proxy that compresses on its own would otherwise feel free to.
     let headers = [("Range", range.as_str()), ("Accept-Encoding", "identity")];
-    Request::get(url.target())
-        .host(url.authority())
-        .headers(&headers)
-        .build()
-        .write_header(&mut gather)
-        .await
-        .map_err(|error| HttpError::Stream(error.kind()))?;
-    gather.flush().await.map_err(HttpError::Stream)
+    let Receiver { stream, buf, at, end } = receiver;
+    (*at, *end) = (0, 0);
+    let mut sent = 0_usize;
+    loop {
+        let mut window = Window { buf, skip: sent, len: 0, has_more: false };
+        let request = Request::get(url.target()).host(url.authority()).headers(&headers).build();
+        request.write_header(&mut window).await.map_err(|_| HttpError::Request)?;
+        let Window { len, has_more, .. } = window;
+        let mut rest = buf.get(..len).unwrap_or_default();
+        while !rest.is_empty() {
+            let written = match stream.write(rest).await {
+                Ok(0) => return Err(HttpError::Stream(ErrorKind::WriteZero)),
+                Ok(written) => written,
+                Err(error) => return Err(HttpError::Stream(error.kind())),
+            };
+            rest = rest.get(written..).unwrap_or_default();
+        }
+        sent = sent.saturating_add(len);
+        // A buffer without room takes none of it.
+        match (has_more, len) {
+            (false, _) => break,
+            (true, 0) => return Err(HttpError::Request),
+            (true, _) => {}
+        }
+    }
+    stream.flush().await.map_err(|error| HttpError::Stream(error.kind()))
 }
