@@ -243,7 +243,13 @@ where
             }
             Action::Connect => {
                 ranges.release();
-                match connector.connect().await {
+                // By a pointer, so that the room on the stack through which a new link is moved is a frame of its own, gone when
+                // the link is made. As part of this one it would lie under all that is done with the link.
+                let made = {
+                    let making: Pin<&mut dyn Future<Output = _>> = pin!(connector.connect());
+                    making.await
+                };
+                match made {
                     Ok(mut link) => {
                         let first = desk.step(Input::Done);
                         online(&mut desk, &mut link, ranges, block, first).await
