@@ -13,8 +13,6 @@ use cortex_m::peripheral::{NVIC, SYST};
 use cortex_m_rt::exception;
 use embassy_time_driver::Driver;
 
-use crate::stack;
-
 /// Ticks of the processor's clock in a millisecond: 25 MHz.
 const TICKS_PER_MS: u32 = 25_000;
 /// Instructions a tick of this clock stands for under QEMU's `-icount shift=0`: 40 ns, one ns each.
@@ -117,7 +115,6 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     // SAFETY: the functions of the table never look at the pointer, and wake by an atomic.
     let waker = unsafe { Waker::from_raw(waker()) };
     let mut context = Context::from_waker(&waker);
-    stack::begin();
     loop {
         WOKEN.store(false, Ordering::Relaxed);
         if let Poll::Ready(result) = future.as_mut().poll(&mut context) {

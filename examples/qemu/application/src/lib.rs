@@ -15,6 +15,7 @@ mod stack;
 use core::cell::{Cell, RefCell};
 use core::future::pending;
 use core::panic::PanicInfo;
+use core::pin::pin;
 
 use embassy_futures::select::{Either, Either3, select, select3};
 use embassy_net::tcp::client::TcpClientState;
@@ -198,7 +199,10 @@ async fn firmware(
         self_test(&testing, stack, test, &COMMANDS).await;
         pending::<()>().await
     };
-    let outcome = select3(driver::run(&mut agent, &mut device), OUTAGE.power_lost(), greeting).await;
+    let outcome = {
+        let update = pin!(driver::run(&mut agent, &mut device));
+        select3(stack::counted(update), OUTAGE.power_lost(), greeting).await
+    };
     tell(agent.statistics(), &flash.borrow(), download.get());
     match outcome {
         Either3::First(outcome) => outcome,

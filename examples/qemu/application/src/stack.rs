@@ -1,8 +1,10 @@
 //! How deep the stack gets: it is painted below the present depth, and looked at later.
 //!
-//! What is told is bytes below the executor's loop. The future of the whole firmware, with all buffers, lies above and is not
-//! counted.
+//! What is told is bytes below the place where the driver's future is polled. That future and all buffers lie above, in the
+//! future of the whole firmware, and are not counted.
 
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use qemu_board::say;
@@ -20,10 +22,16 @@ fn depth() -> usize {
     cortex_m::register::msp::read() as usize & !3
 }
 
-/// What is counted begins at the present depth.
-pub(crate) fn begin() {
-    BASE.store(depth() as u32, Ordering::Relaxed);
-    paint();
+/// What is counted begins where this future is polled. It comes as a pointer, so that its frame is its own: inlined, it would
+/// be one with that of the function around it.
+pub(crate) fn counted<T>(mut future: Pin<&mut dyn Future<Output = T>>) -> impl Future<Output = T> {
+    poll_fn(move |context| {
+        if BASE.load(Ordering::Relaxed) == 0 {
+            BASE.store(depth() as u32, Ordering::Relaxed);
+            paint();
+        }
+        future.as_mut().poll(context)
+    })
 }
 
 /// Paints what lies below the present depth.
