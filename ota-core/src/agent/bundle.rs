@@ -396,11 +396,8 @@ impl<'a> Agent<'a> {
         if part.hash {
             return self.act(Action::HashHeld(part));
         }
-        // Hashed before a sector of the block was given up, which must not count as a success of flash.
-        match &mut self.hand {
-            Some(hand) if end < hand.len => hand.done = end,
-            Some(_) | None => self.part_held(part.to, false),
-        }
+        // Hashed before a sector of the block was given up.
+        self.part_held(part.to, false);
         Next::Again
     }
 
