@@ -35,6 +35,9 @@ pub enum FlashError {
     Stale = 7,
     /// There is no image of that number.
     NoImage = 8,
+    /// The agent's: work on one place was begun again and again and never came to its end, because the driver's future was dropped or
+    /// the device reset.
+    Unfinished = 9,
 }
 
 impl fmt::Display for FlashError {
@@ -48,6 +51,7 @@ impl fmt::Display for FlashError {
             Self::Trailer => "the trailer is damaged beyond repair in place; give its sector up",
             Self::Stale => "the slot changed after verification; verify it again",
             Self::NoImage => "no image of that number",
+            Self::Unfinished => "begun again and again and never finished",
         })
     }
 }

@@ -292,9 +292,11 @@ fn reads_at_any_offset_over_wide_read_units() {
 /// The numbers go into status details; old reports must keep their meaning.
 #[test]
 fn error_numbers_are_fixed() {
-    use FlashError::{Driver, NoImage, NotAligned, NotErased, OutOfBounds, ReadBack, Stale, Trailer};
-    let flash = [Driver, OutOfBounds, NotAligned, ReadBack, NotErased, Trailer, Stale, NoImage];
-    assert_eq!(flash.map(|error| error as u8), [1, 2, 3, 4, 5, 6, 7, 8]);
+    use FlashError::{
+        Driver, NoImage, NotAligned, NotErased, OutOfBounds, ReadBack, Stale, Trailer, Unfinished,
+    };
+    let flash = [Driver, OutOfBounds, NotAligned, ReadBack, NotErased, Trailer, Stale, NoImage, Unfinished];
+    assert_eq!(flash.map(|error| error as u8), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!((size_of::<FlashError>(), size_of::<Result<(), FlashError>>()), (1, 1));
 
     use ota_core::image::ImageError as I;

@@ -71,6 +71,7 @@ fn fault_numbers() {
         FlashError::Trailer,
         FlashError::Stale,
         FlashError::NoImage,
+        FlashError::Unfinished,
     ];
     assert_eq!(numbers("Flash numbers:", 2), flash.map(|error| error as u8));
     let verify = [

@@ -92,6 +92,16 @@ impl<const PW: usize, const PE: usize, const SW: usize, const SE: usize> Board<P
         wear
     }
 
+    /// Erases of the most erased sector.
+    pub(crate) fn most_erases(&self) -> u32 {
+        let (inside, outside) = (self.inside.borrow(), self.outside.borrow());
+        let most = [
+            inside.max_erases_per_sector(0..self.plan.inside_size),
+            outside.max_erases_per_sector(0..self.plan.outside_size),
+        ];
+        most.into_iter().max().unwrap_or(0)
+    }
+
     /// Lets the bootloader run. `None`: the power went.
     pub(crate) fn boot(&self) -> Option<Boot> {
         let plan = &self.plan;

@@ -88,7 +88,7 @@ impl<'w> Director<'w> {
     ) -> Self {
         let polls_left = match drops {
             Drops::Never => None,
-            Drops::Once(polls) | Drops::Every(polls) => Some(polls),
+            Drops::Once(polls) | Drops::Every(polls) | Drops::Always(polls) => Some(polls),
         };
         Director {
             cloud,
@@ -158,6 +158,7 @@ impl<'w> Director<'w> {
         self.polls_left.set(match self.drops {
             Drops::Never | Drops::Once(_) => None,
             Drops::Every(polls) => Some(polls.saturating_add(self.dropped.get())),
+            Drops::Always(polls) => Some(polls),
         });
         true
     }

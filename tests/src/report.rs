@@ -37,6 +37,8 @@ pub struct Report {
     pub layout: ImageLayout,
     /// What was done to the secondary slot of image 0 until the first reset that the agent asked for.
     pub wear: Option<Wear>,
+    /// Erases of the most erased sector of any flash (rows written, where rows are replaced), those of the bootloader included.
+    pub most_erases: u32,
     /// Operations of the application and the bootloader together, since the last planned power cut.
     pub operations: u32,
     /// Which of them were the bootloader's, at each time the device came up.

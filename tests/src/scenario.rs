@@ -43,6 +43,8 @@ pub enum Drops {
     Once(u32),
     /// Again and again, after so many polls at first and one more each time, so that lives do not end at one place for ever.
     Every(u32),
+    /// Again and again, each time after so many polls.
+    Always(u32),
 }
 
 /// Makes something of the n-th message that arrives: nothing, another one, or several.

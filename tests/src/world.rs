@@ -269,6 +269,7 @@ impl<'s, const PW: usize, const PE: usize, const SW: usize, const SE: usize> Wor
             resets: tally.resets,
             layout: layouts[0],
             wear: tally.wear,
+            most_erases: self.board.most_erases(),
             operations: self.board.supply.operations(),
             bootloader: tally.bootloader,
             violations: self.board.outside.borrow().strict_violations()

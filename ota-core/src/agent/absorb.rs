@@ -2,9 +2,11 @@
 
 use super::clock::{FAR, Wait, after};
 use super::sectors::Sector;
+use super::wear::{AGAIN, FAILED};
 use super::{Action, Agent, Failure, Input, Link, Message, Publication, Request, State, Subscription};
 use crate::boot::Request as SwapRequest;
 use crate::policy::Drop;
+use crate::slot::FlashError;
 use crate::status::{Reason, number_of_stream_error, reason_of_verify};
 
 impl Agent<'_> {
@@ -22,11 +24,12 @@ impl Agent<'_> {
     }
 
     fn absorb(&mut self, input: Input<'_>) {
+        let mut failure = None;
         match (input, &self.doing) {
             (Input::Start, _) => self.started(),
-            (Input::ActionLost, _) => self.action_lost(),
+            (Input::ActionLost, _) => failure = self.action_lost(),
             (Input::Done, _) => self.action_done(),
-            (Input::Failed(why), _) => self.action_failed(why),
+            (Input::Failed(why), _) => failure = Some(why),
             (Input::Message(message), Action::Receive { .. }) => self.message(message),
             (Input::Timeout, Action::Receive { .. } | Action::Pause { .. }) => {}
             (Input::Command(command), Action::Receive { .. } | Action::Pause { .. }) => self.command(command),
@@ -40,6 +43,9 @@ impl Agent<'_> {
             (Input::Signed(proof), Action::Verify { .. }) => self.bundle_signed(proof),
             (Input::Withdrawn(withdrawn), Action::Withdraw { .. }) => self.withdrawn(Some(withdrawn)),
             (_, _) => self.unexpected(),
+        }
+        if let Some(why) = failure {
+            self.action_failed(why);
         }
     }
 
@@ -89,7 +95,11 @@ impl Agent<'_> {
             (_, Action::Load) => self.loaded(None),
             (_, Action::Inspect { image }) => self.inspected(image, None),
             (_, Action::Disconnect) => self.disconnected(),
-            (_, Action::Withdraw { .. }) => self.withdrawn(None),
+            (_, Action::Withdraw { .. }) => {
+                if self.in_vain(FAILED) {
+                    self.withdrawn(None);
+                }
+            }
             (_, Action::Confirm { .. }) => self.confirm_failed(),
             (Failure::Flash(error), Action::Erase { .. } | Action::Compare(_) | Action::Write(_)) => {
                 self.flash_failed(error)
@@ -131,16 +141,28 @@ impl Agent<'_> {
         self.resume = None;
     }
 
-    /// The driver was dropped in the middle of an action. The message in hand, the link and the digest went with it.
-    fn action_lost(&mut self) {
+    /// The driver was dropped in the middle of an action. The message in hand, the link and the digest went with it. The action is
+    /// done again; what is answered is why not, where it was lost too often.
+    fn action_lost(&mut self) -> Option<Failure> {
+        let mut is_last = false;
         match self.doing {
-            Action::Write(_) => self.distrust_hand(true),
-            // Whether it was recorded is not known: once more costs one write.
-            Action::Record => self.record_due = true,
+            Action::Write(_) => {
+                is_last = self.in_vain(AGAIN);
+                self.distrust_hand(true);
+            }
+            Action::Record => {
+                is_last = self.in_vain(AGAIN);
+                // Whether it was recorded is not known: once more costs one write.
+                self.record_due = !is_last;
+            }
             Action::Load | Action::Inspect { .. } => self.state = State::Booting { inspected: 0 },
             Action::SetPending { .. } => {
+                is_last = self.in_vain(AGAIN);
                 self.drop_token();
                 self.requested(SwapRequest::Damaged);
+            }
+            Action::Erase { .. } | Action::Withdraw { .. } | Action::Confirm { .. } => {
+                is_last = self.in_vain(AGAIN);
             }
             Action::Finish(_)
             | Action::Connect
@@ -152,13 +174,10 @@ impl Agent<'_> {
             | Action::Receive { .. }
             | Action::Pause { .. }
             | Action::Consult(_)
-            | Action::Erase { .. }
             | Action::Compare(_)
             | Action::HashHeld(_)
             | Action::Hash { .. }
-            | Action::Verify { .. }
-            | Action::Withdraw { .. }
-            | Action::Confirm { .. } => {}
+            | Action::Verify { .. } => {}
         }
         self.distrust_hand(false);
         if let State::Judging = self.state {
@@ -169,8 +188,9 @@ impl Agent<'_> {
             self.clock.set(Wait::Check, 0);
             self.leave_alone();
         }
-        self.rehash();
+        self.rehash(Sector::Untrusted);
         self.link_lost();
+        is_last.then_some(Failure::Flash(FlashError::Unfinished))
     }
 
     fn message(&mut self, message: &Message<'_>) {

@@ -1,6 +1,7 @@
 //! From verified to confirmed: set pending, withdraw, confirm, and what follows when they fail.
 
 use super::clock::{Wait, after};
+use super::wear::FAILED;
 use super::{Agent, Slots, Stage, State};
 use crate::boot::{Request as SwapRequest, Revert, Withdrawn};
 use crate::geometry::ImageLayout;
@@ -8,9 +9,6 @@ use crate::policy::Question;
 use crate::slot::FlashError;
 use crate::status::{Ended, Reason};
 use crate::verify::{Kept, Verified};
-
-/// Attempts at set pending, withdraw or confirm.
-const MAX_BOOT_FAILURES: u8 = 3;
 
 impl Agent<'_> {
     pub(super) fn verified(&mut self, token: Verified) {
@@ -84,7 +82,6 @@ impl Agent<'_> {
     pub(super) fn set_pending_done(&mut self) {
         self.requested(SwapRequest::Test);
         let State::Activating { file } = self.state else { return };
-        self.failures = 0;
         self.state = if file + 1 < self.job.file_count {
             State::Activating { file: file + 1 }
         } else {
@@ -99,8 +96,7 @@ impl Agent<'_> {
         let State::Activating { file } = self.state else { return };
         self.drop_token();
         self.requested(SwapRequest::Damaged);
-        self.failures += 1;
-        if self.failures >= MAX_BOOT_FAILURES {
+        if self.in_vain(FAILED) {
             return self.fail_with(Reason::SetPendingFailed, error as u32);
         }
         let image = self.job.file(file).image;
@@ -143,11 +139,7 @@ impl Agent<'_> {
 
     pub(super) fn withdrawn(&mut self, withdrawn: Option<Withdrawn>) {
         let State::Withdrawing { image, reason } = self.state else { return };
-        if withdrawn.is_none() && self.failures + 1 < MAX_BOOT_FAILURES {
-            self.failures += 1;
-            return;
-        }
-        self.failures = 0;
+        self.vain = 0;
         self.set_request(image, SwapRequest::None);
         if let Some(Withdrawn::SectorLost(_)) | None = withdrawn {
             // Rare, and only on parts whose trailer shares a sector with the image: start over rather than guess.
@@ -168,7 +160,7 @@ impl Agent<'_> {
 
     pub(super) fn confirmed_one(&mut self) {
         let State::Confirming { image } = self.state else { return };
-        self.failures = 0;
+        self.vain = 0;
         if let Some(slots) = self.slots.get_mut(usize::from(image)) {
             slots.revert = Revert::No;
             slots.unconfirmed = false;
@@ -181,8 +173,7 @@ impl Agent<'_> {
     }
 
     pub(super) fn confirm_failed(&mut self) {
-        self.failures += 1;
-        if self.failures >= MAX_BOOT_FAILURES && !self.goes_back() {
+        if self.in_vain(FAILED) && !self.goes_back() {
             self.fail(Reason::ConfirmFailed);
         }
     }

@@ -4,6 +4,7 @@ use super::clock::{Wait, after};
 use super::fetch::Fetch;
 use super::job::File;
 use super::sectors::Sector;
+use super::wear::{AGAIN, FAILED};
 use super::{Agent, Hand, Part, Stage, State};
 use crate::geometry::{ImageLayout, Reprogram};
 use crate::image::{Header, ImageError};
@@ -16,8 +17,6 @@ use crate::version::Version;
 /// About so many progress updates a file: each is a message that AWS bills, and all devices of an account share 200 a second (AWS
 /// IoT Jobs limits).
 const MAX_PROGRESS: u32 = 16;
-/// Attempts at one place in flash before the job fails.
-const MAX_FLASH_FAILURES: u8 = 3;
 /// Where the reset vector stands behind the header: the second word of the vector table (Armv7-M, B1.5.3).
 const RESET_VECTOR: usize = 4;
 
@@ -186,7 +185,8 @@ impl<'a> Agent<'a> {
 
     /// Nothing is left to check.
     pub(super) fn all_verified(&mut self) {
-        self.record_due = true;
+        // Otherwise the journal knows.
+        self.record_due |= self.stage == Stage::New;
         self.clock.set(Wait::State, 0);
         self.state = match self.stage {
             Stage::Ready => State::Ready,
@@ -234,7 +234,6 @@ impl<'a> Agent<'a> {
         if hash {
             self.fetch.hashed += to - hand.done;
         }
-        self.failures = 0;
         (hand.done, hand.blank) = (to, false);
         if to < hand.len {
             return;
@@ -243,7 +242,8 @@ impl<'a> Agent<'a> {
         self.hand = None;
         self.fetch.hold(block);
         if self.fetch.is_complete() {
-            self.record_due = true;
+            // What is fetched again for the digest of a bundle was recorded before.
+            self.record_due |= !self.job.bundle.is_open() || self.reaches() > self.reached;
             self.fetch.forget_requests();
             self.stage = Stage::New;
             self.state = State::Verifying;
@@ -279,11 +279,15 @@ impl<'a> Agent<'a> {
         let secondary = layout.secondary();
         let blank = match compared {
             Compared::Equal => return self.part_held(to, hash),
-            Compared::Blank => secondary.reprogram() == Reprogram::Allowed,
+            Compared::Blank => {
+                let is_shared =
+                    || self.sector_in_hand().is_some_and(|at| self.fetch.sector(at) == Sector::Shared);
+                secondary.reprogram() == Reprogram::Allowed || is_shared()
+            }
             Compared::Different => false,
         };
         if !blank && !secondary.rewrite() {
-            return self.give_up_in_hand();
+            return self.give_up_in_hand(AGAIN, FlashError::Unfinished);
         }
         if let Some(hand) = &mut self.hand {
             hand.blank = true;
@@ -292,17 +296,16 @@ impl<'a> Agent<'a> {
 
     /// Writing or erasing failed.
     pub(super) fn flash_failed(&mut self, error: FlashError) {
-        self.failures += 1;
-        if self.failures >= MAX_FLASH_FAILURES {
-            return self.fail_with(Reason::FlashFailed, error as u32);
-        }
-        self.give_up_in_hand();
+        self.give_up_in_hand(FAILED, error);
     }
 
     /// What the sector holds that the next part of the block in hand belongs to cannot be trusted: its blocks are fetched
-    /// again.
+    /// again, unless too much was in vain before.
     #[inline(never)]
-    fn give_up_in_hand(&mut self) {
+    fn give_up_in_hand(&mut self, points: u8, why: FlashError) {
+        if self.in_vain(points) {
+            return self.fail_with(Reason::FlashFailed, why as u32);
+        }
         let (Some(sector), Some(layout)) = (self.sector_in_hand(), self.layout_in_hand()) else { return };
         let lost = self.fetch.give_up(sector, layout);
         self.bundle_given_up(sector, layout, lost);
@@ -347,7 +350,7 @@ impl<'a> Agent<'a> {
             (&self.hand, self.sector_in_hand(), self.layout_in_hand())
         {
             for sector in self.fetch.sector_at(hand.at, layout)..sector + u32::from(writing) {
-                self.fetch.distrust(sector);
+                self.fetch.distrust(sector, Sector::Untrusted);
             }
         }
         self.hand = None;

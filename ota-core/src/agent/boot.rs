@@ -96,7 +96,7 @@ impl Agent<'_> {
             }
             (Phase::Pending, Running::Other) => {
                 // The sign of a revert stays until the next swap: one that stood there before says nothing.
-                if self.was_reverted() && record.detail() != super::record::REVERTED_BEFORE {
+                if self.was_reverted() && record.detail() & super::record::REVERTED_BEFORE == 0 {
                     self.remember_bad();
                     self.fail(Reason::Reverted);
                 } else {
@@ -125,11 +125,12 @@ impl Agent<'_> {
 
     /// The image meant to boot runs.
     fn booted(&mut self, record: &Record) {
-        self.record_due = true;
-        if record.phase() == Phase::Testing && self.is_confirmed() {
+        let is_new = record.phase() != Phase::Testing;
+        if !is_new && self.is_confirmed() {
             // Confirmed, and the power went before the journal knew.
             return self.all_confirmed();
         }
+        self.record_due |= is_new;
         let offered = self.running_version();
         let question = (offered.word() < record.updated_by())
             .then(|| Question::Downgrade { running: Version::from_word(record.updated_by()), offered });
@@ -252,6 +253,7 @@ impl Agent<'_> {
         self.bad_image = *record.reverted();
         self.bad_job = *record.reverted_job();
         self.resets = record.first_boots();
+        self.restore_wear(record.detail());
     }
 
     /// Takes over what it knows of the secondary slots, if no bootloader had a reason to touch them since: after a swap the

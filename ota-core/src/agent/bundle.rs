@@ -16,6 +16,7 @@ use super::config::BUNDLE_MARGIN;
 use super::fetch::Fetch;
 use super::job::{File, Job};
 use super::plan::{HASH_SIZE, Next};
+use super::sectors::Sector;
 use super::{Action, Agent, Hand, MAX_IMAGES, Part, State};
 use crate::geometry::{ImageLayout, Reprogram};
 use crate::image::{HEADER_MAGIC, HEADER_SIZE};
@@ -279,19 +280,21 @@ impl<'a> Agent<'a> {
             }
         });
         self.statistics.resumed_blocks += self.fetch.held_count();
+        self.record_due = true;
         self.lose_bare();
         self.fetch.window = self.config.first_window();
         self.state = State::Downloading;
     }
 
-    /// The digest starts anew: what it needs beside flash is fetched again.
-    pub(super) fn rehash(&mut self) {
+    /// The digest starts anew: what it needs beside flash is fetched again. Sectors that hold a part of the block in hand are
+    /// `hand` from now on.
+    pub(super) fn rehash(&mut self, hand: Sector) {
         self.fetch.hashed = 0;
         if !self.job.bundle.is_open() {
             return;
         }
-        if let Some(hand) = self.hand.take() {
-            self.distrust_block(self.fetch.block_at(hand.at));
+        if let Some(block) = self.hand.take() {
+            self.distrust_block(self.fetch.block_at(block.at), hand);
         }
         self.lose_bare();
         if let State::Verifying = self.state {
@@ -305,20 +308,21 @@ impl<'a> Agent<'a> {
         for (from, to) in self.job.bundle.bare() {
             for block in self.fetch.blocks_of_bytes(from, to) {
                 if !self.fetch.is_missing(block) {
-                    self.distrust_block(block);
+                    self.distrust_block(block, Sector::Shared);
                     self.fetch.lose(block);
+                    // No record tells of it.
+                    self.fetch.unrecorded = self.fetch.unrecorded.saturating_sub(1);
                 }
             }
         }
         self.close_range();
-        self.record_due = true;
     }
 
     /// The sectors that hold a part of the block are compared before they are written again.
-    fn distrust_block(&mut self, block: u32) {
+    fn distrust_block(&mut self, block: u32, to: Sector) {
         self.each_member(|fetch, layout| {
             for sector in fetch.sectors_of(block, layout) {
-                fetch.distrust(sector);
+                fetch.distrust(sector, to);
             }
         });
     }
@@ -392,11 +396,8 @@ impl<'a> Agent<'a> {
         if part.hash {
             return self.act(Action::HashHeld(part));
         }
-        // Hashed before a sector of the block was given up, which must not count as a success of flash.
-        match &mut self.hand {
-            Some(hand) if end < hand.len => hand.done = end,
-            Some(_) | None => self.part_held(part.to, false),
-        }
+        // Hashed before a sector of the block was given up.
+        self.part_held(part.to, false);
         Next::Again
     }
 
@@ -404,7 +405,7 @@ impl<'a> Agent<'a> {
     pub(super) fn hash_bundle(&mut self, end: u32) -> Next {
         let at = self.fetch.hashed;
         let Some(member) = self.job.bundle.member_at(at).copied() else {
-            self.rehash();
+            self.rehash(Sector::Shared);
             return Next::Again;
         };
         let to = end.min(member.end()).min(at.saturating_add(HASH_SIZE)) - member.start;
@@ -420,11 +421,11 @@ impl<'a> Agent<'a> {
         let blocks = self.fetch.blocks_of_bytes(from, to);
         // The first and the last block may hold a part of another image.
         for block in [blocks.start, blocks.end.saturating_sub(1)] {
-            self.distrust_block(block);
+            self.distrust_block(block, Sector::Shared);
         }
         self.job.bundle.front = self.job.bundle.front.min(blocks.start);
         if lost {
-            self.rehash();
+            self.rehash(Sector::Shared);
         }
     }
 
@@ -458,6 +459,7 @@ impl<'a> Agent<'a> {
             }
         }
         self.job.bundle.front = 0;
+        self.record_due = true;
         self.lose_bare();
         self.fetch.window = self.config.first_window();
         self.state = State::Downloading;

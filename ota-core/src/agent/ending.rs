@@ -57,7 +57,7 @@ impl Agent<'_> {
     pub(super) fn stop_work(&mut self) {
         self.hand = None;
         self.question = None;
-        self.failures = 0;
+        self.vain = 0;
         self.drop_tokens();
         self.fetch.forget_requests();
         self.call.end();

@@ -196,7 +196,7 @@ impl Agent<'_> {
     /// An OTA job's document: the job is offered.
     fn adopt(&mut self, document: &OtaDocument<'_>) {
         if let State::Idle = self.state {
-            self.job.updated_by = 0;
+            (self.job.updated_by, self.vain, self.reached, self.resets) = (0, 0, 0, 0);
         }
         let digest = self.job.digest;
         let largest = self.largest_file();
@@ -281,7 +281,7 @@ impl Agent<'_> {
         self.call.end();
         match self.state {
             state if state.is_before_reset() && self.is_requested() => {
-                self.failures = 0;
+                self.vain = 0;
                 self.state = State::Withdrawing { image: 0, reason: None }
             }
             State::Offered

@@ -77,7 +77,6 @@ impl Agent<'_> {
         fetch.calm -= 1;
         fetch.hashed += part.to;
         fetch.hold_front();
-        self.failures = 0;
         self.hand = None;
         let poll = now.saturating_add(after(self.config.timing.poll_ms));
         self.doing = Action::Receive { until_ms: self.clock.time(until.min(poll)) };

@@ -48,6 +48,7 @@ mod planes;
 mod record;
 mod sectors;
 mod state;
+mod wear;
 mod words;
 
 use crate::boot::{Request as SwapRequest, Revert};
@@ -197,8 +198,8 @@ pub struct Agent<'a> {
     progress_due: bool,
     /// The slot was cleared of an old trailer (and of what lies before the image).
     cleared: bool,
-    /// Attempts that failed, one after the other: at set pending, confirm or withdraw, or at a sector.
-    failures: u8,
+    /// What was done to flash in vain (`wear.rs`).
+    vain: u8,
     /// The policy agreed to erase for this job.
     erase_agreed: bool,
     /// Files of the held job, from the first, that flash is known to hold whole.
@@ -226,6 +227,8 @@ pub struct Agent<'a> {
     question: Option<Question>,
     /// The number reported beside the reason of a failure; 0: none.
     detail: u32,
+    /// The most that flash held of the job (`wear.rs`).
+    reached: u32,
     fetch: Fetch<'a>,
     job: Job,
     statistics: Statistics,
@@ -279,7 +282,8 @@ impl<'a> Agent<'a> {
             bad_job: [0; 32],
             remembers: false,
             resets: 0,
-            failures: 0,
+            vain: 0,
+            reached: 0,
             waited: false,
             next_token: 0,
             // Any odd number keeps xorshift away from its fixed point.

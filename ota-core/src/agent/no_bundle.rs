@@ -3,6 +3,7 @@
 use super::fetch::Fetch;
 use super::job::Job;
 use super::plan::Next;
+use super::sectors::Sector;
 use super::{Agent, Hand};
 use crate::geometry::ImageLayout;
 use crate::verify::SignedBundle;
@@ -70,7 +71,7 @@ impl Agent<'_> {
         false
     }
 
-    pub(super) const fn rehash(&mut self) {
+    pub(super) const fn rehash(&mut self, _hand: Sector) {
         self.fetch.hashed = 0;
     }
 

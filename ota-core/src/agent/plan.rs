@@ -10,6 +10,8 @@ use super::{Action, Agent, Link, Outcome, Plane, Publication, Request, Stage, St
 use crate::boot::{Request as SwapRequest, Revert};
 use crate::geometry::ImageLayout;
 use crate::policy::Question;
+use crate::slot::FlashError;
+use crate::status::Reason;
 use crate::trailer::Pending;
 
 /// Bytes hashed by one action: short enough for a watchdog and for the application's words.
@@ -44,6 +46,7 @@ impl<'a> Agent<'a> {
     fn look(&mut self) -> Next {
         if self.record_due && !matches!(self.state, State::Booting { .. } | State::Stopped) {
             self.record_due = false;
+            self.in_vain(0);
             self.fetch.unrecorded = 0;
             return self.act(Action::Record);
         }
@@ -107,8 +110,8 @@ impl<'a> Agent<'a> {
                 Next::Again
             }
             Sector::Closed => self.act(Action::Erase { image, sector }),
-            Sector::Untrusted if !hand.blank => self.act(Action::Compare(part)),
-            Sector::Untrusted => self.act(Action::Write(part)),
+            Sector::Shared | Sector::Untrusted if !hand.blank => self.act(Action::Compare(part)),
+            Sector::Shared | Sector::Untrusted => self.act(Action::Write(part)),
             Sector::Open => {
                 self.fetch.keep_open(sector, layout);
                 self.act(Action::Write(part))
@@ -180,6 +183,11 @@ impl<'a> Agent<'a> {
         // The secondary slot may be somebody's only way back.
         if self.revert() == Revert::Yes {
             return Next::Nothing;
+        }
+        if self.has_worn() {
+            // The device starts over and over.
+            self.fail_with(Reason::FlashFailed, FlashError::Unfinished as u32);
+            return Next::Again;
         }
         if self.job.digest == self.bad_job {
             return self.consult(Question::RevertedBefore);

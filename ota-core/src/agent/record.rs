@@ -6,8 +6,8 @@ use crate::journal::{Phase, Record};
 /// `Record::status` of a `REJECTED` execution.
 pub(super) const REJECTED: u8 = 2;
 const FAILED: u8 = 1;
-/// `Record::detail` of a swap that was requested while the primary still showed an earlier revert.
-pub(super) const REVERTED_BEFORE: u32 = 1;
+/// Bit of `Record::detail` where no status is owed: the primary shows an earlier revert.
+pub(super) const REVERTED_BEFORE: u32 = 1 << 31;
 
 impl Agent<'_> {
     /// The journal record that [`Action::Record`](super::Action::Record) asks for.
@@ -31,13 +31,15 @@ impl Agent<'_> {
         record.set_reverted(&self.bad_image);
         record.set_reverted_job(&self.bad_job);
         record.set_first_boots(self.resets);
+        let mut detail = self.wear();
         if let State::Failed { reason, rejected } = self.state {
             record.set_status(if rejected { REJECTED } else { FAILED });
             record.set_reason(reason.number());
-            record.set_detail(self.detail);
+            detail = self.detail;
         } else if self.was_reverted() {
-            record.set_detail(REVERTED_BEFORE);
+            detail |= REVERTED_BEFORE;
         }
+        record.set_detail(detail);
     }
 
     fn put_held(&self, record: &mut Record) {

@@ -6,25 +6,30 @@ use super::fetch::Fetch;
 use crate::geometry::ImageLayout;
 
 /// How sectors of the slot stand, two bits each in the caller's memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
 #[repr(u8)]
 pub(crate) enum Sector {
     /// Old contents: erase before the first write.
     Closed = 0,
     /// Erased in this run: a missing place in it is blank.
     Open = 1,
+    /// Erased in this run, and a block that lies in a neighbour too is missing again: a missing place in it is blank or holds
+    /// all of its bytes.
+    Shared = 2,
     /// Holds blocks, but a missing place in it may be torn: compare before writing.
-    Untrusted = 2,
+    Untrusted = 3,
 }
 
 impl Fetch<'_> {
     /// How a sector of the image being written stands.
+    #[inline(never)]
     pub(crate) fn sector(&self, sector: u32) -> Sector {
         let sector = self.sectors_at() + sector;
         let (at, shift) = ((sector / 4) as usize, sector % 4 * 2);
         match self.sectors.get(at).map_or(0, |byte| byte >> shift & 3) {
             1 => Sector::Open,
-            2 => Sector::Untrusted,
+            2 => Sector::Shared,
+            3 => Sector::Untrusted,
             _closed => Sector::Closed,
         }
     }
@@ -69,9 +74,10 @@ impl Fetch<'_> {
 
     /// A missing place in an open sector is compared from now on.
     #[inline(never)]
-    pub(crate) fn distrust(&mut self, sector: u32) {
-        if self.sector(sector) == Sector::Open {
-            self.put_sector(sector, Sector::Untrusted);
+    pub(crate) fn distrust(&mut self, sector: u32, to: Sector) {
+        let before = self.sector(sector);
+        if before != Sector::Closed && before < to {
+            self.put_sector(sector, to);
         }
     }
 
@@ -107,7 +113,7 @@ impl Fetch<'_> {
             self.lose(block);
             for neighbour in self.sectors_of(block, image) {
                 // The sector itself is closed.
-                self.distrust(neighbour);
+                self.distrust(neighbour, Sector::Shared);
             }
         }
         let lost = self.hashed > from;

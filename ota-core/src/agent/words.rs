@@ -25,7 +25,7 @@ impl Agent<'_> {
             Command::Abort => self.abort(),
             Command::SelfTestPassed => {
                 if let State::Testing { .. } = self.state {
-                    self.failures = 0;
+                    self.vain = 0;
                     self.state = State::Confirming { image: 0 };
                 }
             }
@@ -74,7 +74,11 @@ impl Agent<'_> {
                 self.download();
             }
             Question::NotMutual => self.all_verified(),
-            Question::Activate | Question::ActivateOffline => self.state = State::Activating { file: 0 },
+            Question::Activate | Question::ActivateOffline => {
+                // That flash was worked on in vain before is to outlive a power cut in this work.
+                self.record_due |= self.vain > 0;
+                self.state = State::Activating { file: 0 };
+            }
             Question::JobGoneInTest => {}
             Question::Custom => self.state = State::Confirmed { custom: true },
         }
@@ -132,7 +136,6 @@ impl Agent<'_> {
         };
         self.drop_tokens();
         self.choose_plane();
-        self.failures = 0;
         self.next_file();
         if !is_known {
             self.resume = None;

@@ -161,7 +161,7 @@ impl Record {
         28: block_size, set_block_size, u32;
         /// Blocks that flash holds without a gap from block 0.
         32: front, set_front, u32;
-        /// Number that goes with the reason.
+        /// Number that goes with the reason of an owed status; else what the agent keeps of wear.
         36: detail, set_detail, u32;
         /// The terminal status owed to the cloud, by the agent's numbers; 0: none.
         40: status, set_status, u8;

@@ -78,7 +78,8 @@ pub(crate) fn token(image: u8, file: &[u8]) -> Verified {
     digest.set_image_end(Header::parse(file).unwrap().hashed_size().unwrap());
     digest.update(file);
     let rules = Rules { job: Anyone, image_keys: &[], reset_vector: None };
-    let mut slot = Held { file, layout: layout(BootMode::SwapMove) };
+    // The mode that leaves the most room.
+    let mut slot = Held { file, layout: layout(BootMode::Overwrite) };
     block_on(verify(&mut slot, image, file.len() as u32, digest, &[], &rules)).unwrap()
 }
 

@@ -167,8 +167,7 @@ fn a_lost_set_pending_may_stand() {
     let mut t = lost(activating(), "hash 0 0..1272");
     let now = t.now;
     t.on(now, In::Done, "verify 0 1272");
-    t.on(now, In::Verified, "record Ready");
-    t.on(now, In::Done, "ask Activate");
+    t.on(now, In::Verified, "ask Activate");
     t.on(now, In::Later(60_000), "pause …");
     t.idle("connect");
     t.on(t.now, In::Done, "subscribe jobs");

@@ -13,5 +13,7 @@ mod table;
 mod talk;
 mod urls;
 mod walks;
+mod wear;
 mod wire;
 mod words;
+mod worn;

@@ -183,8 +183,7 @@ fn a_cancel_between_two_requests_withdraws_both() {
             t.on(30, In::Done, "verify …");
             t.on(30, In::Verified, "…");
         }
-        assert_eq!(t.shown(), "record Ready");
-        t.on(30, In::Done, "ask Activate");
+        assert_eq!(t.shown(), "ask Activate");
         t.on(30, In::Later(60_000), "…");
         while !t.shown().starts_with("receive") {
             if t.shown().starts_with("pause") {

@@ -177,14 +177,15 @@ fn activation_without_the_cloud_is_policys_to_allow() {
 #[test]
 fn set_pending_is_tried_three_times() {
     let mut t = Talk::ready(Setup::ONE);
+    t.on(60, In::Yes, "set pending 0");
     for _ in 0..2 {
-        t.on(60, In::Yes, "set pending 0");
         t.on(60, In::Flash(FlashError::ReadBack), "hash 0 0..1272");
         t.on(60, In::Done, "verify 0 1272");
-        t.on(60, In::Verified, "record Ready");
-        t.on(60, In::Done, "ask Activate");
+        t.on(60, In::Verified, "ask Activate");
+        // How often is to outlive a power cut.
+        t.on(60, In::Yes, "record Ready");
+        t.on(60, In::Done, "set pending 0");
     }
-    t.on(60, In::Yes, "set pending 0");
     t.on(60, In::Flash(FlashError::ReadBack), "record Pending");
     t.on(60, In::Done, "withdraw 0");
     t.on(60, In::Withdrawn(Withdrawn::ImageKept), "record Ended");
