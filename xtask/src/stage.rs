@@ -228,6 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_beside_fails_if_its_process_does_or_has_said_nothing() {
+        let output = std::env::temp_dir().join(format!("xtask-beside-{}", std::process::id()));
+        let ends = |program: &str| {
+            let process = Command::new(program).spawn().expect("a shell's own command");
+            Beside { process, output: output.clone() }.finish().is_ok()
+        };
+        assert!(!ends("true"), "there is no output");
+        File::create(&output).expect("a file in the folder for them");
+        assert!(ends("true"));
+        assert!(!ends("false"));
+        fs::remove_file(&output).expect("it was there");
+    }
+
+    #[test]
     fn a_failed_stage_is_in_the_table_and_ends_the_run() {
         let mut times = Times::default();
         assert!(times.measure("good", || Ok(())).is_ok());
