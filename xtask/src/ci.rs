@@ -2,7 +2,7 @@
 
 use crate::{
     cargo, emulate, firmware, readme, sizes,
-    stage::{self, Stage, Times},
+    stage::{self, Beside, Stage, Times},
     tidy, tree,
 };
 
@@ -32,49 +32,72 @@ const NO_PANIC: &[&str] = &[
     "-Dclippy::unimplemented",
 ];
 
-/// All stages but the tests, which come last because the runner's summary ends the run.
-const STAGES: &[Stage] = &[
+/// What ends at once, so that a mistake is told before anything long is started.
+const QUICK: &[Stage] = &[
     Stage { name: "tidy", run: tidy::run },
     Stage { name: "fmt", run: fmt },
+    Stage { name: "tree", run: tree::run },
+];
+
+/// What cargo builds in the workspace's own folder.
+const WORKSPACE: &[Stage] = &[
     Stage { name: "clippy", run: clippy },
     Stage { name: "doc", run: doc },
     Stage { name: "target", run: target },
-    Stage { name: "tree", run: tree::run },
-    Stage { name: "sizes", run: || sizes::run(false) },
-    Stage { name: "firmware", run: firmware::stage },
     Stage { name: "main job", run: main_job },
     Stage { name: "benches", run: benches },
+    Stage { name: "test build", run: test_build },
+];
+
+/// What is linked for the kits' processor has folders of its own, and a fat LTO keeps one core busy: these stages run beside those
+/// of the workspace.
+const LINKED: &[Stage] = &[
+    Stage { name: "sizes", run: || sizes::run(false) },
+    Stage { name: "firmware", run: firmware::stage },
     Stage { name: "emulate", run: emulate::stage },
 ];
 
+/// The tests come last and alone: some of them look at the clock, and the runner's summary ends the run.
 const TESTS: &str = "tests";
+
+fn stages() -> impl Iterator<Item = &'static Stage> {
+    [QUICK, WORKSPACE, LINKED].into_iter().flatten()
+}
 
 /// Names a caller may ask for.
 pub(crate) fn stage_names() -> Vec<&'static str> {
-    STAGES.iter().map(|stage| stage.name).chain([TESTS]).collect()
+    stages().map(|stage| stage.name).chain([TESTS]).collect()
 }
 
-/// Runs all stages, or only those named. The last thing printed is the test runner's summary.
+/// Runs all stages, or only those named, one after the other. The last thing printed is the test runner's summary.
 pub(crate) fn run(only: &[&str]) -> anyhow::Result<()> {
     if let Some(unknown) = only.iter().find(|name| !stage_names().contains(name)) {
         anyhow::bail!("no stage `{unknown}`; there are: {}", stage_names().join(", "));
     }
-    let chosen = |name: &str| only.is_empty() || only.contains(&name);
     let mut times = Times::default();
-    for stage in STAGES.iter().filter(|stage| chosen(stage.name)) {
-        if let Err(error) = times.measure(stage.name, stage.run) {
-            times.print();
-            return Err(error);
-        }
-    }
-    if !chosen(TESTS) {
-        times.print();
-        return Ok(());
-    }
-    let tested = times.measure(TESTS, || stage::run_tests(&readme::quick_start()?.tests));
+    let passed = if only.is_empty() {
+        all_but_tests(&mut times)
+    } else {
+        times.run(stages().filter(|stage| only.contains(&stage.name)))
+    };
+    let tested = passed.and_then(|()| {
+        let chosen = only.is_empty() || only.contains(&TESTS);
+        chosen.then(|| times.measure(TESTS, || stage::run_tests(&readme::quick_start()?.tests))).transpose()
+    });
     times.print();
-    tested?.print();
+    if let Some(summary) = tested? {
+        summary.print();
+    }
     Ok(())
+}
+
+fn all_but_tests(times: &mut Times) -> anyhow::Result<()> {
+    times.run(QUICK)?;
+    let linked = Beside::start(LINKED)?;
+    let workspace = times.run(WORKSPACE);
+    // What ran beside is shown even if something else has failed; the time in the table is what it took longer.
+    let linked = times.measure("beside", || linked.finish());
+    workspace.and(linked)
 }
 
 fn fmt() -> anyhow::Result<()> {
@@ -92,7 +115,7 @@ fn clippy() -> anyhow::Result<()> {
         command.args(["clippy", "--package=ota-core", "--lib"]).args(*set);
         stage::run(command.args(["--", "-Dwarnings"]).args(NO_PANIC))?;
     }
-    emulate::clippy()
+    Ok(())
 }
 
 fn doc() -> anyhow::Result<()> {
@@ -122,8 +145,16 @@ fn target() -> anyhow::Result<()> {
 }
 
 fn main_job() -> anyhow::Result<()> {
-    let line = readme::quick_start()?.main_job;
-    stage::run(std::process::Command::new("sh").args(["-c", &line]).current_dir(crate::root()))
+    shell(&readme::quick_start()?.main_job)
+}
+
+/// Builds what the tests run, as long as there is something to run beside it.
+fn test_build() -> anyhow::Result<()> {
+    shell(&format!("{} --no-run", readme::quick_start()?.tests))
+}
+
+fn shell(line: &str) -> anyhow::Result<()> {
+    stage::run(std::process::Command::new("sh").args(["-c", line]).current_dir(crate::root()))
 }
 
 /// Runs each bench once, as a test of the bench.

@@ -19,7 +19,6 @@ mod report;
 mod setting;
 mod update;
 
-pub(crate) use build::clippy;
 use build::{Firmware, Program};
 use options::{Options, Protocol, Task};
 use setting::Setting;
@@ -45,8 +44,9 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
     }
 }
 
-/// CI: each protocol, each flash part, the revert, power cuts, bad input.
+/// CI: lints; then each protocol, each flash part, the revert, power cuts, bad input.
 pub(crate) fn stage() -> anyhow::Result<()> {
+    build::clippy()?;
     if !qemu::is_there("no update is emulated")? {
         return Ok(());
     }

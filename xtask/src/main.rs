@@ -1,7 +1,7 @@
 //! Everything CI does, runnable at home.
 //!
 //! ```text
-//! cargo xtask ci [STAGE..]   all stages in order, or only the named ones
+//! cargo xtask ci [STAGE..]   all stages, some of them side by side; or only the named ones, one after the other
 //! cargo xtask emulate        a whole update on an emulated Cortex-M4; --help has the options
 //! cargo xtask firmware       builds the kits' firmware and checks what was linked; --json, --sign KEY, --features LIST
 //! cargo xtask sizes [--json] flash, RAM, stack and instructions of the library on a Cortex-M4
@@ -58,6 +58,14 @@ fn root() -> PathBuf {
     // xtask lies directly below it.
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Where cargo builds.
+fn target_folder() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => root().join(folder),
+        None => root().join("target"),
+    }
 }
 
 /// The cargo that runs this task, so that a chosen toolchain holds for every stage.

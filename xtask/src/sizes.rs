@@ -18,7 +18,7 @@ use crate::{
     cargo,
     ci::TARGET,
     elf::{self, Footprint},
-    emulate, qemu, stage,
+    emulate, qemu, stage, target_folder,
 };
 
 /// The crate the programs are made from, seen from the root.
@@ -279,13 +279,6 @@ pub(crate) fn build_with(
     command.args(["build", "--quiet", "--release", "--bin", name, "--features", &features.join(",")]);
     stage::quietly(command.arg("--target-dir").arg(&folder))?;
     Ok(folder.join(TARGET).join("release").join(name))
-}
-
-fn target_folder() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => crate::root().join(folder),
-        None => crate::root().join("target"),
-    }
 }
 
 #[cfg(test)]

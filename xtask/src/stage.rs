@@ -1,12 +1,16 @@
-//! Stages: run one after the other, each timed, the first failure ends the run.
+//! Stages: run one after the other, each timed, the first failure ends the run. A second row of them may run beside.
 
 use std::{
+    fs::{self, File},
     io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+
+use crate::target_folder;
 
 /// One entry of the list in `ci.rs`.
 pub(crate) struct Stage {
@@ -121,11 +125,43 @@ pub(crate) fn run_tests(line: &str) -> anyhow::Result<Summary> {
     Ok(summary)
 }
 
+/// Stages that run beside others, in a process of their own. Their output goes to a file and is shown whole at the end.
+pub(crate) struct Beside {
+    process: Child,
+    output: PathBuf,
+}
+
+impl Beside {
+    /// Starts this program again for `stages`.
+    pub(crate) fn start(stages: &[Stage]) -> anyhow::Result<Self> {
+        let output = target_folder().join("beside.log");
+        let file = File::create(&output).with_context(|| output.display().to_string())?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("ci").args(stages.iter().map(|stage| stage.name));
+        println!("\nbeside what follows: {} (as it runs, in {})", show(&command), output.display());
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        Ok(Self { process: command.spawn()?, output })
+    }
+
+    /// Waits for the end and shows what was said.
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+        let status = self.process.wait()?;
+        print!("{}", String::from_utf8_lossy(&fs::read(&self.output)?));
+        ensure!(status.success(), "the stages beside ended with {status}");
+        Ok(())
+    }
+}
+
 /// Stage times, as a table.
 #[derive(Default)]
 pub(crate) struct Times(Vec<(&'static str, Duration, bool)>);
 
 impl Times {
+    /// Runs stages until one fails.
+    pub(crate) fn run(&mut self, stages: impl IntoIterator<Item = &'static Stage>) -> anyhow::Result<()> {
+        stages.into_iter().try_for_each(|stage| self.measure(stage.name, stage.run))
+    }
+
     /// Runs one stage and notes how long it took, also when it fails.
     pub(crate) fn measure<T>(
         &mut self,
@@ -189,6 +225,20 @@ mod tests {
         assert!(run_tests("false").is_err());
         let passed = run_tests("echo 'test result: ok. 3 passed; 0 failed'").map(|summary| summary.passed);
         assert_eq!(passed.ok(), Some(3));
+    }
+
+    #[test]
+    fn what_runs_beside_fails_if_its_process_does_or_has_said_nothing() {
+        let output = std::env::temp_dir().join(format!("xtask-beside-{}", std::process::id()));
+        let ends = |program: &str| {
+            let process = Command::new(program).spawn().expect("a shell's own command");
+            Beside { process, output: output.clone() }.finish().is_ok()
+        };
+        assert!(!ends("true"), "there is no output");
+        File::create(&output).expect("a file in the folder for them");
+        assert!(ends("true"));
+        assert!(!ends("false"));
+        fs::remove_file(&output).expect("it was there");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use object::{LittleEndian, elf::FileHeader32, read::elf::ElfFile};
 use ota_sim::image::{ImageBuilder, Key, Version};
 use qemu_board::{FLASH_BASE, HEADER_SIZE, Part};
 
-use crate::{cargo, ci::TARGET, stage};
+use crate::{cargo, ci::TARGET, stage, target_folder};
 
 /// The workspace of the firmware, seen from the root.
 pub(crate) const FOLDER: &str = "examples/qemu";
@@ -117,12 +117,4 @@ fn payload(program: &Path) -> anyhow::Result<Vec<u8>> {
     }
     ensure!(!payload.is_empty(), "{} holds nothing", program.display());
     Ok(payload)
-}
-
-/// Where cargo builds.
-pub(crate) fn target_folder() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => crate::root().join(folder),
-        None => crate::root().join("target"),
-    }
 }

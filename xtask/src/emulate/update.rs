@@ -15,9 +15,11 @@ use anyhow::{Context, bail, ensure};
 use ota_sim::mcuboot::{Action, ImageRecord, Mode, SwapType};
 use qemu_board::{Plan, Settings};
 
+use crate::target_folder;
+
 use super::{
     board::Board,
-    build::{Program, target_folder},
+    build::Program,
     cloud::{Cloud, Service, THING},
     device::{Device, Event},
     setting::Setting,
