@@ -189,7 +189,11 @@ fn play_stormy(seed: u64) {
     let told = (report.status, report.reason.as_str());
     let may = [Reason::Reverted, Reason::NotSwapped, Reason::ConfirmFailed];
     let may = may.map(|reason| (Status::Failed, reason.spelling()));
-    assert!(report.status == Status::Succeeded || may.contains(&told), "{context}: {report:#?}");
+    // A large sector that is torn each time before it holds more than ever is not erased for ever.
+    let is_worn = scenario.kind == Kind::External
+        && matches!(scenario.drops, Drops::Every(_))
+        && told == (Status::Failed, "flash_failed: 0x00000009");
+    assert!(report.status == Status::Succeeded || is_worn || may.contains(&told), "{context}: {report:#?}");
 }
 
 #[test]
