@@ -213,7 +213,8 @@ pub struct Device<'d, C, R, I, J, P, O, T, S> {
 ///
 /// Dropping the future is legal anywhere. It closes the link and leaves flash as a power cut in that place would; calling
 /// `run` again with the same agent goes on from there. A flash driver has to wait for its chip to be idle before its next
-/// operation.
+/// operation. Let the future live longer than the longest erase: 32 flash actions lost in a row, without the job getting any
+/// further, end it ([`FlashError::Unfinished`](crate::slot::FlashError::Unfinished)), for flash wears out.
 pub async fn run<C, R, I, J, P, O, T, S>(
     agent: &mut Agent<'_>,
     device: &mut Device<'_, C, R, I, J, P, O, T, S>,
