@@ -18,11 +18,11 @@ use ota_sim::flash::{Cut, Tear, When};
 use ota_tests::{Act, Drops, Event, JOB, Kind, Moment, Object, Offer, Report, Scenario, SelfTest, bundle};
 
 /// Seeds of the ordinary run of the wild worlds.
-const WORLDS: u64 = 1_000;
+const WORLDS: u64 = 5_000;
 /// Seeds of the worlds in which nothing fails but block messages.
-const LOSSY_WORLDS: u64 = 200;
+const LOSSY_WORLDS: u64 = 1_000;
 /// Seeds of the worlds in which the power goes again and again.
-const STORMY_WORLDS: u64 = 500;
+const STORMY_WORLDS: u64 = 4_000;
 const DAY_MS: u64 = 24 * 3_600_000;
 /// How long after an answer an agent asks again that was told of nothing (`poll_ms`).
 const POLL_MS: u64 = 6 * 3_600_000;
