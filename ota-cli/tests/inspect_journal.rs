@@ -62,6 +62,27 @@ fn the_newest_record_of_a_journal_is_told() {
     );
 }
 
+/// Where no status is owed, the field of its detail holds something else.
+#[test]
+fn wear_is_told_where_no_status_is_owed() {
+    let desk = Desk::new();
+    let mut record = Record::default();
+    record.set_phase(Phase::Downloading).set_detail(1 << 31 | 7 << 26 | 1 << 24 | 300);
+    desk.put("journal.bin", record.encode(1));
+    let text = desk.ok("inspect journal.bin");
+    says(
+        &text,
+        &[
+            "wear          7 points since 300 blocks of file 1 were held",
+            "the primary showed a revert already",
+        ],
+    );
+    assert!(!text.contains("reason"), "{text}");
+    let journal = &json(&desk, "journal.bin", 0)["journal"];
+    assert_eq!((&journal["wear"]["points"], &journal["wear"]["most_blocks"]), (&7.into(), &300.into()));
+    assert!(journal["detail"].is_null());
+}
+
 #[test]
 fn the_newest_record_is_right_across_the_wrap() {
     let desk = Desk::new();

@@ -37,7 +37,10 @@ pub(super) struct Journal {
     beyond: u32,
     owed_status: String,
     reason: Option<&'static str>,
-    detail: u32,
+    /// Of the reason of an owed status.
+    detail: Option<u32>,
+    /// Where no status is owed.
+    wear: Option<Wear>,
     first_boots: u8,
     /// The file being downloaded is a TAR bundle.
     bundle: bool,
@@ -45,6 +48,29 @@ pub(super) struct Journal {
     intended: Vec<Option<String>>,
     reverted: Option<String>,
     reverted_job: Option<String>,
+}
+
+/// What the field of the detail holds where no status is owed (SPEC.md, "Journal record").
+#[derive(Debug, Serialize)]
+struct Wear {
+    /// Work on flash that was in vain since the most was held.
+    points: u32,
+    /// The most blocks that were held, of this file.
+    most_blocks: u32,
+    file_index: u32,
+    /// The primary shows an earlier revert.
+    reverted_before: bool,
+}
+
+impl Wear {
+    fn of(detail: u32) -> Self {
+        Self {
+            points: detail >> 26 & 0x1F,
+            most_blocks: detail & 0xFF_FFFF,
+            file_index: detail >> 24 & 3,
+            reverted_before: detail >> 31 != 0,
+        }
+    }
 }
 
 impl Journal {
@@ -67,6 +93,7 @@ impl Journal {
             }
         }
         let (record, sequence, at) = newest?;
+        let is_owed = record.status() != 0;
         Some(Self {
             record_count,
             damaged_count,
@@ -86,7 +113,8 @@ impl Journal {
             beyond: record.window().iter().map(|byte| byte.count_ones()).sum(),
             owed_status: owed_status(record.status()),
             reason: Reason::from_number(record.reason()).map(Reason::spelling),
-            detail: record.detail(),
+            detail: is_owed.then(|| record.detail()),
+            wear: (!is_owed).then(|| Wear::of(record.detail())),
             first_boots: record.first_boots(),
             job_digest: hash(record.job_digest()),
             intended: record.intended().iter().map(hash).collect(),
@@ -154,7 +182,18 @@ impl fmt::Display for Journal {
             self.beyond
         )?;
         writeln!(f, "  owed status   {}", self.owed_status)?;
-        writeln!(f, "  reason        {}, detail {}", self.reason.unwrap_or("none"), self.detail)?;
+        if let Some(detail) = self.detail {
+            writeln!(f, "  reason        {}, detail {detail}", self.reason.unwrap_or("none"))?;
+        }
+        if let Some(Wear { points, most_blocks, file_index, reverted_before }) = self.wear {
+            writeln!(
+                f,
+                "  wear          {points} points since {most_blocks} blocks of file {file_index} were held"
+            )?;
+            if reverted_before {
+                writeln!(f, "  before        the primary showed a revert already")?;
+            }
+        }
         writeln!(f, "  first boots   {}", self.first_boots)?;
         writeln!(f, "  data identity {}", known(&self.job_digest))?;
         for (image, intended) in self.intended.iter().enumerate().filter(|(_, hash)| hash.is_some()) {
