@@ -17,8 +17,8 @@ mod pem;
 use core::{fmt, ops::Range};
 
 use crate::boot::Images;
+use crate::bytes::front;
 use crate::image::{HEADER_SIZE, Header, ImageError, ImageInfo, Tlv, TlvWalk, tlv};
-use crate::script;
 use crate::slot::FlashError;
 use crate::version::Version;
 
@@ -383,9 +383,9 @@ async fn inspect<I: Images, S>(
     if size < HEADER_SIZE {
         return Err(ImageError::Truncated.into());
     }
-    let front = script::buffer(&mut buffer, HEADER_SIZE);
-    images.read(image, 0, front).await?;
-    let header = Header::parse(front)?;
+    let start = front(&mut buffer, HEADER_SIZE as usize);
+    images.read(image, 0, start).await?;
+    let header = Header::parse(start)?;
     header.bootable()?;
     if image_end != header.hashed_size() {
         return Err(VerifyError::DigestIncomplete);
@@ -399,7 +399,7 @@ async fn inspect<I: Images, S>(
         images.read(image, at, &mut head).await?;
         if let Some(entry) = walk.step(head)? {
             // What is longer has a length that is wrong, or is nothing that is looked at.
-            let value = buffer.get_mut(..entry.len.into()).unwrap_or_default();
+            let value = front(&mut buffer, entry.len.into());
             images.read(image, entry.at, value).await?;
             findings.take(entry, value, &hash, rules.image_keys)?;
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ota_core::agent;
 use ota_core::journal::{Phase, RECORD_SIZE, Record};
 use ota_core::status::Reason;
 use ota_core::version::Version;
@@ -50,26 +51,19 @@ pub(super) struct Journal {
     reverted_job: Option<String>,
 }
 
-/// What the field of the detail holds where no status is owed (SPEC.md, "Journal record").
+/// [`agent::Wear`] as it is shown.
 #[derive(Debug, Serialize)]
 struct Wear {
-    /// Work on flash that was in vain since the most was held.
     points: u32,
-    /// The most blocks that were held, of this file.
     most_blocks: u32,
     file_index: u32,
-    /// The primary shows an earlier revert.
     reverted_before: bool,
 }
 
-impl Wear {
-    fn of(detail: u32) -> Self {
-        Self {
-            points: detail >> 26 & 0x1F,
-            most_blocks: detail & 0xFF_FFFF,
-            file_index: detail >> 24 & 3,
-            reverted_before: detail >> 31 != 0,
-        }
+impl From<agent::Wear> for Wear {
+    fn from(wear: agent::Wear) -> Self {
+        let agent::Wear { points, most_blocks, file_index, reverted_before } = wear;
+        Self { points, most_blocks, file_index, reverted_before }
     }
 }
 
@@ -93,7 +87,7 @@ impl Journal {
             }
         }
         let (record, sequence, at) = newest?;
-        let is_owed = record.status() != 0;
+        let wear = agent::Wear::of(&record);
         Some(Self {
             record_count,
             damaged_count,
@@ -113,8 +107,8 @@ impl Journal {
             beyond: record.window().iter().map(|byte| byte.count_ones()).sum(),
             owed_status: owed_status(record.status()),
             reason: Reason::from_number(record.reason()).map(Reason::spelling),
-            detail: is_owed.then(|| record.detail()),
-            wear: (!is_owed).then(|| Wear::of(record.detail())),
+            detail: wear.is_none().then(|| record.detail()),
+            wear: wear.map(Wear::from),
             first_boots: record.first_boots(),
             job_digest: hash(record.job_digest()),
             intended: record.intended().iter().map(hash).collect(),

@@ -96,7 +96,7 @@ impl Agent<'_> {
             }
             (Phase::Pending, Running::Other) => {
                 // The sign of a revert stays until the next swap: one that stood there before says nothing.
-                if self.was_reverted() && record.detail() & super::record::REVERTED_BEFORE == 0 {
+                if self.was_reverted() && record.detail() & super::wear::REVERTED_BEFORE == 0 {
                     self.remember_bad();
                     self.fail(Reason::Reverted);
                 } else {

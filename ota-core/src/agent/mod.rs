@@ -74,6 +74,7 @@ pub use io::{
 use job::{Arena, Job};
 use planes::Planes;
 pub use state::{Stage, State, StateKind};
+pub use wear::Wear;
 
 /// Images one device may have, and files one job may have.
 pub const MAX_IMAGES: usize = 3;

@@ -1,13 +1,12 @@
 //! What the journal is told.
 
+use super::wear::REVERTED_BEFORE;
 use super::{Agent, Resume, Stage, State};
 use crate::journal::{Phase, Record};
 
 /// `Record::status` of a `REJECTED` execution.
 pub(super) const REJECTED: u8 = 2;
 const FAILED: u8 = 1;
-/// Bit of `Record::detail` where no status is owed: the primary shows an earlier revert.
-pub(super) const REVERTED_BEFORE: u32 = 1 << 31;
 
 impl Agent<'_> {
     /// The journal record that [`Action::Record`](super::Action::Record) asks for.

@@ -1,6 +1,6 @@
 //! Flash wears out: whatever happens again and again, one job erases no sector again and again.
 
-use ota_core::agent::{Action, Publication, StateKind};
+use ota_core::agent::{Action, Publication, StateKind, Wear};
 use ota_core::boot::Revert;
 use ota_core::command::Command;
 use ota_core::geometry::{BootMode, Reprogram};
@@ -220,6 +220,22 @@ fn restarts_that_bring_the_job_no_further_fail_it() {
         device.assert_failed(reason);
         assert!(device.lives < MANY);
     }
+}
+
+/// Each start that brings nothing is a point, and the record of the next one tells.
+#[test]
+fn the_journal_tells_of_restarts() {
+    let mut device = Device::new(Build::ONE);
+    let third = |action: &Action| matches!(action, Action::Erase { sector: 2, .. });
+    let mut told = |lives| {
+        let is_record =
+            |device: &Device| device.lives == lives && matches!(device.talk.action, Action::Record);
+        device.play(is_record, when(third, Fate::Off));
+        Wear::of(&device.talk.agent.record()).expect("no status is owed")
+    };
+    let before = told(10);
+    assert_eq!((before.most_blocks, before.file_index, before.reverted_before), (4, 0, false));
+    assert_eq!(told(11), Wear { points: before.points + 1, ..before });
 }
 
 /// A device that is let live for a few blocks each time.
