@@ -77,6 +77,12 @@ fn a_revert_that_never_comes_is_not_waited_for_for_ever() {
             } else {
                 // Nobody is told; the device runs on and takes the next job.
                 fails(&mut t, confirm, "record Idle");
+                t.on(t.now, In::Done, "get $next");
+                t.on(t.now, In::Done, "receive …");
+                assert_eq!(t.agent.record().first_boots(), 2);
+                let offered = job().document(&document(&[file_member(0, t.files[0].len(), &[1])]));
+                t.on(t.now, next(offered), "…");
+                assert_eq!(t.agent.record().first_boots(), 0, "the next job has its own");
             }
         }
     }
